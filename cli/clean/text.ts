@@ -51,19 +51,19 @@ function runsLine({ deleted, refused, failed, deletedBytes }: CleanedRuns, dryRu
 }
 
 /** The policy in force, and why the files in the store are kept. */
-export function keptFilesText(policy: CleanPolicy, why: KeptFiles): string {
-  const rows = why.reasons.map(({ reason, files, sizeBytes, example }) => [
+export function keptFilesText(policy: CleanPolicy, kept: KeptFiles): string {
+  const rows = kept.reasons.map(({ reason, files, sizeBytes, example }) => [
     files,
     bytes(sizeBytes),
     KEEP_REASONS[reason],
     `run ${example.runNumber} of ${example.tag}`,
   ])
   const which =
-    why.looked === 0
+    kept.looked === 0
       ? 'no file of a run is in the store'
-      : why.isAll
+      : kept.isAll
         ? 'in the store'
-        : `the ${why.looked} oldest files in the store`
+        : `the ${kept.looked} oldest files in the store`
   return [
     list([
       ['policy', policyLine(policy)],

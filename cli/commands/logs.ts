@@ -33,7 +33,7 @@ const FOLLOW_MS = 200
 export function register(program: Command): void {
   program
     .command('logs')
-    .description("the functions' log lines, in the order of time")
+    .description("print the functions' log lines in order of time")
     .option('--function <name>', 'only this function')
     .option('--run <number>', 'only lines about this run', parseRunNumber)
     .option('--key <text>', 'only lines whose object key contains this')

@@ -59,7 +59,7 @@ export function register(program: Command): void {
                   plan.objects.map((o) => [`${o.bucket}/${o.key}`, bytes(o.sizeBytes), time(o.lastModified)]),
                 ),
           )
-          for (const gone of plan.gone) print(`deleted from the store: ${gone.bucket}/${gone.key}`)
+          for (const object of plan.gone) print(`deleted from the store: ${object.bucket}/${object.key}`)
         }
         if (options.yes === true) await replay(context, plan, signal)
         if (options.json === true) return

@@ -135,10 +135,10 @@ async function verify(
   else {
     if (reported.length + rest.others.length > 0) print(copyTable(reported, rest.others))
     print(summaryText(summary))
-    for (const { key, why } of rest.lacking.slice(0, MOST_REPORTED)) print(`${key}: ${why.join('; ')}`)
+    for (const { key, why } of rest.missing.slice(0, MOST_REPORTED)) print(`${key}: ${why.join('; ')}`)
   }
   if (summary.missing + summary.suspicious > 0) return COPY_PROBLEM
-  return summary.unknown > 0 || rest.lacking.length > 0 || ('run' in selection && summary.checked === 0)
+  return summary.unknown > 0 || rest.missing.length > 0 || ('run' in selection && summary.checked === 0)
     ? NOT_CHECKED
     : 0
 }
@@ -159,10 +159,10 @@ async function assertCatalogued(
 interface NotVerified {
   /** Copies of the run in states in which they cannot be checked. */
   readonly others: readonly Replica[]
-  readonly lacking: readonly FileWithoutCopy[]
+  readonly missing: readonly FileWithoutCopy[]
 }
 
-const NOTHING_ELSE: NotVerified = { others: [], lacking: [] }
+const NOTHING_ELSE: NotVerified = { others: [], missing: [] }
 
 /** The copies of a run that were not checked, and the verified copies that are missing. */
 async function notVerified(
@@ -175,12 +175,12 @@ async function notVerified(
   const checkedIds = new Set(reported.map(({ replica }) => replica.id))
   const isNotVerifiable = ({ kind, state }: Replica) => kind === 'local' || !VERIFIABLE.includes(state)
   const others = copies.filter((copy) => !checkedIds.has(copy.id) && isNotVerifiable(copy))
-  return { others: others.slice(0, MOST_REPORTED), lacking: filesWithoutCopy(files, verified) }
+  return { others: others.slice(0, MOST_REPORTED), missing: filesWithoutCopy(files, verified) }
 }
 
-const restJson = ({ others, lacking }: NotVerified) => ({
+const restJson = ({ others, missing }: NotVerified) => ({
   notLookedAt: others.map((copy) => ({ ...whichCopy(copy), state: copy.state, detail: stateText(copy) })),
-  lacking,
+  lacking: missing,
 })
 
 async function verifyListings(

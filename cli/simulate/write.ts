@@ -126,7 +126,7 @@ export async function eventsForSize(
   const events = Math.round((sizeBytes - empty) / perEvent)
   if (events < 1)
     throw new InvalidInputError(
-      `simulate: one event of this camera takes ${Math.round(perEvent)} bytes; ask for more, or for a smaller camera`,
+      `simulate: one event of this camera takes ${Math.round(perEvent)} bytes; choose a larger size or a smaller camera`,
     )
   return events
 }

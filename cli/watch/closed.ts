@@ -1,6 +1,6 @@
 /**
  * Has the DAQ closed this file? The disk does not record it, so it is concluded from other evidence. In doubt
- * the file waits: an object with half a run would remain in the store for ever.
+ * the file waits: an object with half a run would remain in the store permanently.
  */
 import type { Ending } from './ending.ts'
 import { compareRuns, type RunFileFound } from './scan.ts'

@@ -89,7 +89,7 @@ async function endingOfGzip(path: string, signal: AbortSignal): Promise<Ending> 
     return WHOLE
   } catch (error) {
     signal.throwIfAborted()
-    // Damage in the middle or garbage behind the end says nothing about completeness.
+    // Damage in the middle or garbage behind the end is not evidence of an incomplete file.
     if ((error as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') return UNKNOWN
     return { whole: false, doubt: 'its compressed data end in the middle' }
   }

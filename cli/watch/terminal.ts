@@ -91,7 +91,7 @@ function lineOf(event: WatchEvent): string | null {
     case 'file-delete-failed':
       return `not deleted    ${event.file.path}: ${event.error}`
     case 'file-vanished':
-      return `gone           ${event.path}: not removed by this program; reported to the catalogue as missing`
+      return `missing        ${event.path}: not removed by this program; reported to the catalogue as missing`
     case 'watch-failing':
       return `${event.what}: ${event.error}`
     case 'watch-pending':

@@ -3,9 +3,9 @@ import { classify, TransientError } from '../../shared/errors.ts'
 import { deleteWhenSafe } from './delete-when-safe.ts'
 import { filesToKeep } from './keep.ts'
 import { safetyBackOffMs } from './plan.ts'
+import { reportRemovals } from './report-removals.ts'
 import type { SafetyPort } from './safety.ts'
 import { remember } from './send-next.ts'
-import { settle } from './settle.ts'
 import type { Tracked } from './tracked-files.ts'
 import { sentenceOf, type Watch } from './watch-state.ts'
 
@@ -17,7 +17,7 @@ export async function tidy(watch: Watch): Promise<void> {
   if (context.openSafety === null || folderError !== null) return
   try {
     const safety = await openSafety(watch)
-    await settle(watch, safety)
+    await reportRemovals(watch, safety)
     await noteFiles(watch, safety)
     await deleteFiles(watch, safety)
   } catch (error) {

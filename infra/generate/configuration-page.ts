@@ -18,8 +18,8 @@ ${Object.values(settings).map(rowOf).join('\n')}
   return `# Configuration
 
 Generated from shared/config/ by \`npm run generate\`. Every process reads these variables from its environment. Any of them may be
-given as \`NAME_FILE\` instead, the path of a file that holds the value: that is how OpenFaaS, Knative and Docker hand over secrets. An empty
-variable counts as absent. \`cygnet config\` shows what is in force, secrets as stars.
+given as \`NAME_FILE\` instead, the path of a file with the value, as OpenFaaS, Knative and Docker provide secrets. An empty variable counts as
+absent. \`cygnet config\` prints the settings in force, with secrets masked.
 
 ${sections.join('\n')}`
 }

@@ -12,10 +12,10 @@ export function messagesPage(): string {
   const rules = Object.entries(ALERT_RULES).map(
     ([rule, { severities, meaning }]) => `| \`${rule}\` | ${severities.join(' or ')} | ${meaning} |`,
   )
-  return `# What is in the queues
+  return `# Messages of the queues
 
 Generated from shared/messages/ by \`npm run generate\`. Every message is one JSON object. Delivery is at least once: a reader recognises
-by \`request\` what it has done already. A message is a wake-up, the row is the work ([ADR 13](adr/0013-the-row-is-the-work.md)).
+repeated work by \`request\`. A message is a wake-up, the row is the work ([ADR 13](adr/0013-the-row-is-the-work.md)).
 
 ${Object.entries(FORMATS).map(queueSection).join('\n')}
 ## The rules of alerts
@@ -32,7 +32,7 @@ ${format.purpose}
 
 - Writer: ${format.writer}.
 - Reader: ${format.reader}.
-- What a reader may rely on: ${format.promise}
+- The reader can rely on: ${format.promise}
 
 | field | type | meaning |
 |---|---|---|

@@ -11,8 +11,8 @@ export function pythonPage(fileNamed: (name: string) => string): string {
 
 Generated from docs/python by \`npm run generate\`; the tests run these files.
 
-Two variables name the catalogue and the caller. An operator makes a token with \`cygnet token create --scope read:LNGS link:LNGS\`; none is
-needed for data that everybody may see.
+Two variables name the catalogue and the token. An operator makes a token with \`cygnet token create --scope read:LNGS link:LNGS\`; public data
+need no token.
 
 \`\`\`sh
 export CYGNET_API_URL=https://cygnet.example.org
@@ -21,17 +21,17 @@ export CYGNET_API_TOKEN=cyg_…
 
 ## Find runs, get links, fetch files
 
-No package is needed. The API's own page lists all filters: any parameter of a run, times, completeness, where the copies are.
+No package is needed. The API's own page lists all filters: parameters of a run, times, completeness, the states of the copies.
 
 ${shown('catalogue.py')}
 
-\`python3 catalogue.py LNGS 12345\` fetches a run. For many or large files there is \`cygnet get --range 12000..12100 --tag LNGS\`, which
-continues after an interruption and fetches several pieces of a file at once.
+\`python3 catalogue.py LNGS 12345\` fetches a run. For many or large files use \`cygnet get --range 12000..12100 --tag LNGS\`, which resumes
+after an interruption, and fetches several pieces of a file at once.
 
 ${shown('with_requests.py')}
 
-Anybody who has a link can use it until it expires, so keep links out of shared notebooks. Send no other credentials with it: a store
-refuses a link that comes with an Authorization header.
+Anyone who has a link can fetch the file until the link expires: keep it out of shared notebooks. Send no other credentials with it: a store
+refuses a link with an Authorization header.
 
 ## Runs as a table of pandas
 
@@ -39,11 +39,11 @@ ${shown('runs_table.py')}
 
 The library of the experiment, \`cygno.read_cygno_logbook\`, works as before: the address of its logbook leads here
 (\`/cygno_sql_query.php\`), and so do the addresses of run files that it builds (\`/v1/AUTH_…/cygno-data/LNGS/run12345.mid.gz\`). Since it sends
-no token, this needs data that everybody may see (\`CYGNET_ANONYMOUS_SCOPES=read:*,link:*\`).
+no token, it can read only public data (\`CYGNET_ANONYMOUS_SCOPES=read:*,link:*\`).
 
 ## ROOT files
 
-Raw runs are MIDAS files: fetch them whole. ROOT files can be read in place, by any link to them:
+Raw runs are MIDAS files: fetch them completely. ROOT files can be read in place, through any link to them:
 
 ${shown('open_root.py')}
 
@@ -51,6 +51,6 @@ With ROOT itself, in C++ \`TFile::Open(link)\`, in Python:
 
 ${shown('open_tfile.py')}
 
-Both read ranges of the file, so the link must be valid as long as the file is read.
+Both read in ranges; the link must be valid as long as the file is read.
 `
 }

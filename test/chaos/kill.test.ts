@@ -1,7 +1,6 @@
 /**
- * Whatever dies, every run dropped is catalogued, once: the function that works is killed again and again,
- * notifications are lost, doubled and shuffled, the database is killed. The end is compared with that of an
- * undisturbed pass.
+ * Every dropped run is catalogued once, whatever dies: the running function is killed repeatedly, notifications are
+ * lost, doubled and shuffled, the database is killed. The result is compared with that of an undisturbed pass.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
@@ -35,11 +34,11 @@ async function catalogued(from: number) {
     .execute()
 }
 
-/** What the catalogue says, without what differs from one hundred of run numbers to the other. */
+/** The contents of the catalogue, without the values that differ between two hundreds of run numbers. */
 const shape = (rows: Awaited<ReturnType<typeof catalogued>>) =>
   rows.map((row) => ({ complete: row.complete, events: row.eventCount }))
 
-/** What is not done, for the message of a failing test. */
+/** The unfinished work, for the message of a failing test. */
 async function unfinished(): Promise<string> {
   const rows = await stack.context.database
     .selectFrom('arrivals')
@@ -88,13 +87,13 @@ async function announceAll(from: number, order: (runs: number[]) => number[]) {
 }
 
 describe('an object dropped is catalogued', () => {
-  test('undisturbed', async () => {
+  test('every dropped object is catalogued without a disturbance', async () => {
     await drop(1000)
     await announceAll(1000, (runs) => runs)
     expect((await allDone(1000)).every((run) => run.complete)).toBe(true)
   })
 
-  test('although the function is killed while it works, again and again', async () => {
+  test('every dropped object is catalogued although the function is killed repeatedly', async () => {
     await drop(2000)
     await announceAll(2000, (runs) => runs)
     for (let kills = 0; kills < 6; kills++) {
@@ -114,7 +113,7 @@ describe('an object dropped is catalogued', () => {
     expect(shape(await allDone(2000))).toEqual(shape(await catalogued(1000)))
   })
 
-  test('although notifications are lost, doubled and shuffled', async () => {
+  test('every dropped object is catalogued although notifications are lost, doubled and shuffled', async () => {
     await drop(3000)
     const shuffled = (runs: number[]) => runs.toSorted((a, b) => ((a * 7919) % 101) - ((b * 7919) % 101))
     await announceAll(3000, (runs) => shuffled([...runs, ...runs, ...runs]).filter((run) => run % 10 !== 3))
@@ -126,7 +125,7 @@ describe('an object dropped is catalogued', () => {
     expect(shape(await allDone(3000))).toEqual(shape(await catalogued(1000)))
   })
 
-  test('although the database is killed while runs are written down', async () => {
+  test('every dropped object is catalogued although the database is killed during writes', async () => {
     await drop(4000)
     await announceAll(4000, (runs) => runs)
     await eventually('some are there', async () => (await catalogued(4000)).length > 2)
@@ -134,7 +133,7 @@ describe('an object dropped is catalogued', () => {
     expect(shape(await allDone(4000))).toEqual(shape(await catalogued(1000)))
   })
 
-  test('and every request for what comes next was made once for each run', async () => {
+  test('every following request was made once for each run', async () => {
     const made = await stack.context.database
       .selectFrom('outbox')
       .select(['queue', 'sentAt'])

@@ -1,6 +1,5 @@
 /**
- * Whatever dies while copies are made: every run gets its copy, with its bytes, verified; none is made in
- * vain for ever.
+ * Whatever dies while copies are made, every run gets a verified copy with its bytes, and no copy fails for ever.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
@@ -24,7 +23,7 @@ const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0
 const bytesOf = (runNumber: number) =>
   runFileBytes({ runNumber, seed: runNumber, camera: 512, events: 12, digitizers: false })
 
-/** False when it is just being started again. */
+/** False while it is being restarted. */
 function kill(name: string): boolean {
   try {
     return process.kill(stack.pid(name), 'SIGKILL')
@@ -41,10 +40,10 @@ const tapeCopies = () =>
     .orderBy('runNumber')
     .execute()
 
-test('functions that copy are killed again and again: every run is on tape in the end, whole and once', async () => {
+test('every run is on tape in the end, complete and once, although the copying functions are killed repeatedly', async () => {
   const dropped = new Map<string, string>()
   let kills = 0
-  // Work alone says when one is killed, and how often: a copy that is tried too often rests for minutes.
+  // The progress decides when a function is killed, and how often: a copy with too many attempts waits for minutes.
   for (let run = 1; run <= RUNS; run++) {
     const bytes = await bytesOf(run)
     dropped.set(`${stack.bucket}/${keyOf(run)}`, createHash('sha256').update(bytes).digest('hex'))
@@ -72,8 +71,7 @@ test('functions that copy are killed again and again: every run is on tape in th
     expect(digest).toBe(dropped.get(copy.name))
     expect(copy).toMatchObject({ sha256: digest, verifiedAt: expect.any(Date), leaseOwner: null })
   }
-  // A copy that was being written when its function was killed is left under its temporary name, until it is
-  // too old to be one.
+  // A copy in progress when its function was killed remains under its temporary name, until it is too old.
   const place = join(folder, stack.bucket, 'LNGS')
   const names = copies.map((copy) => copy.name.slice(`${stack.bucket}/LNGS/`.length))
   const leftOver = readdirSync(place).filter((name) => !names.includes(name))
@@ -95,12 +93,12 @@ function plantTemporary(folder: string): string {
   return name
 }
 
-test('an endpoint that takes connections and never answers delays no run on its way into the catalogue', async () => {
-  const asked = Promise.withResolvers<void>()
+test('an endpoint that accepts connections and never answers does not delay the cataloguing of runs', async () => {
+  const requested = Promise.withResolvers<void>()
   let first: Socket | undefined
   const silent = createServer(({ socket }) => {
     first ??= socket
-    asked.resolve()
+    requested.resolve()
   })
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
   const { port } = silent.address() as AddressInfo
@@ -110,8 +108,8 @@ test('an endpoint that takes connections and never answers delays no run on its 
   const copier = slow.pid('request-tape-copy')
   try {
     await slow.put(keyOf(1), await bytesOf(1))
-    await asked.promise
-    // Now it cannot give up: whoever waited for it would wait for ever.
+    await requested.promise
+    // Now the copy cannot end: work that waited for it would wait for ever.
     process.kill(copier, 'SIGSTOP')
     for (let run = 2; run <= 8; run++) await slow.put(keyOf(run), await bytesOf(run))
     await eventually('eight runs', async () => {

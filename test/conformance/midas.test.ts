@@ -1,6 +1,6 @@
 /**
- * Run files written by MIDAS itself and damaged as real ones are. They lie beside the repository, not in it;
- * skipped where they are absent.
+ * Run files written by MIDAS itself, also damaged like real ones. They are next to the repository, not in it; without
+ * them the tests are skipped.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -33,8 +33,8 @@ interface Expected {
 }
 
 /**
- * What each must end as: null for complete, the code of its problem and where that is, or the reason why it
- * is invalid.
+ * The expected result of each: null for complete, the code of its problem and its position, or the reason why it is
+ * invalid.
  */
 const endings: Readonly<Record<string, null | { readonly code: string; readonly offset: number } | RegExp>> =
   {
@@ -56,7 +56,7 @@ const expected: readonly Expected[] = there
   : []
 
 describe.skipIf(!there)("the experiment's and MIDAS's own run files", () => {
-  it('are all known to this suite', () => {
+  it('all run files are known to this suite', () => {
     const files = readdirSync(data).filter((name) => /\.mid(\.gz)?$/.test(name))
     expect(files.toSorted()).toEqual(Object.keys(endings).toSorted())
     expect(expected.map(({ file }) => file).toSorted()).toEqual(files.toSorted())
@@ -89,21 +89,21 @@ describe.skipIf(!there)("the experiment's and MIDAS's own run files", () => {
       })
     })
 
-  it('repairs the decimal commas, and says so', async () => {
+  it('decimal commas are repaired, with a warning', async () => {
     const metadata = await extract(read('run00005_commalocale.mid.gz'), 'run00005.mid.gz')
     expect(metadata.warnings).toHaveLength(1)
     expect(metadata.warnings[0]?.message).toContain('decimal comma')
     expect(metadata.odb).toMatchObject({ run_number: 5, exposure_sec: 0.3 })
   })
 
-  it('knows the camera and the digitizers of a full-size event', async () => {
+  it('the camera and the digitizers of a full-size event are recognised', async () => {
     const metadata = await extract(read('run00002.mid.gz'), 'run00002.mid.gz')
     expect(metadata.cameras[0]).toMatchObject({ number: 0, model: 'ORCA Fusion', width: 2304, height: 2304 })
     expect(metadata.digitizers?.map(({ model }) => model)).toEqual([1742, 1720])
     expect(metadata.warnings).toEqual([])
   })
 
-  it("agrees with the logger's own checksum file", () => {
+  it('the checksum agrees with the checksum file of the logger', () => {
     const [checksum, bytes] = readFileSync(new URL('run00104sub0000.mid.crc32c', data), 'utf8').split(' ')
     const stream = gunzipSync(read('run00104sub0000.mid.gz'))
     expect(stream.length).toBe(Number(bytes))

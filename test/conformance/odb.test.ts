@@ -1,6 +1,6 @@
 /**
- * ODB dumps of the experiment and of MIDAS's own programs. They lie beside the repository, not in it; skipped
- * where they are absent.
+ * ODB dumps of the experiment and of the MIDAS programs. They are next to the repository, not in it; without them the
+ * tests are skipped.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -47,7 +47,7 @@ if (!there)
   console.warn(`skipped: there is no ${data.pathname}; put the peer-written inputs there to run this suite`)
 
 describe.skipIf(!there)('the ODB of the experiment', () => {
-  test('the begin-of-run dump of run 17159 (raw JSON) gives the values that stand in it', () => {
+  test('the begin-of-run dump of run 17159 (raw JSON) gives its values', () => {
     const { tree, dialect, warnings } = parseOdb(read('odb_raw_fragment_LNGS.json'))
     expect(dialect).toBe('json')
     expect(warnings).toEqual([])
@@ -71,10 +71,10 @@ describe.skipIf(!there)('the ODB of the experiment', () => {
     expect(runTimes(tree, tree)).toEqual({ startedAt: 1682959879, stoppedAt: 1682959888 })
   })
 
-  test("its own Runlog links lead to the same values as the project's paths", () => {
+  test("the Runlog links of the dump lead to the same values as the project's paths", () => {
     const { tree } = parseOdb(read('odb_raw_fragment_LNGS.json'))
     const link = (name: string) => tree.get(`/Logger/Runlog/SQL/Links BOR/${name}`)
-    // The fragment holds no gas system: its set-point is known from the link alone.
+    // The fragment has no gas system: its set-point is only in the link.
     const linked = runlogColumns.filter(
       (column) => link(column.name) !== undefined && column.name !== 'total_gas_flow',
     )
@@ -83,7 +83,7 @@ describe.skipIf(!there)('the ODB of the experiment', () => {
       expect([column.name, link(column.name)]).toEqual([column.name, tree.get(column.odbPath)])
   })
 
-  test('the client dump of run 42901 (plain JSON) fills every column but those of the end', () => {
+  test('the client dump of run 42901 (plain JSON) fills every column except those of the end', () => {
     const { tree, dialect } = parseOdb(read('odb_LNGS.json'))
     expect(dialect).toBe('json-plain')
     const parameters = runParameters(tree, null)
@@ -107,7 +107,7 @@ describe.skipIf(!there)('the ODB of the experiment', () => {
       },
     })
     expect(runTimes(tree, null)).toEqual({ startedAt: 1702593197, stoppedAt: null })
-    // The run goes on: its stop time is still that of the run before.
+    // The run continues: its stop time is still that of the previous run.
     expect(runParameters(tree, tree).stop_time).toBeNull()
     expect(countKeys(tree.entries('/'))).toBeGreaterThan(1500)
   })
@@ -121,7 +121,7 @@ describe.skipIf(!there)('the ODB of the experiment', () => {
 })
 
 describe.skipIf(!there)('dumps inside run files', () => {
-  test('of a peer-written run', () => {
+  test('the dumps of a run written by a peer give its parameters', () => {
     const { begin, end, warnings } = dumps('run00002.mid.gz')
     expect(runParameters(begin, end)).toMatchObject({
       run_number: 2,
@@ -133,7 +133,7 @@ describe.skipIf(!there)('dumps inside run files', () => {
     expect(warnings).toEqual([])
   })
 
-  test('of a run with decimal commas give the same parameters', () => {
+  test('the dumps of a run with decimal commas give the same parameters', () => {
     const [commas, points] = [dumps('run00005_commalocale.mid.gz'), dumps('run00008_bank16.mid.gz')]
     expect(commas.begin.get('/middleware/nsigma')).toBe(2.5)
     expect(commas.warnings).toEqual(['odb-decimal-commas', 'odb-decimal-commas'])
@@ -142,7 +142,7 @@ describe.skipIf(!there)('dumps inside run files', () => {
     )
   })
 
-  test("of a subrun written by MIDAS's own logger: the run goes on, its stale stop time is not believed", () => {
+  test('in a subrun written by the MIDAS logger the run continues, and the stale stop time is ignored', () => {
     const { begin, end, warnings } = dumps('run00104sub0000.mid.gz')
     expect(warnings).toEqual([])
     expect(begin.get('/Runinfo/Stop Time')).toMatch(/2026$/)

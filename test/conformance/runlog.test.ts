@@ -1,5 +1,5 @@
 /**
- * The experiment's real logbook against our Runlog: the same column names, and room for every value in it.
+ * The experiment's real logbook compared with our Runlog: the same column names, and types for every value in it.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +11,7 @@ const SAMPLE = fileURLToPath(new URL('../../../shared/data/runlog_LNGS_sample.cs
 const there = existsSync(SAMPLE)
 if (!there) console.warn(`skipped: the logbook sample is not there (${SAMPLE})`)
 
-/** Fields of one CSV line; a field in quotes may hold commas. */
+/** Fields of one CSV line; a quoted field may have commas. */
 function fieldsOf(line: string): string[] {
   return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
     ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '',
@@ -27,7 +27,7 @@ describe.skipIf(!there)('the real logbook', () => {
   })
   afterAll(() => catalogue.close())
 
-  test('has no column that our Runlog lacks', async () => {
+  test('the logbook has no column that is missing in our Runlog', async () => {
     const { rows } = await sql<{ Field: string }>`SHOW COLUMNS FROM Runlog`.execute(
       catalogue.database.withoutPlugins(),
     )
@@ -35,7 +35,7 @@ describe.skipIf(!there)('the real logbook', () => {
     expect(columns.length).toBeGreaterThan(20)
   })
 
-  test('fits into our Runlog, value by value', async () => {
+  test('every value of the logbook fits into our Runlog', async () => {
     const names = sql.join([...columns, 'tag'].map((column) => sql.ref(column)))
     const records = lines.map(fieldsOf)
     expect(records.every((record) => record.length === columns.length)).toBe(true)

@@ -1,6 +1,5 @@
 /**
- * The packaged functions, called as Lambda calls them, against a real MariaDB, S3 and SQS: what is deployed
- * is what works.
+ * The packaged functions, called like by Lambda, with a real MariaDB, S3 and SQS: the deployed packages work.
  */
 import { spawn } from 'node:child_process'
 import { dirname } from 'node:path'
@@ -29,7 +28,7 @@ handler(JSON.parse(process.argv[2]), lambda).then(
   (error) => { console.error(error); process.exit(1) },
 )`
 
-/** Calls a bundle's handler in a process of its own; returns what it answered. */
+/** Calls a bundle's handler in a separate process; returns its answer. */
 async function call(path: string, event: unknown): Promise<unknown> {
   const env = childEnvironment({
     CYGNET_DATABASE_URL: context.catalogue.url,
@@ -47,7 +46,7 @@ async function call(path: string, event: unknown): Promise<unknown> {
   return JSON.parse(answer)
 }
 
-test('a webhook call, a queue message and a scheduled run do their work from the package', async () => {
+test('the packages handle a webhook call, a queue message and a scheduled run', async () => {
   const small = (runNumber: number) =>
     runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false, description: 'Ωmega, naïve – 55Fe' })
   await withBundles(async (bundles) => {

@@ -1,6 +1,6 @@
 /**
- * What containers run, as containers run it: one file, alone in a folder, asked over HTTP, ended by SIGTERM;
- * on real services.
+ * The functions as in containers: one file alone in a folder, called over HTTP, ended by SIGTERM, with real
+ * services.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -74,7 +74,7 @@ async function start(name: string, settings: Readonly<Record<string, string>> = 
 
 const small = (runNumber: number) => runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false })
 
-test('catalog-api answers for the platform, for people and for programs, and ends in order', async () => {
+test('catalog-api answers the platform, people and programs, and ends in order', async () => {
   const { url, end } = await start('catalog-api', { CYGNET_ANONYMOUS_SCOPES: 'read:LNGS' })
   for (const path of ['/_/health', '/_/ready', '/readyz'])
     expect((await fetch(url + path)).status, path).toBe(200)
@@ -89,18 +89,18 @@ test('catalog-api answers for the platform, for people and for programs, and end
   expect(lines.map(({ event }) => event)).toEqual(expect.arrayContaining(['http-started', 'http-stopped']))
 })
 
-test('a webhook, a queue function that takes messages and CloudEvents, a schedule function at any call: each does its work', async () => {
+test('a webhook, a queue function (with messages and CloudEvents) and a schedule function do their work over HTTP', async () => {
   const arrivals = [
     await context.put('LNGS/run00001.mid.gz', await small(1)),
     await context.put('LNGS/run00002.mid.gz', await small(2)),
   ]
   const receive = await start('receive-notification', { CYGNET_NOTIFICATION_TOKEN: 't' })
-  const told = await fetch(`${receive.url}/minio`, {
+  const notified = await fetch(`${receive.url}/minio`, {
     method: 'POST',
     headers: { authorization: 'Bearer t' },
     body: encodeNotification(arrivals),
   })
-  expect(told.status).toBe(200)
+  expect(notified.status).toBe(200)
   expect((await receive.end()).code).toBe(0)
   const [first, second] = await context.drain('runs')
   const extract = await start('extract-metadata')
@@ -132,7 +132,7 @@ test('a webhook, a queue function that takes messages and CloudEvents, a schedul
   ])
 })
 
-test('without its settings, or with its port taken, it ends with a line that says why', async () => {
+test('without its settings, or with its port in use, a function ends with a line that states the reason', async () => {
   const { end } = await start('receive-notification', { CYGNET_DATABASE_URL: 'postgres://secret@host/x' })
   const { code, lines } = await end()
   expect(code).toBe(1)

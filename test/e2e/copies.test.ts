@@ -1,5 +1,6 @@
 /**
- * The life of a run's copies, as an operator sees it: on tape, out of the store, asked for, back, verified.
+ * The life of a run's copies from the view of an operator: copied to tape, deleted from the store, recalled,
+ * verified.
  */
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
@@ -53,7 +54,7 @@ test("a safe file is removed from the DAQ's disk with no settings except the tok
     stack.cygnet('push', '--watch', watched, '--tag', 'LNGS', '--once', '--idle', '0', ...more)
   expect((await push()).code).toBe(0)
   const deleting = ['--delete-when-safe', '--keep-newest', '0', '--keep-hours', '0']
-  await eventually('the file is gone', async () => {
+  await eventually('the file is removed', async () => {
     const { stdout } = await push(...deleting)
     return stdout.includes('deleted ') ? true : null
   })

@@ -1,4 +1,4 @@
-/** What a user does, through the command line, on the whole embedded stack. */
+/** The work of a user with the command line, on the whole embedded stack. */
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -117,11 +117,11 @@ describe('failures', () => {
         .find((text) => text.includes('run-invalid')),
     )
     expect(JSON.parse(line).reason).toMatch(/MIDAS/)
-    const told = await eventually('the reason in the catalogue', async () => {
+    const reason = await eventually('the reason in the catalogue', async () => {
       const answer = await stack.cygnet('runs', 'show', '600')
       return answer.stderr.includes('invalid since') && answer
     })
-    expect(told).toMatchObject({
+    expect(reason).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/invalid since .* not a MIDAS file/),
     })

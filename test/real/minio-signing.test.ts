@@ -1,6 +1,5 @@
 /**
- * What the holder of a signed PUT can make of it on a real MinIO, which does not ask that all x-amz-* headers
- * are signed.
+ * The limits of a signed PUT on a real MinIO, which does not require that all x-amz-* headers are signed.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -27,7 +26,7 @@ const contents = async (Key: string) =>
     await stack.context.s3.send(new GetObjectCommand({ Bucket: stack.bucket, Key }))
   ).Body?.transformToString()
 
-/** Sends what the API signed for a new run, with headers that it did not sign. */
+/** Sends a request that the API signed for a new run, with additional unsigned headers. */
 async function put(key: string, added: Record<string, string>, body: Buffer): Promise<number> {
   const { s3, config } = stack.context
   const address = storeAddress(config)
@@ -47,7 +46,7 @@ async function put(key: string, added: Record<string, string>, body: Buffer): Pr
   ).status
 }
 
-test('a new run is stored, and an object that is there stays', async () => {
+test('a new run is stored, and an existing object is kept', async () => {
   expect(await put('LNGS/run00002.mid', {}, Buffer.from('a run'))).toBe(200)
   expect(await contents('LNGS/run00002.mid')).toBe('a run')
   expect(await put(OWN, {}, Buffer.from('another'))).toBe(412)

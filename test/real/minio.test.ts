@@ -1,5 +1,5 @@
 /**
- * The same flow on a real MinIO server: its own notifications, posted to our webhook with a token and kept in
+ * The same flow on a real MinIO server: its notifications are posted to our webhook with a token, and wait in
  * queue_dir.
  */
 import { createHash } from 'node:crypto'
@@ -29,7 +29,7 @@ const catalogued = (runNumber: number) =>
   })
 
 describe('on a real MinIO', () => {
-  test('a PUT is announced by the store itself and catalogued, its ETag and checksum compared', async () => {
+  test('a PUT is notified by the store and catalogued, and its ETag and checksum are compared', async () => {
     const bytes = await small(1)
     await stack.put(keyOf(1), bytes)
     const { run, files } = await catalogued(1)
@@ -40,7 +40,7 @@ describe('on a real MinIO', () => {
     )
   })
 
-  test('a multipart upload is', async () => {
+  test('a multipart upload is notified and catalogued', async () => {
     const bytes = await small(2, { camera: 512, events: 30 })
     const upload = new Upload({
       client: stack.context.s3,
@@ -56,7 +56,7 @@ describe('on a real MinIO', () => {
     })
   })
 
-  test('a copy is, under its new name', async () => {
+  test('a copy is notified and catalogued under its new name', async () => {
     await stack.context.s3.send(
       new CopyObjectCommand({
         Bucket: stack.bucket,
@@ -70,7 +70,7 @@ describe('on a real MinIO', () => {
     )
   })
 
-  test('a tag put on an object is no arrival', async () => {
+  test('a tag on an object is not an arrival', async () => {
     const before = await stack.context.database.selectFrom('arrivals').select('id').execute()
     await stack.context.s3.send(
       new PutObjectTaggingCommand({
@@ -86,7 +86,7 @@ describe('on a real MinIO', () => {
     )
   })
 
-  test('what is dropped while the webhook is down is delivered when it is back', async () => {
+  test('notifications of objects dropped while the webhook is down are delivered when it is back', async () => {
     const pid = stack.pid('receive-notification')
     process.kill(pid, 'SIGKILL')
     await stack.put(keyOf(4), await small(4))

@@ -1,6 +1,6 @@
 /**
- * The tests on real services as parts, each in a vitest process of its own: one that hangs or breaks its
- * services leaves the others alone, and a run with little time left begins no further one.
+ * The tests on real services as parts, each in its own vitest process: a part that hangs or breaks its services does
+ * not affect the others, and with little time left no further part is started.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,7 +8,7 @@ import type { Extra } from '../../infra/local/setup.ts'
 
 export interface Part {
   readonly name: string
-  /** What its tests need on the machine. */
+  /** The programs that its tests need on the machine. */
   readonly extras: readonly Extra[]
   /** Its test files in this folder. */
   readonly files: readonly string[]
@@ -26,14 +26,14 @@ export const PARTS: readonly Part[] = [
 ]
 
 export interface RunOptions {
-  /** False: no further part is begun. */
+  /** False: no further part is started. */
   readonly isTimeLeft: () => boolean
   /** Runs one part. @throws when it fails. */
   readonly run: (part: Part) => Promise<void>
   readonly print: (line: string) => void
 }
 
-/** Runs part after part, and prints how each ended and how long it took. Returns the names of those that failed. */
+/** Runs part after part, and prints the result and time of each. Returns the names of the failed parts. */
 export async function runParts(
   parts: readonly Part[],
   { isTimeLeft, run, print }: RunOptions,
@@ -60,11 +60,11 @@ export async function runParts(
   return failed
 }
 
-/** After this long a program that was asked to end is killed. */
+/** A program that has not ended so long after SIGTERM is killed. */
 const GRACE_MS = 60_000
 
 /**
- * Runs a program with Node until it ends. One that hangs is ended after `boundMs`: far more than the slowest
+ * Runs a program with Node until it ends. A hanging program is stopped after `boundMs`: much more than the slowest
  * machine needs.
  * @throws an Error stating how it ended, unless it was with 0 in time.
  */

@@ -1,4 +1,4 @@
-/** The rucio driver, and the server that its other tests stand on, against a real Rucio server. */
+/** The rucio driver, and the server of its other tests, compared with a real Rucio server. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
@@ -86,7 +86,7 @@ describe('the driver on a real Rucio', () => {
     },
   })
 
-  it('a copy is asked for once, and is under way until Rucio has made it', async () => {
+  it('a copy is requested once, and is in progress until Rucio has made it', async () => {
     const file = await tapeFileOf(bytes)
     expect(await check(file, null)).toEqual({ kind: 'absent' })
     const reference = await submit(file)
@@ -111,7 +111,7 @@ describe('the driver on a real Rucio', () => {
     })
   })
 
-  it('other checksums under the name are seen, though Rucio itself takes them without a word', async () => {
+  it('different checksums under the name are noticed, although Rucio accepts them without an error', async () => {
     const file = await tapeFileOf(bytes)
     const other = { ...file, adler32: '00000001' }
     await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(other)] })
@@ -119,7 +119,7 @@ describe('the driver on a real Rucio', () => {
     expect(await check(file, null)).toMatchObject({ kind: 'different' })
   })
 
-  it('a rule that was given up is taken up again', async () => {
+  it('a rule that was given up is restarted by a new attempt', async () => {
     const file = await tapeFileOf(bytes)
     const reference = await submit(file)
     await made('PUT', `/rules/${reference}`, { options: { state: 'SUSPENDED' } })
@@ -131,7 +131,7 @@ describe('the driver on a real Rucio', () => {
     })
   })
 
-  it('a rule that somebody made to end one day is made to stay', async () => {
+  it('the expiry of a rule is removed', async () => {
     const file = await tapeFileOf(bytes)
     await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(file)] })
     const reference = await submit(file)
@@ -144,7 +144,7 @@ describe('the driver on a real Rucio', () => {
     expect(await check(file, reference)).toMatchObject({ kind: 'present' })
   })
 
-  it('a file is brought back to the store by a rule of limited life', async () => {
+  it('a file is brought back to the store by a rule with a limited lifetime', async () => {
     const file = await tapeFileOf(bytes)
     await submit(file)
     expect(await driver.stage(file, { reference: null, lifetimeSeconds: 86_400 }, signal)).toMatchObject({
@@ -152,7 +152,7 @@ describe('the driver on a real Rucio', () => {
     })
   })
 
-  it('names that Rucio cannot have, and settings that it does not know, are told apart', async () => {
+  it('invalid names and unknown settings are distinguished', async () => {
     await expect(copy(await tapeFileOf(bytes, 'cygno-data/LNGS/run 1.mid.gz'))).rejects.toThrow(
       InvalidInputError,
     )
@@ -165,7 +165,7 @@ describe('the driver on a real Rucio', () => {
   })
 })
 
-describe('the recorded server answers as the real one', () => {
+describe('the recorded server answers like the real one', () => {
   let recorded: RucioServer
   beforeAll(async () => {
     recorded = await startRucioServer({
@@ -262,7 +262,7 @@ describe('the recorded server answers as the real one', () => {
         .split('\n')
         .filter((line) => line.startsWith('{'))
         .map((line) => Object.keys(JSON.parse(line)))
-    // Whatever our server says of a replica or rule, the real one says too.
+    // Every field of a replica or rule in our server is also in the real one.
     if (theirs.status === 200)
       for (const [at, keys] of fields(ours.text).entries())
         expect(fields(theirs.text)[at]).toEqual(expect.arrayContaining(keys))

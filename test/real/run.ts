@@ -1,7 +1,7 @@
 /**
  * `npm run test:real [-- --reports FOLDER --start-within SECONDS]`: the tests on real services, part by part.
- * With a folder each part leaves a report `real-<part>.json` there; after so many seconds no further part is
- * begun. Ends with 1 when a part has failed; one that was not begun is listed, and is no failure.
+ * With a folder each part writes a report `real-<part>.json` there; after so many seconds no further part is
+ * started. Exits with 1 when a part has failed; parts that were not started are listed, and are not failures.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'

@@ -1,6 +1,6 @@
 /**
- * Copies on a real XRootD server over TLS with bearer tokens, pulled by it from the S3 store or streamed
- * through us, and checked once more by gfal2-util, the client that the grid uses.
+ * Copies on a real XRootD server over TLS with bearer tokens, pulled by the server from the S3 store or streamed
+ * through us, and checked again by gfal2-util, the client of the grid.
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -55,8 +55,7 @@ beforeAll(async () => {
   )
 })
 /**
- * XRootD 5.5 crashes now and then (a segmentation fault in its TLS); where it serves for real, systemd starts
- * it again.
+ * XRootD 5.5 crashes sometimes (a segmentation fault in its TLS); in production systemd restarts it.
  */
 beforeEach(async () => {
   if (!hasDied) return
@@ -79,8 +78,8 @@ async function start(port?: number): Promise<void> {
 }
 
 /**
- * With the patience of the functions: now and then XRootD 5.5 falls silent on a connection, and is asked
- * again.
+ * With the retry policy of the functions: XRootD 5.5 sometimes does not answer on a connection, and the request is
+ * repeated.
  */
 const openDriver = (options: Partial<WebdavOptions> = {}): TapeDriver =>
   createWebdavDriver({
@@ -94,7 +93,7 @@ const openDriver = (options: Partial<WebdavOptions> = {}): TapeDriver =>
     limits: { settleSeconds: 0.5, silenceSeconds: 30, ...options.limits },
   })
 
-/** Puts a run into the S3 store; its source reads and signs as request-tape-copy does. */
+/** Puts a run into the S3 store; its source reads and signs like request-tape-copy. */
 async function dropped(bytes: Buffer): Promise<{ file: TapeFile; source: CopySource & { opened: number } }> {
   const key = `LNGS/${randomBytes(6).toString('hex')}/run12345.mid.gz`
   await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes }))
@@ -115,7 +114,7 @@ async function dropped(bytes: Buffer): Promise<{ file: TapeFile; source: CopySou
 
 const placeOf = (name: string) => join(xrootd.filesFolder, 'cygno', name)
 
-/** Puts bytes behind the endpoint's back, as its own user where that is another. */
+/** Writes a file directly into the folder of the endpoint, as its user where that is another. */
 function plant(name: string, bytes: Uint8Array): void {
   const owner = statSync(xrootd.filesFolder)
   for (let path = dirname(name), missing: string[] = []; ; path = dirname(path)) {
@@ -133,7 +132,7 @@ function plant(name: string, bytes: Uint8Array): void {
   chownSync(placeOf(name), owner.uid, owner.gid)
 }
 
-/** Asks with gfal2-util. */
+/** Runs a program of gfal2-util and returns its output. */
 async function gfal(program: string, ...args: string[]): Promise<string> {
   const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: folder, BEARER_TOKEN: xrootd.token(3600) }
   const trust = { X509_CERT_DIR: xrootd.caFolder, SSL_CERT_FILE: xrootd.caFile }
@@ -166,12 +165,12 @@ driverConformance(
       close: async () => void (await Promise.all([driver.close(), store.close()])),
     }
   },
-  // XRootD 5.5 cuts names at a question mark and lists others not encoded.
+  // XRootD 5.5 cuts names at a question mark and lists others without encoding.
   { plainNames: true },
 )
 
 describe('on a real XRootD', () => {
-  test('a run is pulled by the endpoint from a presigned link: no byte through us, and gfal2 agrees', async () => {
+  test('the endpoint pulls a run from a presigned link, without a byte through us, and gfal2 agrees', async () => {
     const driver = openDriver()
     const { file, source } = await dropped(randomBytes(30 * MB))
     const result = await driver.copy(file, source, { attempt: 1 }, never)
@@ -202,7 +201,7 @@ describe('on a real XRootD', () => {
     await driver.close()
   })
 
-  test('a run comes back into the store by itself: pushed by the endpoint, or read by us', async () => {
+  test('a run is brought back into the store, pushed by the endpoint or read by us', async () => {
     const driver = openDriver()
     const { file, source } = await dropped(randomBytes(5 * MB))
     await driver.copy(file, source, { attempt: 1 }, never)
@@ -219,7 +218,7 @@ describe('on a real XRootD', () => {
     await driver.close()
   })
 
-  test('wrong bytes under the name, planted behind our back, are found and stay', async () => {
+  test('wrong bytes under the name are found and kept', async () => {
     const driver = openDriver()
     const { file, source } = await dropped(randomBytes(MB))
     const wrong = randomBytes(MB)
@@ -232,7 +231,7 @@ describe('on a real XRootD', () => {
     await driver.close()
   })
 
-  test('killed in the middle of a copy and started again: the next try ends verified', async () => {
+  test('when the endpoint is killed during a copy and started again, the next attempt is verified', async () => {
     const driver = openDriver({ copySeconds: 60 })
     const bytes = randomBytes(8 * MB)
     const file = await tapeFileOf(bytes, freshName())
@@ -276,7 +275,7 @@ describe('on a real XRootD', () => {
     await driver.close()
   })
 
-  test('without a token, or with one that has expired, nothing is written and the error says so', async () => {
+  test('without a token, or with an expired one, nothing is written and the error states it', async () => {
     const { file, source } = await dropped(randomBytes(1000))
     const expired = xrootd.token(-60)
     for (const token of [null, expired]) {
@@ -298,7 +297,7 @@ describe('on a real XRootD', () => {
     await driver.close()
   })
 
-  test('what lies there is listed with its size', async () => {
+  test('the files at the endpoint are listed with their sizes', async () => {
     const driver = openDriver()
     const { file, source } = await dropped(randomBytes(1234))
     await driver.copy(file, source, { attempt: 1 }, never)

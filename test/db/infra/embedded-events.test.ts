@@ -30,11 +30,11 @@ async function storeWith(rules: readonly RuleOfQueue[]) {
   return { ...store, s3, runs: await queue('runs'), pictures: await queue('pictures') }
 }
 
-test('when a PUT is answered its event is in the queue, in the shape AWS gives it', async () => {
+test('when a PUT is answered, its event is in the queue, in the format of AWS', async () => {
   const { s3, bucket, runs } = await storeWith([{ queue: 'runs' }])
   const before = Date.now()
   await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'LNGS/run 1+2%ü.mid.gz', Body: 'hello' }))
-  const [record, ...rest] = await runs.records() // no waiting: it must be there already
+  const [record, ...rest] = await runs.records() // without waiting: it must be there already
   expect(rest).toEqual([])
   expect(record).toEqual({
     eventVersion: '2.1',
@@ -77,7 +77,7 @@ test('a multipart upload makes one event, at its completion, with the ETag of th
   expect(ETag).toMatch(/^"[0-9a-f]{32}-3"$/)
 })
 
-test('a copy makes an event of its own, with size and ETag', async () => {
+test('a copy makes its own event, with size and ETag', async () => {
   const { s3, bucket, runs } = await storeWith([{ queue: 'runs', events: ['s3:ObjectCreated:Copy'] }])
   await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'from', Body: 'hello' }))
   await s3.send(new CopyObjectCommand({ Bucket: bucket, Key: 'to', CopySource: `${bucket}/from` }))
@@ -106,7 +106,7 @@ test('rules choose the queue by prefix, suffix and kind of event', async () => {
   ])
 })
 
-test('overwrites of one key have sequencers that grow, also within one millisecond', async () => {
+test('overwrites of one key have increasing sequencers, also within one millisecond', async () => {
   const { s3, bucket, runs } = await storeWith([{ queue: 'runs' }])
   for (let i = 0; i < 30; i += 1)
     await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'same', Body: String(i) }))
@@ -122,7 +122,7 @@ test('a refused PUT makes no event', async () => {
   expect(await runs.records()).toEqual([])
 })
 
-test('with notifications off, from the start or while it runs, objects arrive and nobody is told', async () => {
+test('with notifications off, from the start or later, objects are stored and no event is sent', async () => {
   const queues = QUEUES.slice(0, 1)
   const dataFolder = temporaryFolder()
   const embedded = await startEmbedded({
@@ -155,8 +155,8 @@ test('with notifications off, from the start or while it runs, objects arrive an
   }
 })
 
-test('an event for a queue that is not there is counted as failed, and the PUT succeeds', async () => {
-  // Services of its own: those that tests share count what others send, too.
+test('an event for a missing queue is counted as failed, and the PUT succeeds', async () => {
+  // Private services: the shared ones also count the events of other tests.
   const dataFolder = temporaryFolder()
   const embedded = await startEmbedded({ dataFolder, buckets: ['cygno-data'], keepMessages: false })
   try {
@@ -170,7 +170,7 @@ test('an event for a queue that is not there is counted as failed, and the PUT s
   }
 })
 
-test('the configuration of a bucket holds after a kill, and ends with the bucket', async () => {
+test('the configuration of a bucket survives a kill, and is deleted with the bucket', async () => {
   const dataFolder = temporaryFolder()
   const settings = { dataFolder, queues: QUEUES, buckets: ['cygno-data'], keepMessages: false }
   let embedded = await startEmbedded(settings)
@@ -197,7 +197,7 @@ test.each([
   ['a topic as target', 'arn:aws:sns:us-east-1:000000000000:runs', 's3:ObjectCreated:*', 'InvalidArgument'],
   ['a queue of another account', 'arn:aws:sqs:us-east-1:1:runs', 's3:ObjectCreated:*', 'InvalidArgument'],
   ['an event that there is not', queueArn('runs'), 'created', 'InvalidArgument'],
-])('%s is refused, and the configuration stays', async (_, arn, event, name) => {
+])('%s is refused, and the configuration is kept', async (_, arn, event, name) => {
   const { s3, bucket } = await storeWith([{ queue: 'runs' }])
   const before = await readBucketNotifications(s3, bucket, signal)
   await expect(configureEvents(s3, bucket, [{ arn, events: [event as Event] }])).rejects.toMatchObject({

@@ -29,7 +29,7 @@ afterAll(async () => {
   rmSync(dataFolder, { recursive: true, force: true })
 })
 
-/** The next message, however long that takes; an attempt waits as long as SQS allows. */
+/** The next message, however long it takes; an attempt waits as long as SQS allows. */
 async function next(queue: TestQueue): Promise<Message> {
   for (;;) {
     const [message] = await queue.receive({ waitSeconds: 20 })
@@ -58,7 +58,7 @@ test('a message that is received too often moves to the dead-letter queue', asyn
   expect(dead.map(({ Body }) => Body)).toEqual(['poison'])
 })
 
-test('a message given back (visibility 0) is there again at once', async () => {
+test('a message that is returned (visibility 0) is available again immediately', async () => {
   const queue = await queueWith('returned', 'again')
   const [message] = await queue.receive({ visibilitySeconds: 600 })
   await queue.client.send(
@@ -88,7 +88,7 @@ test('messages survive a kill -9, with their receive counts, and queues keep the
   })
 })
 
-test('whoever does not know the access key is refused', async () => {
+test('requests without the access key are refused', async () => {
   const { endpoint, region } = embedded.connection.sqs
   const stranger = new SQSClient({
     endpoint,
@@ -106,7 +106,7 @@ test('whoever does not know the access key is refused', async () => {
     expect((await fetch(endpoint + path)).status).toBe(403)
 })
 
-test('credentials are in no process arguments and in no file that others can read', () => {
+test('credentials are neither in process arguments nor in files that others can read', () => {
   for (const name of ['credentials.json', 'settings.json', 'connection.json'])
     expect(statSync(join(dataFolder, 'embedded', name)).mode & 0o777).toBe(0o600)
 })

@@ -51,7 +51,7 @@ async function list(prefix: string, pageSize = 1000): Promise<readonly string[]>
   return keys
 }
 
-test('any key comes back as it was given: never another object, never another file', async () => {
+test('every key is stored and returned unchanged: never another object, never another file', async () => {
   const part = fc.oneof(
     fc.constantFrom('.', '..', '', 'a', '%object', '%2E', 'a b', 'a+b', '%', '~'),
     fc.string({ unit: 'grapheme', maxLength: 12 }),
@@ -79,13 +79,13 @@ test('any key comes back as it was given: never another object, never another fi
   expect(readdirSync(dataFolder).sort()).toEqual(['embedded', 'logs', 'owner.json'])
 })
 
-test('a key longer than a file name is kept; one longer than S3 allows is refused', async () => {
+test('a key longer than a file name is stored; one longer than S3 allows is refused', async () => {
   await put(`long/${'k'.repeat(1000)}`, 'x')
   expect(await list('long/')).toEqual([`long/${'k'.repeat(1000)}`])
   await expect(put(`long/${'k'.repeat(1020)}`, 'x')).rejects.toMatchObject({ name: 'KeyTooLongError' })
 })
 
-test('a listing in pages names every key once, in the order of S3, however the keys nest', async () => {
+test('a listing in pages has every key once, in the order of S3, however the keys nest', async () => {
   const keys = [
     'p/a-b/1',
     'p/a/b/1',
@@ -123,7 +123,7 @@ test.each(['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const)(
   },
 )
 
-test('a PUT that breaks off leaves the object as it was', async () => {
+test('an interrupted PUT leaves the object unchanged', async () => {
   await put('broken', 'whole')
   const { hostname, port } = new URL(embedded.connection.s3.endpoint)
   const { presign } = await presigned('PUT', 'broken')
@@ -133,13 +133,13 @@ test('a PUT that breaks off leaves the object as it was', async () => {
   )
   const files = () =>
     readdirSync(join(dataFolder, 'embedded', 'objects', Bucket)).filter((name) => name.startsWith('broken%'))
-  await vi.waitFor(() => expect(files()).toHaveLength(3), LONGEST_WAIT_MS) // the new content is being written beside the old
+  await vi.waitFor(() => expect(files()).toHaveLength(3), LONGEST_WAIT_MS) // the new content is being written next to the old
   socket.destroy()
   await vi.waitFor(() => expect(files()).toHaveLength(2), LONGEST_WAIT_MS)
   expect((await read('broken')).toString()).toBe('whole')
 })
 
-test('an object is there after a kill -9 as its PUT was answered', async () => {
+test('an object whose PUT was answered survives a kill -9', async () => {
   for (const body of ['first', 'second']) await put('replaced', body)
   await put('answered', 'safe')
   process.kill(embedded.pid, 'SIGKILL')
@@ -150,7 +150,7 @@ test('an object is there after a kill -9 as its PUT was answered', async () => {
   expect((await read('replaced')).toString()).toBe('second')
 })
 
-test('a multipart upload can be looked at, continued, given up; a wrong part list is refused', async () => {
+test('a multipart upload can be listed, continued and aborted; a wrong part list is refused', async () => {
   const Key = 'resumed'
   const { UploadId } = await s3.send(new CreateMultipartUploadCommand({ Bucket, Key }))
   const part = async (PartNumber: number, Body: Buffer) =>
@@ -177,7 +177,7 @@ test('a multipart upload can be looked at, continued, given up; a wrong part lis
   ).rejects.toMatchObject({ name: 'NoSuchUpload' })
 })
 
-test('many keys are deleted at once, whatever they look like', async () => {
+test('many keys of any form are deleted with one request', async () => {
   const keys = ['007', '1e3', 'a&b<c>"d', "it's", 'new\nline']
   for (const key of keys) await put(`many/${key}`, 'x')
   await put('123', 'x')
@@ -191,7 +191,7 @@ test('many keys are deleted at once, whatever they look like', async () => {
   await expect(read('123')).rejects.toMatchObject({ name: 'NoSuchKey' })
 })
 
-test('nobody reads or writes without a valid signature, nor with one that has expired', async () => {
+test('reads and writes without a valid signature, or with an expired one, are refused', async () => {
   await put('private', 'secret')
   const { endpoint } = embedded.connection.s3
   for (const method of ['GET', 'PUT', 'DELETE'])
@@ -216,13 +216,13 @@ test('nobody reads or writes without a valid signature, nor with one that has ex
   expect((await fetch(expired.url)).status).toBe(403)
 })
 
-test('no connection is closed because it is idle: a client could use it in that moment', async () => {
+test('idle connections are not closed, since a client could use one at that moment', async () => {
   const { s3, sqs, control } = embedded.connection
   for (const { endpoint } of [s3, sqs, control])
     expect((await fetch(endpoint)).headers.get('keep-alive'), endpoint).toBeNull()
 })
 
-test('nothing outside the folder is reached through a bucket, a key or an upload id', async () => {
+test('no bucket, key or upload id leads to a file outside the folder', async () => {
   for (const path of [
     '/../embedded/credentials.json',
     '/..%2f..%2fetc/passwd',
@@ -239,7 +239,7 @@ test('nothing outside the folder is reached through a bucket, a key or an upload
   expect(existsSync(join(dataFolder, 'escaped'))).toBe(false)
 })
 
-/** A presigned link made by hand: the SDK's presigner is not among our dependencies. */
+/** A presigned link without the SDK's presigner, which is not one of our dependencies. */
 async function presigned(
   method: 'GET' | 'PUT',
   key: string,
@@ -279,7 +279,7 @@ async function presigned(
   return { url: endpoint + presign, presign }
 }
 
-test('a conditional DELETE removes this version only, and says when there is none', async () => {
+test('a conditional DELETE removes only this version, and reports a missing object', async () => {
   const { ETag = '' } = await put('conditional/delete', 'one')
   await put('conditional/delete', 'two')
   const remove = (IfMatch: string) =>
@@ -297,7 +297,7 @@ test('a conditional DELETE removes this version only, and says when there is non
   })
 })
 
-test('of a PUT and a conditional DELETE of the version before it at once, the new version is left', async () => {
+test('a PUT that is concurrent with a conditional DELETE of the earlier version leaves the new version', async () => {
   for (let round = 0; round < 20; round++) {
     const { ETag = '' } = await put('conditional/race', `old ${round}`)
     const deletion = s3

@@ -23,7 +23,7 @@ const name = `run${RUN_NUMBER}.mid.gz`
 const file = new Uint8Array(gzipSync(smallRun()))
 
 describe('cygnet inspect', () => {
-  it('prints one JSON object, with the tag of the folder', () => {
+  it('cygnet inspect prints one JSON object, with the tag of the folder', () => {
     const { status, stdout } = cygnet(write(`LNGS/${name}`, file), '--json')
     expect(status).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({
@@ -36,13 +36,13 @@ describe('cygnet inspect', () => {
     })
   })
 
-  it('takes the tag that is given, and none from a folder that is not named like one', () => {
+  it('cygnet inspect uses --tag, and no tag from a folder without the form of a tag', () => {
     const path = write(`some folder/${name}`, file)
     expect(JSON.parse(cygnet(path, '--json').stdout).tag).toBeNull()
     expect(JSON.parse(cygnet(path, '--json', '--tag', 'MAN').stdout).tag).toBe('MAN')
   })
 
-  it('exits 0 for an incomplete file and says what is missing, for people too', () => {
+  it('cygnet inspect exits 0 for an incomplete file and states what is missing, with and without --json', () => {
     const path = write(`LNF/${name}`, file.slice(0, -30))
     const { status, stdout } = cygnet(path)
     expect(status).toBe(0)
@@ -54,7 +54,7 @@ describe('cygnet inspect', () => {
     ['an empty file', () => write(`BAD/${name}`, new Uint8Array(0))],
     ['a file that is not there', () => join(folder, 'nowhere.mid')],
     ['a folder', () => folder],
-  ])('exits 1 for %s, with the reason as JSON when asked', (_, path) => {
+  ])('cygnet inspect exits 1 for %s, with the reason as JSON with --json', (_, path) => {
     const asJson = cygnet(path(), '--json')
     expect(asJson.status).toBe(1)
     expect(Object.keys(JSON.parse(asJson.stdout))).toEqual(['error'])

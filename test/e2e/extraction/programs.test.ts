@@ -1,5 +1,5 @@
 /**
- * Files decompressed by a program (igzip, bzip2) and in this process: the results must be the same, for sound
+ * Files decompressed by a program (igzip, bzip2) and in this process: the results must be the same, for intact
  * and for damaged files.
  */
 import { spawnSync } from 'node:child_process'
@@ -75,7 +75,7 @@ describe.skipIf(!hasIgzip)('igzip gives what zlib gives', () => {
     },
   )
 
-  it('a file that is no MIDAS', async () => {
+  it('a file that is not MIDAS', async () => {
     const file = new Uint8Array(gzipSync(noise(500_000)))
     expect(await outcome(file, 'run1.mid.gz', always)).toEqual(await outcome(file, 'run1.mid.gz', never))
   })
@@ -88,11 +88,11 @@ describe.skipIf(!hasBzip2)('the bzip2 program gives what our decoder gives', () 
   })
 })
 
-describe('a program', () => {
+describe('a decompression program', () => {
   const source = (bytes: Uint8Array) => new ByteSource(inPieces(bytes, 1000))
   const signal = new AbortController().signal
 
-  it('that is not installed reads nothing, and the file is decompressed here', async () => {
+  it('without the program the file is decompressed in this process', async () => {
     const missing = { command: 'no-such-program-anywhere', arguments: [] }
     const bytes = source(noise(5000))
     expect(await decompressByProcess(missing, bytes, () => {}, signal)).toMatchObject({
@@ -109,7 +109,7 @@ describe('a program', () => {
     ['exits with an error', ['-c', 'cat; exit 3']],
     ['complains', ['-c', 'cat; echo trouble >&2']],
     ['stops reading early', ['-c', 'head -c 10']],
-  ])('that %s is not trusted', async (_, args) => {
+  ])('the result of a program that %s is not used', async (_, args) => {
     const end = await decompressByProcess(
       { command: 'sh', arguments: args },
       source(noise(3_000_000)),
@@ -119,7 +119,7 @@ describe('a program', () => {
     expect(end.outcome).toBe('failed')
   })
 
-  it('is killed when the taker of its output throws, and when the work is aborted', async () => {
+  it('a program is killed when the reader of its output throws, and when the work is aborted', async () => {
     const shell = { command: 'sh', arguments: ['-c', 'echo $$; exec cat'] }
     for (const how of ['throw', 'abort'] as const) {
       const stop = new AbortController()
@@ -136,7 +136,7 @@ describe('a program', () => {
     }
   })
 
-  it('ends an abort also while the source gives nothing', async () => {
+  it('an abort takes effect also while the source delivers nothing', async () => {
     const stop = new AbortController()
     async function* stuck() {
       yield noise(10)
@@ -158,7 +158,7 @@ describe('the end of a gzip file', () => {
     file = new Uint8Array(gzipSync(run))
   })
 
-  it('tells one member from several and from garbage', () => {
+  it('the end of a gzip file distinguishes one member from several and from garbage', () => {
     const empty = new Uint8Array(gzipSync(new Uint8Array(0)))
     expect(isOneGzipMember(file, run.length)).toBe(true)
     expect(isOneGzipMember(concat(file, empty), run.length)).toBe(true)

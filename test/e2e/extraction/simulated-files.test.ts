@@ -20,29 +20,29 @@ import {
 } from '../../support/simulated-runs.ts'
 
 describe('a fault', () => {
-  test('crash leaves whole events and no end of run', async () => {
+  test('the fault crash leaves complete events and no end of run', async () => {
     const ids = (await eventsOf({ ...small, fault: 'crash' })).map((event) => event.id)
     expect(ids.filter((id) => id === 1)).toHaveLength(5)
     expect(ids).not.toContain(0x8001)
   })
 
-  test('cut-event leaves the last event cut', async () => {
+  test('the fault cut-event leaves the last event cut', async () => {
     const stream = await streamOf({ ...small, fault: 'cut-event' })
     expect(() => walk(stream)).toThrow(/is cut/)
   })
 
-  test('cut-stream leaves a gzip file that ends too early', async () => {
+  test('the fault cut-stream leaves a gzip file that ends too early', async () => {
     const bytes = await runFileBytes({ ...small, fault: 'cut-stream' })
     expect(() => gunzipSync(bytes)).toThrow(/unexpected end of file/)
   })
 
-  test('no-camera leaves the digitizers alone', async () => {
+  test('the fault no-camera leaves only the digitizers', async () => {
     const events = await eventsOf({ events: 2, fault: 'no-camera' })
     for (const event of events.filter(({ id }) => id === 1))
       expect([...event.banks.keys()]).toEqual(['DIG0', 'DGH0'])
   })
 
-  test('wrong-run-number puts another number into header and ODB than into the name', async () => {
+  test('the fault wrong-run-number gives another number in header and ODB than in the name', async () => {
     const directory = await folder()
     const file = await writeRunFile(directory, { ...small, runNumber: 17, fault: 'wrong-run-number' })
     expect(file.key).toBe('LNGS/run00017.mid.gz')
@@ -76,7 +76,7 @@ describe('a run file', () => {
     async (compression) => {
       const options: Options = { ...small, camera: 512, events: 30 }
       const bytes = await runFileBytes(options, null, { compression }).catch((error: unknown) => error)
-      // bzip2 is done by a program that need not be installed: then the error says so.
+      // bzip2 runs a program that may be missing: then the error states it.
       if (bytes instanceof InvalidInputError) return expect(bytes.message).toContain('apt-get install bzip2')
       expect(Buffer.compare(await decoders[compression](bytes as Uint8Array), await streamOf(options))).toBe(
         0,
@@ -84,7 +84,7 @@ describe('a run file', () => {
     },
   )
 
-  test('lz4 blocks refer to the block before: a stream that repeats itself all but vanishes', async () => {
+  test('lz4 blocks refer to the previous block: a repetitive stream becomes very small', async () => {
     const pattern = Uint8Array.from({ length: 9_000_001 }, (_, at) => (at * at) & 0x3f)
     const frame: Uint8Array[] = []
     for await (const piece of lz4Frame(
@@ -98,7 +98,7 @@ describe('a run file', () => {
     expect(Buffer.compare(await decoders.lz4(bytes), pattern)).toBe(0)
   })
 
-  test('is written under its key, whole or not at all, and never over another', async () => {
+  test('a run file is written under its key, completely or not at all, and never replaces another', async () => {
     const directory = await folder()
     const written = await writeRunFile(directory, { ...small, tag: 'LNF', subruns: 2 }, 1, {
       compression: 'lz4',
@@ -123,7 +123,7 @@ describe('a run file', () => {
     expect(await readdir(join(directory, 'LNF'))).toEqual(['run00001sub0001.mid.lz4'])
   })
 
-  test('has about the size that was asked for', async () => {
+  test('a run file has about the requested size', async () => {
     const options: Options = { camera: 128, digitizers: false }
     const events = await eventsForSize(options, 2e6, 'gzip')
     const size = (await runFileBytes({ ...options, events })).length

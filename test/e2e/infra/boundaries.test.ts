@@ -1,5 +1,5 @@
 /**
- * Every rule of .dependency-cruiser.cjs can fail: each is shown a small house in which one import is wrong.
+ * Every rule of .dependency-cruiser.cjs can fail: each is tested on a small project with one wrong import.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -12,7 +12,7 @@ const rules = createRequire(import.meta.url)('../../../.dependency-cruiser.cjs')
   readonly options: ICruiseOptions
 }
 
-/** A house in order; each case adds lines to some of its files. */
+/** A correct project; each case adds lines to some of its files. */
 const HOUSE: Readonly<Record<string, string>> = {
   'package.json': '{ "type": "module", "devDependencies": { "left-pad": "1.0.0" } }',
   'node_modules/left-pad/package.json': '{ "name": "left-pad", "version": "1.0.0", "main": "index.js" }',
@@ -57,7 +57,7 @@ const HOUSE: Readonly<Record<string, string>> = {
   'bench/one.ts': "import { one } from '../functions/one/handler.ts'\nexport const n = one",
 }
 
-/** The rule, the file that breaks it, and the line that does. */
+/** The rule, the file that violates it, and the wrong line. */
 const BREACHES: readonly (readonly [rule: string, file: string, line: string])[] = [
   ['shared-imports-shared', 'shared/config/config.ts', "import '../../infra/local/stack.ts'"],
   ['midas-is-pure', 'shared/midas/reader.ts', "import '../config/config.ts'"],
@@ -118,7 +118,7 @@ async function brokenRules(): Promise<readonly string[]> {
   return [...new Set((output as ICruiseResult).summary.violations.map((violation) => violation.rule.name))]
 }
 
-test('a house in order breaks no rule; tests and benchmarks may import everything', async () => {
+test('a correct project breaks no rule; tests and benchmarks may import everything', async () => {
   expect(await brokenRules()).toEqual([])
 })
 
@@ -132,7 +132,7 @@ test.each(BREACHES)('%s: %s must not say %s', async (rule, file, line) => {
   }
 })
 
-test('every rule is shown a breach', () => {
+test('every rule reports its violation', () => {
   const shown = new Set(BREACHES.map(([rule]) => rule))
   const names = rules.forbidden?.map((rule) => rule.name ?? '')
   expect(names?.filter((name) => !shown.has(name))).toEqual([])

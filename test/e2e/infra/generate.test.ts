@@ -1,4 +1,4 @@
-/** The generated pages: all that a reader needs, and the same on every machine. */
+/** The generated pages are complete, and the same on every machine. */
 import { Command } from 'commander'
 import { expect, test } from 'vitest'
 import * as z from 'zod'
@@ -6,7 +6,7 @@ import { cliPage } from '../../../infra/generate/cli-page.ts'
 import { configurationPage } from '../../../infra/generate/configuration-page.ts'
 import { setting } from '../../../shared/config/setting.ts'
 
-test('the configuration page tells what is required, what the defaults are and what is secret', () => {
+test('the configuration page states which settings are required, which are secret, and the defaults', () => {
   const several = z
     .string()
     .transform((text) => text.split(','))
@@ -32,7 +32,7 @@ test('the configuration page tells what is required, what the defaults are and w
   ])
 })
 
-test('the command page shows every command of every depth, with the texts after its help, whatever the terminal', () => {
+test('the command page has every command of every depth, with the texts after its help, whatever the terminal', () => {
   const program = () => {
     const command = new Command('tool').addHelpText('after', '\nExit codes: 0.')
     const group = command.command('dead').description('a group')

@@ -1,6 +1,6 @@
 /**
- * The embedded IAM: sign-in with a code and PKCE, the device flow, tokens as the catalogue takes them, pages
- * without a foreign resource.
+ * The embedded IAM: sign-in with a code and PKCE, the device flow, tokens for the catalogue, pages without
+ * external resources.
  */
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'

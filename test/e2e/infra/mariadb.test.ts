@@ -28,7 +28,7 @@ async function query(url: string, ...statements: readonly string[]): Promise<unk
   }
 }
 
-test('what was committed survives a kill -9 of the server and a new start', async () => {
+test('committed data survive a kill -9 of the server and a new start', async () => {
   await query(server.url, 'CREATE TABLE kept (id INT PRIMARY KEY) ENGINE=InnoDB')
   const writer = await createConnection({ uri: server.url })
   for (let id = 0; id < 50; id += 1) await writer.query('INSERT INTO kept VALUES (?)', [id])
@@ -39,7 +39,7 @@ test('what was committed survives a kill -9 of the server and a new start', asyn
   expect(await query(server.url, 'SELECT COUNT(*) AS count FROM kept')).toEqual([{ count: 50 }])
 })
 
-test('the address stays good across restarts, but for the port', async () => {
+test('the address is the same after a restart, except for the port', async () => {
   const before = new URL(server.url)
   await server.stop()
   server = await startMariadb({ dataFolder, port: Number(before.port) })
@@ -63,7 +63,7 @@ test('temporary tables survive the start of another server on the same machine',
   }
 })
 
-test('several that are installed at the same time do not disturb each other', async () => {
+test('several servers that are installed at the same time do not disturb each other', async () => {
   const folders = Array.from({ length: 4 }, () => temporaryFolder())
   const starts = await Promise.allSettled(folders.map((folder) => startMariadb({ dataFolder: folder })))
   const started = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
@@ -72,7 +72,7 @@ test('several that are installed at the same time do not disturb each other', as
   expect(starts.flatMap((start) => (start.status === 'rejected' ? [start.reason] : []))).toEqual([])
 })
 
-test('passwords are in no process arguments and in no file that others can read', () => {
+test('passwords are neither in process arguments nor in files that others can read', () => {
   const { password } = new URL(server.url)
   expect(password.length).toBeGreaterThanOrEqual(32)
   expect(readFileSync(`/proc/${server.pid}/cmdline`, 'utf8')).not.toContain(password)
@@ -81,7 +81,7 @@ test('passwords are in no process arguments and in no file that others can read'
     expect(statSync(join(dataFolder, 'mariadb', name)).mode & 0o777).toBe(0o600)
 })
 
-test('nobody comes in without a password, root included', async () => {
+test('connections without a password are refused, also for root', async () => {
   for (const user of ['root', '', 'cygnet', 'mysql']) {
     const url = new URL(server.url)
     url.username = user
@@ -91,19 +91,19 @@ test('nobody comes in without a password, root included', async () => {
   }
 })
 
-test('our account may do everything in databases called cygnet…, and nothing elsewhere', async () => {
+test('our account has all rights in databases named cygnet…, and none in others', async () => {
   await query(server.url, 'CREATE DATABASE cygnet_other', 'DROP DATABASE cygnet_other')
   await expect(query(server.url, 'CREATE DATABASE somebody_else')).rejects.toThrow(/denied/i)
   await expect(query(server.url, 'SELECT * FROM mysql.global_priv')).rejects.toThrow(/denied/i)
 })
 
-test('times are UTC and texts are Unicode, whatever the machine is set to', async () => {
+test('times are UTC and texts are Unicode, whatever the settings of the machine', async () => {
   expect(
     await query(server.url, 'SELECT @@time_zone AS zone, @@character_set_database AS characters'),
   ).toEqual([{ zone: '+00:00', characters: 'utf8mb4' }])
 })
 
-test('it listens on the loopback address alone', () => {
+test('the server listens only on the loopback address', () => {
   const hexPort = Number(new URL(server.url).port).toString(16).toUpperCase().padStart(4, '0')
   const listening = ['tcp', 'tcp6'].flatMap((table) =>
     readFileSync(`/proc/net/${table}`, 'utf8')

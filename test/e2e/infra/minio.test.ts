@@ -13,7 +13,7 @@ import { findMinio, MINIO_TARGET_ARN, startMinio } from '../../../infra/local/se
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import { until } from '../../support/waiting.ts'
 
-// Without a MinIO program on the machine this is skipped; `npm run setup -- --with minio` builds one.
+// Skipped without a MinIO program on the machine; `npm run setup -- --with minio` builds one.
 test.skipIf((await findMinio()) === null)(
   'MinIO posts its events with our token, and again until they are taken',
   async () => {

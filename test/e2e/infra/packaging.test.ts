@@ -1,4 +1,4 @@
-/** Parts of the packaging: the archive reader, and what stands in for iconv-lite in the bundles. */
+/** Parts of the packaging: the archive reader, and the replacement of iconv-lite in the bundles. */
 import { crc32, deflateRawSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { getDecoder, getEncoder } from '../../../infra/lambda/iconv-lite.ts'
@@ -11,7 +11,7 @@ interface Member {
   readonly deflated: boolean
 }
 
-/** As osls writes them: sizes after the content (flag 8), so that only the directory knows them. */
+/** Archives like those of osls: sizes after the content (flag 8), so that only the directory has them. */
 function zipOf(members: readonly Member[]): Buffer {
   const local: Buffer[] = []
   const directory: Buffer[] = []
@@ -45,7 +45,7 @@ function zipOf(members: readonly Member[]): Buffer {
 }
 
 describe('readZip', () => {
-  test('gives back what was put in, deflated or stored, and leaves folders out', () => {
+  test('readZip returns the files, deflated or stored, without folders', () => {
     const members = [
       { path: 'functions/a/lambda.js', content: Buffer.from('x'.repeat(5000)), deflated: true },
       { path: 'functions/', content: Buffer.alloc(0), deflated: false },
@@ -62,13 +62,13 @@ describe('readZip', () => {
     ['empty', Buffer.alloc(0)],
     ['something else', Buffer.from('not an archive at all, but long enough')],
     ['cut short', zipOf([{ path: 'a', content: Buffer.from('a'), deflated: false }]).subarray(0, -10)],
-  ])('refuses what is %s', (_, bytes) => {
+  ])('readZip refuses an archive that is %s', (_, bytes) => {
     expect(() => readZip(bytes)).toThrow(InvalidInputError)
   })
 })
 
-describe('the stand-in for iconv-lite', () => {
-  test('reads the name of the server version, which mysql2 takes for CESU-8, also when a character is cut in two', () => {
+describe('the replacement of iconv-lite', () => {
+  test('the replacement decodes the name of the server version, which mysql2 treats as CESU-8, also when a character is cut in two', () => {
     const bytes = Buffer.from('10.11-MariaDB-ü')
     const decoder = getDecoder('cesu8')
     expect(decoder.write(bytes.subarray(0, -1)) + decoder.write(bytes.subarray(-1)) + decoder.end()).toBe(
@@ -76,17 +76,17 @@ describe('the stand-in for iconv-lite', () => {
     )
   })
 
-  test('reads other encodings that Node knows', () => {
+  test('the replacement decodes other encodings of Node', () => {
     const decoder = getDecoder('cp1251')
     expect(decoder.write(Buffer.from([0xcf, 0xf0])) + decoder.end()).toBe('Пр')
   })
 
-  test('says no to what it does not know instead of making up characters', () => {
+  test('the replacement refuses unknown encodings', () => {
     expect(() => getDecoder('geostd8')).toThrow(RangeError)
     expect(() => getEncoder('sjis')).toThrow(RangeError)
   })
 
-  test('writes UTF-8', () => {
+  test('the replacement encodes UTF-8', () => {
     expect(getEncoder('cesu8').write('ü')).toEqual(Buffer.from('ü'))
   })
 })

@@ -12,7 +12,7 @@ import { temporaryFolder } from '../../../infra/local/testing.ts'
 import { until } from '../../support/waiting.ts'
 
 const FOREVER = "console.log('running'); setInterval(() => undefined, 1000)"
-/** Ignores SIGTERM from the moment it says so in its log. */
+/** Ignores SIGTERM from the moment at which it states this in its log. */
 const DEAF = `process.on('SIGTERM', () => undefined); console.log('deaf'); ${FOREVER}`
 
 let dataFolder: string
@@ -70,9 +70,8 @@ const hasPrinted = (text: string) =>
   readFileSync(join(dataFolder, 'logs', 'dummy.log'), 'utf8').includes(text)
 const isDeaf = () => hasPrinted('deaf')
 
-test('a service answers when its start returns, and is gone, with its pid file, when its stop returns', async () => {
-  // The service says itself which port it has: one that is chosen before may be taken by somebody else until
-  // then.
+test('a service answers when its start returns, and has ended, without a pid file, when its stop returns', async () => {
+  // The service reports its port: a port chosen earlier may be taken by another process.
   const words = `yes from ${dataFolder}`
   const url = () => readFileSync(join(dataFolder, 'dummy', 'url'), 'utf8')
   const answer = async () => await (await fetch(url())).text()
@@ -86,17 +85,17 @@ test('a service answers when its start returns, and is gone, with its pid file, 
   expect(isRunning(identity)).toBe(false)
   expect(await answer().catch(() => 'nobody answers')).not.toBe(words)
   expect(existsSync(join(dataFolder, 'dummy', 'pid'))).toBe(false)
-  await service.stop() // again does no harm
+  await service.stop() // a second call is harmless
 })
 
-test('the error about a service that dies at once holds its last words', async () => {
+test('the error about a service that dies immediately has the end of its output', async () => {
   const dying = start("console.error('the disk is on fire'); process.exit(3)", {
     probe: () => Promise.reject(new Error('no')),
   })
   await expect(dying).rejects.toThrow(/exit code 3[\s\S]*the disk is on fire/)
 })
 
-test('a program that is not there is an error, not a crash', async () => {
+test('a missing program is an error, not a crash', async () => {
   await expect(start('', { program: '/nonexistent/program' })).rejects.toThrow(
     'cannot run /nonexistent/program',
   )
@@ -109,7 +108,7 @@ test('a service that does not answer in time is stopped', async () => {
   )
   const slow = start(`console.log('still thinking'); ${FOREVER}`, {
     timeoutSeconds: 7,
-    // The time is over when it has said so, and not before.
+    // The start times out after this line, not earlier.
     async probe() {
       if (hasPrinted('still thinking')) time.abort(new DOMException('', 'TimeoutError'))
       return false
@@ -155,7 +154,7 @@ test.each(['', '{', 'null', '{"service":{"pid":-1}}', '12345'])(
   },
 )
 
-test('a process that was given the number of our dead service is left alone', async () => {
+test('a process with the pid of our dead service is not stopped', async () => {
   const stranger = startOther()
   const dead = { pid: 999_999_999, startTicks: '1', bootId: 'none' }
   mkdirSync(join(dataFolder, 'dummy'), { recursive: true })
@@ -179,8 +178,8 @@ test('a service in use by another process is refused, not stopped', async () => 
   expect(isRunning(identify(pid))).toBe(true)
 })
 
-test('an orphan, left by a starter that was killed, is stopped by the next start', async () => {
-  const { starter, pid } = await startedElsewhere(DEAF) // deaf, so that it outlives its starter
+test('an orphan of a killed starter is stopped by the next start', async () => {
+  const { starter, pid } = await startedElsewhere(DEAF) // ignores signals, so that it outlives its starter
   await until(isDeaf)
   const orphan = identify(pid)
   starter.kill('SIGKILL')
@@ -195,7 +194,7 @@ test.skipIf((await findProgram('setpriv')) === null)(
   'a service ends by itself when its starter is killed',
   async () => {
     const { starter, pid } = await startedElsewhere(FOREVER)
-    // Before it runs, the kernel need not know yet with whom it is to end.
+    // Before it runs, the kernel may not know yet which process it has to end with.
     await until(() => hasPrinted('running'))
     const service = identify(pid)
     starter.kill('SIGKILL')

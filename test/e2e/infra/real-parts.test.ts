@@ -11,7 +11,7 @@ test('each test file on real services belongs to one part', () => {
   expect(PARTS.flatMap((each) => each.files).toSorted()).toEqual(files.toSorted())
 })
 
-test('a part that fails is reported with its reason, and the others run', async () => {
+test('a failing part is reported with its reason, and the others run', async () => {
   const lines: string[] = []
   const failed = await runParts(['a', 'b', 'c'].map(part), {
     isTimeLeft: () => true,
@@ -28,7 +28,7 @@ test('a part that fails is reported with its reason, and the others run', async 
   ])
 })
 
-test('parts for which no time is left are listed, and are no failure', async () => {
+test('parts without remaining time are listed, and do not count as failures', async () => {
   const lines: string[] = []
   const begun: string[] = []
   const failed = await runParts(['a', 'b', 'c'].map(part), {
@@ -42,7 +42,7 @@ test('parts for which no time is left are listed, and are no failure', async () 
   expect(lines.at(-1)).toBe('!!! NOT RUN for lack of time, on real services: b, c')
 })
 
-test('a program that hangs is ended, and states so; one that fails states its exit code', async () => {
+test('a hanging program is stopped and reported; a failing one is reported with its exit code', async () => {
   await expect(runNode(['-e', 'setInterval(() => {}, 1000)'], 600)).rejects.toThrow(
     'it had not ended after 0.01 min',
   )

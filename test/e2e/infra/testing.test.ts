@@ -5,7 +5,7 @@ import { startTestDatabase, startTestStore } from '../../../infra/local/testing.
 const database = await startTestDatabase()
 afterAll(() => database.drop())
 
-test('a test has a database of its own, empty and for all of Unicode', async () => {
+test('a test has its own database, empty and with full Unicode', async () => {
   const connection = await createConnection(database.url)
   const [tables] = await connection.query('SHOW TABLES')
   expect(tables).toEqual([])

@@ -20,9 +20,9 @@ const open = (xrootd: Xrootd, token: string | null): TapeDriver =>
     copySeconds: 600,
   })
 
-// Without XRootD on the machine this is skipped; `npm run setup -- --with xrootd` installs it.
+// Skipped without XRootD on the machine; `npm run setup -- --with xrootd` installs it.
 test.skipIf((await missingXrootd()).length > 0)(
-  'XRootD keeps its files, authority and tokens over a restart, and lets nobody else in',
+  'XRootD keeps its files, authority and tokens after a restart, and refuses all others',
   async () => {
     const dataFolder = temporaryFolder()
     const bytes = Buffer.from('a run')
@@ -45,7 +45,7 @@ test.skipIf((await missingXrootd()).length > 0)(
         /our token does not allow this/,
       )
       await Promise.all([again.close(), stranger.close()])
-      // Where the server runs as another user, the folders above its own are open for passing through only.
+      // Where the server runs as another user, that user may only pass through the folders above its own.
       expect(statSync(join(dataFolder, 'xrootd')).mode & 0o066).toBe(0)
       expect(statSync(join(dataFolder, 'xrootd', 'authority', 'ca-key.pem')).mode & 0o077).toBe(0)
       expect(existsSync(join(second.filesFolder, 'cygno', file.name))).toBe(true)

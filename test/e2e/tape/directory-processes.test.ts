@@ -1,6 +1,5 @@
 /**
- * Several processes at one folder, and processes that are killed: what a tape mount with more than one writer
- * sees.
+ * Several processes that write to one folder, also killed ones, as on a tape mount with several writers.
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -40,7 +39,7 @@ describe.each([
   const copy = async (seed: string) => (await start(seed).output).trim().split('\n').at(-1)
   const inFolder = () => readdirSync(join(folder, dirname(name)))
 
-  it('takes one file from many processes at once', async () => {
+  it('a folder accepts one file from many processes at the same time', async () => {
     const outcomes = await Promise.all(['a', 'a', 'a', 'a'].map(copy))
     for (const outcome of outcomes)
       expect(outcome).toMatch(/^stored$|^TransientError: .*being given this name/)
@@ -49,7 +48,7 @@ describe.each([
     expect(inFolder()).toEqual(['run12345.mid.gz'])
   })
 
-  it('gives a name that many want for other contents to one of them', async () => {
+  it('when many processes write different contents to one name, one of them succeeds', async () => {
     const outcomes = await Promise.all(['a', 'b', 'c', 'd'].map(copy))
     expect(outcomes.filter((outcome) => outcome === 'stored')).toHaveLength(1)
     for (const outcome of outcomes)
@@ -59,7 +58,7 @@ describe.each([
     expect(inFolder()).toEqual(['run12345.mid.gz'])
   })
 
-  it('holds nothing under the name when a process is killed half-way, and the next copy succeeds', async () => {
+  it('when a process is killed during a copy, the name has no file, and the next copy succeeds', async () => {
     const { child, output } = start('a', 'hangs')
     await new Promise<void>((resolve) =>
       child.stdout.on('data', (chunk) => String(chunk).includes('half-way') && resolve()),
@@ -72,8 +71,8 @@ describe.each([
     expect(readFileSync(join(folder, name)).equals(Buffer.alloc(2_000_000, 'a'))).toBe(true)
   })
 
-  it('that is full, or read-only, is said so, and nothing is left in it', async (context) => {
-    // A file system of one megabyte that only this process sees.
+  it('a folder that is full or read-only is reported, and no file is left in it', async (context) => {
+    // A file system of one megabyte, visible only to this process.
     const inside = (options: string) =>
       execute('unshare', [
         '--user',

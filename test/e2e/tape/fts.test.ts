@@ -66,7 +66,7 @@ afterEach(async () => {
 })
 
 describe('submitting', () => {
-  it('asks for a copy that is verified at the destination, kept waiting for the medium, and overwrites nothing', async () => {
+  it('a job requests verification at the destination, waits for the medium, and overwrites nothing', async () => {
     const reference = await submit()
     const body = fts.jobs.get(reference)?.body
     expect(body?.files).toEqual([
@@ -87,7 +87,7 @@ describe('submitting', () => {
     })
   })
 
-  it('the link outlives the queue', async () => {
+  it('the link is valid longer than the job can wait in the queue', async () => {
     const reference = await submit()
     expect(lifetimes.at(-1)).toBe(7 * 86_400)
     expect(Number(fts.jobs.get(reference)?.body.params.max_time_in_queue) * 3600).toBeLessThan(7 * 86_400)
@@ -99,7 +99,7 @@ describe('submitting', () => {
     expect(ftsJobId('cygno', 'cygnet:a/b:0123456789abcdef:1')).toBe('197612bb-ab08-59f1-8e52-53fdccdab6a1')
   })
 
-  it('the same copy asked for twice is one job; a new attempt is another', async () => {
+  it('repeated requests for the same copy are one job; a new attempt is another', async () => {
     const first = await submit()
     expect(await submit()).toBe(first)
     expect(fts.jobs.get(first)?.body.params.sid).toBe(`cygnet:${file.name}:${file.sha256.slice(0, 16)}:1`)
@@ -118,7 +118,7 @@ describe('submitting', () => {
     },
   )
 
-  it('it is found, too, when FTS takes us for another VO than the settings do', async () => {
+  it('a job is found also when FTS assigns us to another VO than the settings', async () => {
     driver = open({ vo: 'another' })
     fts.fail('lose-reply')
     expect(fts.jobs.has(await submit())).toBe(true)
@@ -130,7 +130,7 @@ describe('submitting', () => {
     await submit()
   })
 
-  it('a lost reply and a service that stays silent: the outcome is unknown, and said so', async () => {
+  it('after a lost reply of a silent service the outcome is reported as unknown', async () => {
     fts.fail('lose-reply', 'drop')
     await expect(copy()).rejects.toThrow(TransientError)
     expect(fts.jobs.has(await submit())).toBe(true)
@@ -145,7 +145,7 @@ describe('submitting', () => {
   it.each<[FtsFault, boolean]>([
     ['403', true],
     ['429', false],
-  ])('a refusal with %s is told; an operator is needed: %s', async (fault, operator) => {
+  ])('a refusal with %s is reported; an operator is needed: %s', async (fault, operator) => {
     fts.fail(fault)
     const error = await copy().catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(TransientError)
@@ -153,13 +153,13 @@ describe('submitting', () => {
     expect((error as Error).message).not.toContain(SECRET)
   })
 
-  it('an FTS that takes no archive timeout with tokens gets the job without: the endpoint says what is on media', async () => {
+  it('an FTS that refuses an archive timeout with tokens gets the job without it: the endpoint states what is on media', async () => {
     fts.refuseArchiving(true)
     const reference = await submit().finally(() => fts.refuseArchiving(false))
     expect(fts.jobs.get(reference)?.body.params.archive_timeout).toBe(-1)
   })
 
-  it('a source that is another object by now is no copy', async () => {
+  it('a source that is another object now gives no copy', async () => {
     const changed = { ...source, presign: () => Promise.reject(new ConflictError('the object changed')) }
     const before = fts.requests.length
     await expect(driver.copy(file, changed, { attempt: 1 }, signal)).rejects.toThrow(ConflictError)
@@ -179,7 +179,7 @@ describe('submitting', () => {
     await expect(copy(2)).rejects.toThrow(/HTTP 401/)
   })
 
-  it('an address that is not FTS is said to be none', () => {
+  it('an address that is not FTS is reported', () => {
     expect(() => open({ url: 'fts.example.org' })).toThrow(InvalidInputError)
     expect(() => open({ url: 'https://u:hush@fts.example.org' })).toThrow(InvalidInputError)
   })
@@ -196,7 +196,7 @@ describe('following', () => {
     'TOKEN_PREP',
     'ON_HOLD',
     'A_STATE_OF_TOMORROW',
-  ])('a job that is %s is under way, whatever is at the destination', async (state) => {
+  ])('a job that is %s is in progress, whatever is at the destination', async (state) => {
     const reference = await submit()
     endpoint.files.set(file.name, bytes)
     fts.setState(reference, state)
@@ -206,7 +206,7 @@ describe('following', () => {
     })
   })
 
-  it('a FINISHED job counts when the destination says so', async () => {
+  it('a FINISHED job counts when the destination has the file', async () => {
     const reference = await submit()
     fts.setState(reference, 'FINISHED')
     expect(await check(reference)).toMatchObject({
@@ -240,7 +240,7 @@ describe('following', () => {
     },
   )
 
-  it('a job that waited in vain for the medium has its file at the destination: that is not copied again', async () => {
+  it('a job that timed out waiting for the medium has its file at the destination, which is not copied again', async () => {
     const reference = await submit()
     endpoint.files.set(file.name, bytes)
     endpoint.onMedia = false
@@ -248,7 +248,7 @@ describe('following', () => {
     expect(await check(reference)).toMatchObject({ kind: 'present', onMedia: false })
   })
 
-  it('of a job that FTS has forgotten, the destination tells', async () => {
+  it('the destination decides about a job that FTS has forgotten', async () => {
     const reference = await submit()
     fts.forget(reference)
     expect(await check(reference)).toEqual({ kind: 'absent' })
@@ -265,7 +265,7 @@ describe('following', () => {
     },
   )
 
-  it('a page that is not there, of a proxy or at a wrong address, does not make a job forgotten', async () => {
+  it('a 404 of a proxy or at a wrong address does not count as a forgotten job', async () => {
     const reference = await submit()
     fts.fail('404-page')
     await expect(check(reference)).rejects.toThrow(/HTTP 404/)
@@ -275,7 +275,7 @@ describe('following', () => {
   })
 })
 
-it('what was staged is let go at the endpoint, where it was asked for', async () => {
+it('staged files are released at the endpoint at which they were requested', async () => {
   await driver.release(file, 'request-1', signal)
   expect(endpoint.released).toEqual([`${file.name} request-1`])
 })

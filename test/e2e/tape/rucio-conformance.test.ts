@@ -4,7 +4,7 @@ import { STORE, splitName, startRucioFixture } from '../../support/rucio-fixture
 import { driverConformance, tapeFileOf } from '../../support/tape/conformance.ts'
 import { startSourceServer } from '../../support/tape/sources.ts'
 
-/** By address: what the store serves there. */
+/** The objects of the store, by address. */
 const links = new Map<string, string>()
 
 describe('with a Rucio that transfers', async () => {

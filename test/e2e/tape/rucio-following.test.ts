@@ -25,7 +25,7 @@ const submit = async (attempt = 1) => {
 const check = (reference: string | null, readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
   driver.check(file, { reference, readBack }, signal)
 const copy = (attempt = 1) => driver.copy(file, sourceOf(file.name), { attempt }, signal)
-/** What a transfer of Rucio's leaves: the file at the endpoint, in the place that Rucio gives it. */
+/** The result of a transfer by Rucio: the file at the endpoint, at the place that Rucio chooses. */
 const arrive = (contents: Uint8Array = bytes) => void endpoint.files.set(fixture.placeOf(file.name), contents)
 
 beforeEach(async () => {
@@ -44,7 +44,7 @@ afterEach(async () => {
 })
 
 describe('following', () => {
-  it('a rule that was made proves nothing', async () => {
+  it('a new rule proves nothing', async () => {
     const reference = await submit()
     expect(await check(reference)).toMatchObject({
       kind: 'in-progress',
@@ -54,7 +54,7 @@ describe('following', () => {
   })
 
   it.each(['STUCK', 'WAITING_APPROVAL', 'INJECT', 'A_STATE_OF_TOMORROW'])(
-    'a rule that is %s is under way',
+    'a rule that is %s is in progress',
     async (state) => {
       const reference = await submit()
       arrive()
@@ -91,14 +91,14 @@ describe('following', () => {
     ['BAD', 'unverified'],
     ['UNAVAILABLE', 'unverified'],
     ['BEING_DELETED', 'unverified'],
-  ])('a replica that is %s is no copy', async (replica, kind) => {
+  ])('a replica that is %s does not count as a copy', async (replica, kind) => {
     const reference = await submit()
     await rucio.run()
     rucio.setReplica(did, 'TAPE', replica)
     expect(await check(reference)).toMatchObject({ kind })
   })
 
-  it('the endpoint has the last word', async () => {
+  it('the endpoint decides', async () => {
     const reference = await submit()
     await rucio.run()
     arrive(Buffer.from('the bytes of a rum'))
@@ -112,7 +112,7 @@ describe('following', () => {
     await expect(check(reference)).rejects.toThrow(TransientError)
   })
 
-  it('without an endpoint that can be asked, Rucio is believed as far as it goes: nothing was read back', async () => {
+  it('without a reachable endpoint the state in Rucio is used, and nothing counts as read back', async () => {
     driver = open({ destination: undefined })
     const reference = await submit()
     await rucio.run()
@@ -149,7 +149,7 @@ describe('following', () => {
     },
   )
 
-  it('a replica that no rule keeps is no copy, and a rule that is gone has failed', async () => {
+  it('a replica without a rule does not count as a copy, and a missing rule has failed', async () => {
     const reference = await submit()
     await rucio.run()
     rucio.forgetRule(reference)
@@ -158,7 +158,7 @@ describe('following', () => {
     expect(await check(await submit(2))).toMatchObject({ kind: 'present' })
   })
 
-  it('a rule of another file or RSE proves nothing for ours', async () => {
+  it('a rule of another file or RSE proves nothing about ours', async () => {
     const reference = await submit()
     await rucio.run()
     file = await tapeFileOf(bytes)
@@ -178,7 +178,7 @@ describe('following', () => {
     },
   )
 
-  it('a source that is another object by now is no copy: Rucio compares what it reads with what was registered', async () => {
+  it('a source that is another object now gives no copy: Rucio compares the bytes with the registered checksum', async () => {
     const changed = await startRucioFixture({
       transfer: () => Promise.reject(new Error('checksum mismatch')),
     })
@@ -194,7 +194,7 @@ describe('following', () => {
 })
 
 describe('bringing back', () => {
-  it('with an endpoint: from there, whatever place Rucio gave the file', async () => {
+  it('with an endpoint a file is brought back from there, wherever Rucio has put it', async () => {
     await submit()
     await rucio.run()
     expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, signal)).toEqual({
@@ -207,34 +207,34 @@ describe('bringing back', () => {
     expect(endpoint.released).toEqual([`${fixture.placeOf(file.name)} request-1`])
   })
 
-  it('without one: by a rule for the store, of limited life, followed until it is OK', async () => {
+  it('without an endpoint a file is brought back by a rule for the store with a limited lifetime, followed until it is OK', async () => {
     const { scope, name } = splitName(file.name)
     rucio.know({ scope, name, bytes: bytes.length, adler32: file.adler32, md5: file.md5 }, 'TAPE')
     driver = open({ destination: undefined, sourceRse: 'HERE', sourcePrefix: undefined })
     const ninetyDaysFromNow = () => Date.now() + 90 * 86_400_000
     const earliest = ninetyDaysFromNow() - 1000 // Rucio gives whole seconds
-    const asked = await driver.stage(file, { reference: null, lifetimeSeconds: 10 ** 9 }, signal)
-    if (asked.kind !== 'staging') throw new Error('not staging')
-    expect(rucio.rules.get(asked.reference)).toMatchObject({ rse_expression: 'HERE' })
-    const expiresAt = Date.parse(rucio.rules.get(asked.reference)?.expires_at ?? '')
+    const staging = await driver.stage(file, { reference: null, lifetimeSeconds: 10 ** 9 }, signal)
+    if (staging.kind !== 'staging') throw new Error('not staging')
+    expect(rucio.rules.get(staging.reference)).toMatchObject({ rse_expression: 'HERE' })
+    const expiresAt = Date.parse(rucio.rules.get(staging.reference)?.expires_at ?? '')
     expect(expiresAt).toBeGreaterThanOrEqual(earliest)
     expect(expiresAt).toBeLessThanOrEqual(ninetyDaysFromNow())
     expect(
-      await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal),
+      await driver.stage(file, { reference: staging.reference, lifetimeSeconds: 60 }, signal),
     ).toMatchObject({ kind: 'staging' })
     await rucio.run()
-    expect(await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal)).toEqual({
+    expect(await driver.stage(file, { reference: staging.reference, lifetimeSeconds: 60 }, signal)).toEqual({
       kind: 'online',
-      reference: asked.reference,
+      reference: staging.reference,
     })
     const rules = structuredClone([...rucio.rules])
     expect(rules).toHaveLength(1)
-    // Without its rule Rucio might delete what it has just brought into our store.
-    await driver.release(file, asked.reference, signal)
+    // Without its rule Rucio might delete the file that it has just brought into our store.
+    await driver.release(file, staging.reference, signal)
     expect([...rucio.rules]).toEqual(rules)
   })
 
-  it('what Rucio does not know cannot be brought back', async () => {
+  it('a file that Rucio does not know cannot be brought back', async () => {
     await expect(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal)).rejects.toThrow(
       InvalidInputError,
     )

@@ -47,8 +47,8 @@ afterEach(async () => {
   await rucio.close()
 })
 
-describe('asking for a copy', () => {
-  it('registers the file where it is, with its size and checksums, and makes one rule for the tape', async () => {
+describe('requests for copies', () => {
+  it('a request registers the file at its place, with its size and checksums, and makes one rule for the tape', async () => {
     const reference = await submit()
     expect(rucio.file(did)).toMatchObject({ bytes: bytes.length, adler32: file.adler32, md5: file.md5 })
     expect(rucio.file(did)?.replicas.get('STORE')).toEqual({
@@ -64,7 +64,7 @@ describe('asking for a copy', () => {
     })
   })
 
-  it('asked for twice, also in a new attempt, it is one rule', async () => {
+  it('repeated requests, also in a new attempt, give one rule', async () => {
     const reference = await submit()
     expect(await submit()).toBe(reference)
     expect(await submit(2)).toBe(reference)
@@ -85,13 +85,13 @@ describe('asking for a copy', () => {
     expect(rucio.rules.size).toBe(0)
   })
 
-  it('checksums in capitals, and without an md5, are the same checksums', async () => {
+  it('checksums in capitals, or without an md5, are the same checksums', async () => {
     const { scope, name } = splitName(file.name)
     rucio.know({ scope, name, bytes: bytes.length, adler32: file.adler32.toUpperCase(), md5: null }, 'HERE')
     await submit()
   })
 
-  it('a copy beside another file has the address of its object', async () => {
+  it('a copy under an alternate name has the address of its object', async () => {
     const name = file.name
     file = { ...file, name: alternateTapeName(sourceOf(name).object, file.sha256) }
     await driver.copy(file, sourceOf(name), { attempt: 1 }, signal)
@@ -100,7 +100,7 @@ describe('asking for a copy', () => {
     await expect(driver.copy(file, sourceOf(name), { attempt: 1 }, signal)).rejects.toThrow(InvalidInputError)
   })
 
-  it('a deterministic RSE makes the address itself', async () => {
+  it('a deterministic RSE makes the address', async () => {
     driver = open({ sourceRse: 'HERE', sourcePrefix: undefined })
     await submit()
     expect(rucio.file(did)?.replicas.get('HERE')?.pfn).toMatch(
@@ -108,25 +108,25 @@ describe('asking for a copy', () => {
     )
   })
 
-  it('a rule whose reply is lost is found again, and not made twice', async () => {
+  it('a rule with a lost reply is found again, and not made twice', async () => {
     rucio.failOn('POST /rules/', 'lose-reply')
     const reference = await submit()
     expect(rucio.rules.has(reference)).toBe(true)
     expect(rucio.rules.size).toBe(1)
   })
 
-  it('a rule that Rucio never got is no rule', async () => {
+  it('a rule that Rucio never received does not exist', async () => {
     rucio.failOn('POST /rules/', 'drop')
     await expect(copy()).rejects.toThrow(TransientError)
     expect(rucio.rules.size).toBe(0)
   })
 
-  it('a quota that is used up is for an operator', async () => {
+  it('an exceeded quota needs an operator', async () => {
     file = { ...file, sizeBytes: 10 ** 15 }
     await expect(copy()).rejects.toThrow(/InsufficientAccountLimit.*quota/)
   })
 
-  it('a rule that Rucio gave up is taken up again by a new attempt', async () => {
+  it('a rule that Rucio gave up is restarted by a new attempt', async () => {
     const reference = await submit()
     rucio.setRule(reference, { state: 'SUSPENDED', error: 'no route' })
     expect(await check(reference)).toMatchObject({
@@ -137,7 +137,7 @@ describe('asking for a copy', () => {
     expect(rucio.rules.get(reference)?.state).toBe('STUCK')
   })
 
-  it('a rule that ends one day is no copy until it is made to stay', async () => {
+  it('a rule with an expiry does not count as a copy until the expiry is removed', async () => {
     const reference = await submit()
     const ended = { state: 'OK', locks_ok_cnt: 1, locks_replicating_cnt: 0 }
     rucio.setRule(reference, { ...ended, expires_at: 'Mon, 01 Jan 2099 00:00:00 UTC' })
@@ -153,14 +153,14 @@ describe('asking for a copy', () => {
     expect(await check(reference)).toMatchObject({ kind: 'present' })
   })
 
-  it('where our account may not do that, an operator is told', async () => {
+  it('without the right to remove the expiry an operator is needed', async () => {
     const reference = await submit()
     rucio.setRule(reference, { state: 'SUSPENDED' })
     rucio.isAdmin = false
     await expect(copy(2)).rejects.toThrow(/did not resume rule \w+: .* the account lacks this permission/)
   })
 
-  it('a source that Rucio holds for bad is not copied from', async () => {
+  it('a source that Rucio has declared bad is not copied', async () => {
     await submit()
     rucio.setReplica(did, 'STORE', 'BAD')
     await expect(copy()).rejects.toThrow(/replica on STORE is BAD/)
@@ -177,7 +177,7 @@ describe('asking for a copy', () => {
     ['a missing address', { sourcePrefix: undefined }, /CYGNET_RUCIO_SOURCE_PREFIX/],
     ['a token that is none', { tokens: fixedToken('unknown') }, /CannotAuthenticate.*check the token/],
     ['an account that is not ours', { account: 'other' }, /CannotAuthenticate/],
-  ])('%s is for an operator, with what to do', async (_, more, message) => {
+  ])('%s needs an operator, with what to do', async (_, more, message) => {
     driver = open(more)
     const error = await copy().catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(TransientError)
@@ -185,14 +185,14 @@ describe('asking for a copy', () => {
     expect((error as Error).message).toMatch(message)
   })
 
-  it('a name that Rucio cannot have is an invalid input', async () => {
+  it('a name that is invalid in Rucio is invalid input', async () => {
     file = await tapeFileOf(bytes, 'cygno-data/LNGS/run 12345.mid.gz')
     await expect(copy()).rejects.toThrow(InvalidInputError)
     file = await tapeFileOf(bytes, 'run12345.mid.gz')
     await expect(check(null)).rejects.toThrow(InvalidInputError)
   })
 
-  it('a refused token is renewed once; the permission that is missing is not taken for a refused token', async () => {
+  it('a refused token is renewed once; a missing permission does not count as a refused token', async () => {
     const refused: string[] = []
     const tokens: TokenSource = {
       token: async () => (refused.length === 0 ? 'expired' : 'rucio-token'),

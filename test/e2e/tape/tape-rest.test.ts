@@ -1,6 +1,6 @@
 /**
- * What a tape system says decides: what is on media, what is staged, what is lost; what it does not say is
- * never guessed.
+ * The statements of the tape system decide which files are on media, staged or lost; a missing statement is never
+ * replaced by a guess.
  */
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -53,7 +53,7 @@ describe('on media', () => {
     expect(await check()).toMatchObject({ kind: 'present', onMedia })
   })
 
-  it('a copy is on media only once the tape system says so', async () => {
+  it('a copy is on media only when the tape system states it', async () => {
     fixture.server.files.clear()
     tape.localities.set(path, 'DISK')
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', onMedia: false })
@@ -62,7 +62,7 @@ describe('on media', () => {
     expect(await check()).toMatchObject({ kind: 'present', onMedia: true })
   })
 
-  it('a copy that is verified stays so when the tape system cannot answer; it is not on media then', async () => {
+  it('a verified copy remains verified when the tape system cannot answer, but is not on media', async () => {
     fixture.server.files.clear()
     tape.answerWith('POST /archiveinfo', 503, '', 5)
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', onMedia: false })
@@ -73,7 +73,7 @@ describe('on media', () => {
     ['TAPE', 'on tape only'],
     ['UNAVAILABLE', 'cannot be read at present'],
   ] as const)(
-    'a copy that finds the file there, %s, says what a look says, and fetches nothing from tape',
+    'a copy that finds the file at its destination, %s, reports the same as a check, and fetches nothing from tape',
     async (locality, expected) => {
       tape.localities.set(path, locality)
       fixture.server.digest = 'none'
@@ -89,7 +89,7 @@ describe('on media', () => {
     },
   )
 
-  it('a file the tape system says nothing about, or an error, or a word we do not know, is not on media', async () => {
+  it('a file without a state, with an error or with an unknown state of the tape system is not on media', async () => {
     tape.omitted.add(path)
     expect(await check()).toMatchObject({ kind: 'present', onMedia: false })
     tape.omitted.clear()
@@ -99,14 +99,14 @@ describe('on media', () => {
     expect(await check()).toMatchObject({ kind: 'present', onMedia: false })
   })
 
-  it('what is lost or out of reach is never "present", whatever checksum is still stated', async () => {
+  it('a file that is lost or unavailable is never "present", whatever checksum is still stated', async () => {
     tape.localities.set(path, 'LOST')
     expect(await check()).toMatchObject({ kind: 'different', reason: expect.stringContaining('LOST') })
     tape.localities.set(path, 'UNAVAILABLE')
     expect(await check()).toMatchObject({ kind: 'unverified' })
   })
 
-  it('a file on tape only is not read back: that would fetch it', async () => {
+  it('a file that is only on tape is not read back, since that would stage it', async () => {
     expect(await check('always')).toMatchObject({ kind: 'unverified' })
     expect(fixture.server.log).not.toContain(`GET ${file.name}`)
     tape.localities.set(path, 'DISK_AND_TAPE')
@@ -119,7 +119,7 @@ describe('on media', () => {
 })
 
 describe('staging', () => {
-  it('asks once, waits, and ends online', async () => {
+  it('staging requests a file once, waits, and ends online', async () => {
     const first = await stage()
     expect(first).toMatchObject({ kind: 'staging', reference: tape.requests[0]?.id })
     const reference = first.kind === 'staging' ? first.reference : ''
@@ -130,7 +130,7 @@ describe('staging', () => {
     expect(tape.requests[0]).toMatchObject({ paths: [path], diskLifetime: ['P1D'] })
   })
 
-  it('what is on disk is asked for as well, so that it stays there', async () => {
+  it('a file on disk is requested as well, so that it is kept there', async () => {
     tape.localities.set(path, 'DISK_AND_TAPE')
     expect(await stage(null, 3600)).toEqual({ kind: 'online', reference: tape.requests[0]?.id })
     expect(tape.requests[0]?.diskLifetime).toEqual(['PT3600S'])
@@ -142,13 +142,13 @@ describe('staging', () => {
     [{ onDisk: false }, 'staging'],
     [{ state: 'COMPLETED' }, 'online'],
     [{ onDisk: true }, 'online'],
-  ])('%j is %s', async (state, kind) => {
+  ])('the state %j is %s', async (state, kind) => {
     tape.stageStates.set(path, state)
     expect(await stage()).toMatchObject({ kind })
   })
 
   it.each([{ state: 'FAILED', error: 'no drive' }, { state: 'CANCELLED' }])(
-    'after %j it is asked anew',
+    'after %j the request is made again',
     async (state) => {
       const first = await stage()
       tape.stageStates.set(path, state)
@@ -158,11 +158,11 @@ describe('staging', () => {
     },
   )
 
-  it('a request the tape system has forgotten is made anew', async () => {
+  it('a request that the tape system has forgotten is made again', async () => {
     expect(await stage('gone')).toMatchObject({ kind: 'staging', reference: tape.requests[0]?.id })
   })
 
-  it('a request that is done is believed while the file is on disk; when its time is over it is asked anew', async () => {
+  it('a completed request is valid while the file is on disk; when its time is over it is made again', async () => {
     const first = await stage()
     tape.stageStates.set(path, { state: 'COMPLETED' })
     tape.localities.set(path, 'DISK_AND_TAPE')
@@ -173,7 +173,7 @@ describe('staging', () => {
     expect(await stage(first.reference)).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id })
   })
 
-  it('a file that was lost meanwhile is an error for people, not asked for again and again', async () => {
+  it('a file that was lost meanwhile is an error for an operator, and is not requested repeatedly', async () => {
     const first = await stage()
     tape.stageStates.set(path, { state: 'FAILED', error: 'cannot be read' })
     tape.localities.set(path, 'LOST')
@@ -181,7 +181,7 @@ describe('staging', () => {
     expect(tape.requests).toHaveLength(1)
   })
 
-  it('a file the tape system does not know, or cannot reach, is not asked for', async () => {
+  it('a file that the tape system does not know or cannot reach is not requested', async () => {
     tape.localities.delete(path)
     await expect(stage()).rejects.toThrow(/does not exist/)
     tape.localities.set(path, 'UNAVAILABLE')
@@ -191,14 +191,14 @@ describe('staging', () => {
   })
 
   it.each([{}, { onDisk: true, state: 'FAILED' }, { onDisk: false, state: 'COMPLETED' }])(
-    '%j is an error: nobody knows',
+    'the state %j is an error: it is unknown',
     async (state) => {
       tape.stageStates.set(path, state)
       expect((await transientOf(stage())).message).toContain('does not state clearly')
     },
   )
 
-  it('an error is told in the words of the tape system', async () => {
+  it('an error has the text of the tape system', async () => {
     tape.answerWith(
       'POST /stage',
       400,
@@ -208,11 +208,11 @@ describe('staging', () => {
   })
 })
 
-describe('letting go', () => {
+describe('releasing', () => {
   const release = (reference: string | null) => fixture.driver.release(file, reference ?? '', never)
   const ends = () => tape.requests.map(({ released, cancelled }) => ({ released, cancelled }))
 
-  it('what is on disk is released, and only for the request that is named', async () => {
+  it('a file on disk is released, and only for the given request', async () => {
     const [first] = [await stage(), await stage()]
     tape.localities.set(path, 'DISK_AND_TAPE')
     await release(first.reference)
@@ -223,7 +223,7 @@ describe('letting go', () => {
     ])
   })
 
-  it('what still waits for a drive is cancelled: it would be brought, and kept, all the same', async () => {
+  it('a request that waits for a drive is cancelled, since it would still be staged and kept', async () => {
     const { reference } = await stage()
     await release(reference)
     await release(reference)
@@ -233,14 +233,14 @@ describe('letting go', () => {
   it.each([
     ['is not known any more', 'gone'],
     ['has failed', { state: 'FAILED', error: 'no drive' }],
-  ])('a request that %s has nothing to let go', async (_, state) => {
+  ])('a request that %s has nothing to release', async (_, state) => {
     const { reference } = await stage()
     if (typeof state === 'object') tape.stageStates.set(path, state)
     await release(typeof state === 'string' ? state : reference)
     expect(ends()).toEqual([{ released: false, cancelled: false }])
   })
 
-  it('a request about another file is left alone', async () => {
+  it('a request for another file is not touched', async () => {
     const { reference } = await stage()
     const other = await tapeFileOf(randomBytes(10))
     fixture.server.files.set(other.name, randomBytes(10))
@@ -249,7 +249,7 @@ describe('letting go', () => {
     expect(ends()).toEqual([{ released: false, cancelled: false }])
   })
 
-  it('a file of the oldest layout is let go by the name under which it was staged', async () => {
+  it('a file of the oldest layout is released by the name under which it was staged', async () => {
     const older = file.name.slice(file.name.indexOf('/') + 1)
     fixture.server.files.clear()
     fixture.server.files.set(older, BYTES)
@@ -259,7 +259,7 @@ describe('letting go', () => {
     expect(tape.requests).toMatchObject([{ paths: [`/cygno/${older}`], released: true }])
   })
 
-  it.each(['POST /release', 'GET /stage'])('a %s that is refused is told', async (call) => {
+  it.each(['POST /release', 'GET /stage'])('a %s that is refused is reported', async (call) => {
     tape.localities.set(path, 'DISK_AND_TAPE')
     const { reference } = await stage()
     tape.answerWith(call, 503, '', 10)
@@ -267,7 +267,7 @@ describe('letting go', () => {
     expect(ends()).toEqual([{ released: false, cancelled: false }])
   })
 
-  it('an endpoint without the API keeps nothing by requests', async () => {
+  it('an endpoint without the API has no requests to release', async () => {
     fixture.server.elsewhere.set(
       '/.well-known/wlcg-tape-rest-api',
       async () => new Response('', { status: 404 }),
@@ -293,7 +293,7 @@ describe('finding the API', () => {
     },
   )
 
-  it('that it has none is believed for some minutes only', async () => {
+  it('the absence of the API is cached only for some minutes', async () => {
     answering(404)
     await check()
     fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () =>
@@ -305,7 +305,7 @@ describe('finding the API', () => {
     expect(await check()).toMatchObject({ onMedia: false })
   })
 
-  it.each([401, 403, 500, 503])('%i says nothing about it, and is not taken for "none"', async (status) => {
+  it.each([401, 403, 500, 503])('status %i does not count as the absence of the API', async (status) => {
     answering(status)
     await transientOf(check())
   })
@@ -316,12 +316,12 @@ describe('finding the API', () => {
     ['a list', '[]'],
     ['no version 1', JSON.stringify({ endpoints: [{ uri: 'http://x.example.org/api', version: 'v2' }] })],
     ['an address that is none', JSON.stringify({ endpoints: [{ uri: 'file:///etc', version: 'v1' }] })],
-  ])('%s is an error', async (_, body) => {
+  ])('an API description that is %s is an error', async (_, body) => {
     answering(200, body)
     await transientOf(check())
   })
 
-  it('one that leads out of TLS is refused: our token does not go there', async () => {
+  it('an API address without TLS is refused, and gets no token', async () => {
     const fake = {
       request: async () => ({
         ...answer,
@@ -334,7 +334,7 @@ describe('finding the API', () => {
     )
   })
 
-  it('never asked where the settings say so', async () => {
+  it('the API is not requested where the settings exclude it', async () => {
     const without = await startWebdavFixture({ tapeRest: 'never' })
     without.server.files.set(file.name, BYTES)
     expect(await without.driver.check(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
@@ -344,7 +344,7 @@ describe('finding the API', () => {
     await without.close()
   })
 
-  it('files are released by path; one that is not in the request is an error', async () => {
+  it('files are released by path; a path that is not in the request is an error', async () => {
     const rest = await discoverTapeRest(http, new URL(tape.origin), never)
     const id = (await rest?.stage(path, 60, never)) ?? ''
     await rest?.release(id, [path], never)
@@ -352,7 +352,7 @@ describe('finding the API', () => {
     await transientOf(rest?.release(id, ['/another'], never) ?? Promise.resolve())
   })
 
-  it('answers of any size and kind are read without harm', async () => {
+  it('answers of any size and form are handled safely', async () => {
     const rest = await discoverTapeRest(http, new URL(tape.origin), never)
     for (const body of [
       'null',

@@ -43,7 +43,7 @@ beforeEach(() => {
   iam.setRotation(false)
 })
 
-it('only its owner can read the file, and nothing else is left in the folder', async () => {
+it('only its owner can read the file, and no other file is left in the folder', async () => {
   const mask = process.umask(0)
   try {
     await source().token(signal)
@@ -61,7 +61,7 @@ it('another process uses the token of the first', async () => {
   expect(iam.requests.length - before).toBe(1)
 })
 
-it('many processes that start at once, with a refresh token that may be used once only, all get a token', async () => {
+it('many processes that start at the same time with a single-use refresh token all get a token', async () => {
   iam.setRotation(true)
   const timeoutSeconds = LONGEST_WAIT_SECONDS
   const options = {
@@ -89,7 +89,7 @@ it('many processes that start at once, with a refresh token that may be used onc
   expect(new Set(tokens)).toEqual(new Set([iam.issued.at(-1)]))
 })
 
-it('a rotated refresh token outlives the process', async () => {
+it('a rotated refresh token is available to later processes', async () => {
   iam.setRotation(true)
   const refreshToken = iam.refreshToken
   await source({ refreshToken }).token(signal)
@@ -98,7 +98,7 @@ it('a rotated refresh token outlives the process', async () => {
   expect(await source({ refreshToken }).token(signal)).toBe(iam.issued.at(-1))
 })
 
-it('a new refresh token in the settings puts an end to what came from the old one', async () => {
+it('a new refresh token in the settings replaces the tokens of the old one', async () => {
   await source({ refreshToken: iam.refreshToken }).token(signal)
   const before = iam.requests.length
   iam.revoke()
@@ -142,7 +142,7 @@ it.each(['', '{', '{"identity":1}', 'null', 'a'.repeat(300_000)])(
   },
 )
 
-it('an error reply leaves the file as it is', async () => {
+it('an error reply leaves the file unchanged', async () => {
   const first = await source().token(signal)
   const kept = readFileSync(cacheFile, 'utf8')
   nowMs += 3_400_000
@@ -151,7 +151,7 @@ it('an error reply leaves the file as it is', async () => {
   expect(readFileSync(cacheFile, 'utf8')).toBe(kept)
 })
 
-it('a folder that cannot be written costs the sharing, not the token', async () => {
+it('with a folder that cannot be written the token is not shared, but works', async () => {
   const warnings: string[] = []
   const log = { warn: (_fields: object, event: string) => void warnings.push(event) }
   const missing = join(folder, 'missing', 'tokens.json')
@@ -161,7 +161,7 @@ it('a folder that cannot be written costs the sharing, not the token', async () 
   expect(warnings).toEqual(['token-file-not-written'])
 })
 
-it('the lock of a process that died is not waited for', async () => {
+it('the lock of a dead process is not waited for', async () => {
   writeFileSync(`${cacheFile}.lock`, '')
   const longAgo = Date.now() / 1000 - 120
   utimesSync(`${cacheFile}.lock`, longAgo, longAgo)
@@ -169,7 +169,7 @@ it('the lock of a process that died is not waited for', async () => {
   expect(existsSync(`${cacheFile}.lock`)).toBe(false)
 })
 
-it('a lock from the future, as a clock that was set back leaves it, is not waited for', async () => {
+it('a lock with a date in the future, as after setting back a clock, is not waited for', async () => {
   writeFileSync(`${cacheFile}.lock`, '')
   const ahead = Date.now() / 1000 + 3600
   utimesSync(`${cacheFile}.lock`, ahead, ahead)
@@ -177,7 +177,7 @@ it('a lock from the future, as a clock that was set back leaves it, is not waite
   expect(await source().token(signal)).toBe(iam.issued.at(-1))
 })
 
-it('a lock that nobody can remove costs the sharing, not the token', async () => {
+it('with a lock that cannot be removed the token is not shared, but works', async () => {
   mkdirSync(`${cacheFile}.lock`)
   const longAgo = Date.now() / 1000 - 120
   utimesSync(`${cacheFile}.lock`, longAgo, longAgo)
@@ -185,7 +185,7 @@ it('a lock that nobody can remove costs the sharing, not the token', async () =>
   expect(await source().token(signal)).toBe(iam.issued.at(-1))
 })
 
-it('a good token is used while another process renews', async () => {
+it('a valid token is used while another process renews it', async () => {
   const tokens = source()
   const first = await tokens.token(signal)
   nowMs += 3_400_000

@@ -1,4 +1,4 @@
-/** The parts that read what endpoints write, on everything that may come. */
+/** The parsers of endpoint answers, with any input. */
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -18,7 +18,7 @@ async function* inPieces(bytes: Buffer, cuts: readonly number[]): AsyncGenerator
 }
 
 describe('the stream of markers', () => {
-  it('means the same however it is cut into pieces', async () => {
+  it('the stream of markers is parsed the same however it is cut into pieces', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom('\n', '\r\n'),
@@ -46,7 +46,7 @@ describe('the stream of markers', () => {
     )
   })
 
-  it('whatever comes, only a line of its own is a success, and nothing throws', async () => {
+  it('for any input only a separate line is a success, and nothing throws', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 3000 }), fc.array(fc.nat(3000)), async (noise, cuts) => {
         const found = await readMarkers(inPieces(Buffer.from(noise), cuts), markers)
@@ -58,7 +58,7 @@ describe('the stream of markers', () => {
     expect(await readMarkers(inPieces(inside, []), markers)).toMatchObject({ kind: 'unknown' })
   })
 
-  it('a line of many megabytes is cut, and what follows is read', async () => {
+  it('a line of many megabytes is cut, and the following lines are read', async () => {
     async function* long() {
       for (let count = 0; count < 200; count += 1) yield Buffer.alloc(65_536, 'x')
       yield Buffer.from('\nsuccess: Created')
@@ -68,7 +68,7 @@ describe('the stream of markers', () => {
 })
 
 describe('a stated checksum', () => {
-  it('is compared as a number, whatever its zeros and capitals', async () => {
+  it('a stated checksum is compared as a number, whatever its zeros and capitals', async () => {
     await fc.assert(
       fc.property(fc.nat(0xffffffff), fc.boolean(), (value, capitals) => {
         const bare = value.toString(16)
@@ -80,7 +80,7 @@ describe('a stated checksum', () => {
     )
   })
 
-  it('is understood in base64 and in hex', () => {
+  it('a stated checksum is accepted in base64 and in hex', () => {
     const hash = (name: string, encoding: 'hex' | 'base64') => createHash(name).update('run').digest(encoding)
     const file = { adler32: '00000001', md5: hash('md5', 'hex'), sha256: hash('sha256', 'hex') }
     for (const stated of [
@@ -91,7 +91,7 @@ describe('a stated checksum', () => {
       expect(compareDigest(stated, file).kind).toBe('same')
   })
 
-  it('that is noise is none', () => {
+  it('an invalid checksum does not count as one', () => {
     const file = { adler32: '00000001', md5: 'x', sha256: 'y' }
     fc.assert(
       fc.property(
@@ -105,7 +105,7 @@ describe('a stated checksum', () => {
   })
 })
 
-it('a listing that is noise is an error of ours, never another', async () => {
+it('an invalid listing is one of our errors, never another', async () => {
   const pieces = fc.constantFrom(
     '<D:multistatus xmlns:D="DAV:">',
     '</D:multistatus>',
@@ -137,11 +137,11 @@ it.each([
   ['of another kind', 'https://s3/b/k?AWSAccessKeyId=AKID&Signature=0123abc&Expires=1'],
   ['of a macaroon', 'https://door/b/k?authz=0123abc'],
   ['a token by itself', 'cannot parse eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIwMTIzYWJjIn0.0123abc'],
-])('a link that an endpoint repeats %s has no signature any more', (_, text) => {
+])('a link that an endpoint repeats %s is shown without its signature', (_, text) => {
   expect(shown(text)).not.toMatch(/0123abc|AKID/)
 })
 
-it('texts from outside are one short line without secrets', () => {
+it('external texts become one short line without secrets', () => {
   const link = 'https://s3/b/k?X-Amz-Credential=me&X-Amz-Signature=abc'
   const text = shown(
     `<h1>Error</h1>\r\n\u001b[31mcannot read ${link} with Bearer abcdef.ghi\u0000${'!'.repeat(1000)}`,
@@ -152,7 +152,7 @@ it('texts from outside are one short line without secrets', () => {
 })
 
 describe('temporary names', () => {
-  it('are the same for the same file, others for other contents, and never a name of a copy', async () => {
+  it('temporary names are equal for the same file, differ for other contents, and are never the name of a copy', async () => {
     const [file, other] = [
       await tapeFileOf(Buffer.from('a'), 'b/LNGS/run1.mid.gz'),
       await tapeFileOf(Buffer.from('b'), 'b/LNGS/run1.mid.gz'),
@@ -163,7 +163,7 @@ describe('temporary names', () => {
     expect(isTemporary('run1.mid.gz')).toBe(false)
   })
 
-  it('an endpoint without a slash at its end is the same endpoint', () => {
+  it('an endpoint with and without a slash at its end is the same', () => {
     const name = 'b/LNGS/run 1.mid.gz'
     expect(createPlaces('davs://tape.example.org:8443/cygno').url(name)).toBe(
       'https://tape.example.org:8443/cygno/b/LNGS/run%201.mid.gz',

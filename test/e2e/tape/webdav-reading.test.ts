@@ -24,11 +24,11 @@ beforeEach(async () => {
 })
 afterEach(() => fixture.close())
 
-const readAll = async (asked = file) =>
-  Buffer.concat(await Array.fromAsync(fixture.driver.read(asked, never)))
+const readAll = async (wanted = file) =>
+  Buffer.concat(await Array.fromAsync(fixture.driver.read(wanted, never)))
 
 describe('reading', () => {
-  /** Gives so many bytes of what was asked for, then breaks off. */
+  /** Sends so many bytes of the requested range, then closes the connection. */
   const breakAfter = (bytes: number, times = 1) =>
     fixture.server.meet(
       'GET',
@@ -43,7 +43,7 @@ describe('reading', () => {
       times,
     )
 
-  it('goes on where a connection broke, with the same file', async () => {
+  it('reading resumes after a broken connection, with the same file', async () => {
     breakAfter(100_000, 2)
     fixture.server.meet('GET', ({ request, response }) => {
       expect(request.headers).toMatchObject({ range: `bytes=200000-${BYTES.length - 1}`, 'if-match': '"1"' })
@@ -65,21 +65,24 @@ describe('reading', () => {
       'another part',
     ],
     ['a part it does not name', 206, {}, 'another part'],
-  ])('ends when the endpoint answers, asked for the rest, with %s', async (_, status, headers, why) => {
-    breakAfter(100_000)
-    fixture.server.meet(
-      'GET',
-      ({ response }) => void response.writeHead(status, headers as Record<string, string>).end('x'),
-    )
-    expect((await transientOf(readAll())).message).toContain(why)
-  })
+  ])(
+    'reading ends when the endpoint answers the request for the rest with %s',
+    async (_, status, headers, why) => {
+      breakAfter(100_000)
+      fixture.server.meet(
+        'GET',
+        ({ response }) => void response.writeHead(status, headers as Record<string, string>).end('x'),
+      )
+      expect((await transientOf(readAll())).message).toContain(why)
+    },
+  )
 
-  it('ends when the file is longer than it should be', async () => {
+  it('reading ends when the file is longer than expected', async () => {
     const shorter = await tapeFileOf(BYTES.subarray(0, 1000), file.name)
     expect((await transientOf(readAll(shorter))).message).toContain('more than 1000 bytes')
   })
 
-  it('finds a run that was copied before, under the name without its bucket', async () => {
+  it('reading finds a run that was copied earlier, under the name without its bucket', async () => {
     fixture.server.files.clear()
     fixture.server.files.set(file.name.replace(/^[^/]*\//, ''), BYTES)
     expect(fingerprint(await readAll())).toBe(fingerprint(BYTES))
@@ -87,13 +90,13 @@ describe('reading', () => {
       kind: 'online',
       reference: null,
     })
-    // But a look is at the name itself.
+    // But a check uses only the name itself.
     expect(await fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({
       kind: 'absent',
     })
   })
 
-  it('a file that is nowhere cannot be staged', async () => {
+  it('a file that does not exist cannot be staged', async () => {
     fixture.server.files.clear()
     await expect(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).rejects.toThrow(
       InvalidInputError,
@@ -121,13 +124,13 @@ describe('sending to a store', () => {
   })
   const send = async () => await fixture.driver.send?.(file, link(), never)
 
-  it('the endpoint sends it by itself', async () => {
+  it('the endpoint sends the file directly to the store', async () => {
     expect(await send()).toBe('sent')
     expect(fingerprint(got[0] ?? null)).toBe(fingerprint(BYTES))
     expect(fixture.count('GET')).toBe(0)
   })
 
-  it('an endpoint that cannot says so, and is not asked again for some minutes', async () => {
+  it('an endpoint that cannot send is reported, and is not requested again for some minutes', async () => {
     fixture.server.meet('COPY', ({ response }) => void response.writeHead(501).end())
     expect(await send()).toBe('unsupported')
     expect(await send()).toBe('unsupported')
@@ -136,7 +139,7 @@ describe('sending to a store', () => {
     expect(await send()).toBe('sent')
   })
 
-  it('failing in the middle, or nobody knows how, is an error without the link', async () => {
+  it('a failure during sending, also an unknown one, is an error without the link', async () => {
     status = 403
     await transientOf(send())
     fixture.server.markers = { ...PLAIN_MARKERS, lastLine: null }
@@ -160,7 +163,7 @@ describe('listing', () => {
       )
       .join('')}</D:multistatus>`
 
-  it('shows what has the name of a copy, and no temporaries', async () => {
+  it('a listing has the files with names of copies, and no temporary files', async () => {
     fixture.server.files.set(temporaryName(file), randomBytes(9))
     fixture.server.files.set('other/run1.mid.gz', randomBytes(9))
     expect(await list()).toEqual(
@@ -178,7 +181,7 @@ describe('listing', () => {
     ['with entities', '/cygno/a&amp;b&#233;.mid', 'a&bé.mid'],
     ['not encoded, as XRootD writes it', '/cygno/Läufe 100%.mid', 'Läufe 100%.mid'],
     ['with doubled slashes', '//cygno//run1.mid', 'run1.mid'],
-  ])('reads names %s', async (_, href, name) => {
+  ])('a listing reads names %s', async (_, href, name) => {
     answering(multistatus('/cygno/', href))
     expect((await list()).map((entry) => entry.name)).toContain(name)
   })
@@ -204,7 +207,7 @@ describe('listing', () => {
     await transientOf(list())
   })
 
-  it('names that no copy can have are passed over', async () => {
+  it('names that no copy can have are skipped', async () => {
     answering(multistatus('/cygno/', '/cygno/a%5Cb.mid', '/cygno/run1.mid'))
     expect(await list()).toContainEqual({ name: 'run1.mid', sizeBytes: 7 })
   })

@@ -1,5 +1,5 @@
 /**
- * Tokens, redirects and addresses: how requests get to an endpoint, and where our token goes and does not go.
+ * Tokens, redirects and addresses: how requests reach an endpoint, and to which addresses our token is sent.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -49,7 +49,7 @@ describe('tokens', () => {
     },
   )
 
-  it('one that is refused however fresh is an error for an operator', async () => {
+  it('a token that is refused although it is new is an error for an operator', async () => {
     fixture.server.token = 'quite-another'
     const error = await transientOf(fixture.copy(BYTES, file))
     expect(error.message).toContain('it does not accept our token')
@@ -60,7 +60,7 @@ describe('tokens', () => {
 
 describe('redirects', () => {
   it.each([307, 308])(
-    'a %i to another host is followed without our token, the bytes read anew',
+    'a %i to another host is followed without our token, and the bytes are read again',
     async (status) => {
       const seen: { method: string | undefined; authorization: string | undefined }[] = []
       const pool = await startHttpServer(async (request, response) => {
@@ -71,7 +71,7 @@ describe('redirects', () => {
         response.writeHead(201).end()
       })
       const location = `${pool.origin.replace('127.0.0.1', 'localhost')}/pool?ticket=7`
-      // Closed at once, as a door that never reads: the answer must get through all the same.
+      // Closed immediately, like a door that does not read the body: the answer must still arrive.
       fixture.server.meet(
         'PUT',
         ({ response }) => {
@@ -86,7 +86,7 @@ describe('redirects', () => {
     },
   )
 
-  it('in a circle is an error', async () => {
+  it('a circular redirect is an error', async () => {
     fixture.server.meet(
       'HEAD',
       ({ request, response }) => void response.writeHead(307, { location: request.url }).end(),
@@ -95,7 +95,7 @@ describe('redirects', () => {
     expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('in a circle')
   })
 
-  it('to something that is no address is an error', async () => {
+  it('a redirect to an invalid address is an error', async () => {
     fixture.server.meet(
       'HEAD',
       ({ response }) => void response.writeHead(307, { location: 'file:///etc/passwd' }).end(),
@@ -138,7 +138,7 @@ describe('a pooled connection that the endpoint closes just as a request leaves'
     }
   }
 
-  it('costs a repeatable request one repetition over a fresh connection, whatever else is in the pool', async () => {
+  it('a repeatable request is repeated once on a new connection, whatever else is in the pool', async () => {
     const endpoint = await forgetfulEndpoint()
     expect(await Promise.all([endpoint.ask('GET', '/together'), endpoint.ask('GET', '/together')])).toEqual([
       200, 200,
@@ -149,7 +149,7 @@ describe('a pooled connection that the endpoint closes just as a request leaves'
     await endpoint.close()
   })
 
-  it('is never used for a request that must not be sent twice', async () => {
+  it('a pooled connection is never used for a request that must not be sent twice', async () => {
     const endpoint = await forgetfulEndpoint()
     expect([await endpoint.ask('GET'), await endpoint.ask('POST'), await endpoint.ask('POST')]).toEqual([
       200, 200, 200,
@@ -160,7 +160,7 @@ describe('a pooled connection that the endpoint closes just as a request leaves'
 })
 
 describe('over TLS', () => {
-  it('a redirect to plain text gets neither our token nor the link of a third-party copy: the file streams', async (context) => {
+  it('a redirect to an address without TLS gets neither our token nor the link of a third-party copy: the file is streamed', async (context) => {
     if ((await findProgram('openssl')) === null) return context.skip('openssl is not installed')
     const folder = temporaryFolder()
     const { caFile } = await makeCertificates(folder, join(folder, 'host'), ['127.0.0.1'], undefined)
@@ -207,15 +207,18 @@ it.each([
   ['a password', 'davs://user:password@tape.example.org/'],
   ['a query', 'davs://tape.example.org/?authz=x'],
   ['a path that is not encoded', 'davs://tape.example.org/100%/'],
-])('an address of an endpoint that is or holds %s is refused, without repeating it', (_, rootUrl) => {
-  const open = () =>
-    createWebdavDriver({
-      rootUrl,
-      token: { token: async () => null, refused: () => {} },
-      thirdParty: 'auto',
-      tapeRest: 'auto',
-      copySeconds: 1,
-    })
-  expect(open).toThrow(InvalidInputError)
-  expect(open).not.toThrow(/password@/)
-})
+])(
+  'an address of an endpoint that is or contains %s is refused, and is not repeated in the error',
+  (_, rootUrl) => {
+    const open = () =>
+      createWebdavDriver({
+        rootUrl,
+        token: { token: async () => null, refused: () => {} },
+        thirdParty: 'auto',
+        tapeRest: 'auto',
+        copySeconds: 1,
+      })
+    expect(open).toThrow(InvalidInputError)
+    expect(open).not.toThrow(/password@/)
+  },
+)

@@ -1,6 +1,6 @@
 /**
- * Streamed copies, names and tokens: whatever the endpoint does, a name holds the right file or what it held
- * before.
+ * Streamed copies, names and tokens: whatever the endpoint does, a name has the correct file or its earlier
+ * contents.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -39,7 +39,7 @@ async function expectNothingLostAndTheNextSucceeds(): Promise<void> {
 }
 
 describe('the endpoint', () => {
-  it('has no room left', async () => {
+  it('an endpoint without free space fails the copy', async () => {
     fixture.server.meet('PUT', ({ request, response }) => {
       request.resume()
       response.writeHead(507, { 'content-type': 'text/plain' }).end('Disk quota exceeded')
@@ -50,7 +50,7 @@ describe('the endpoint', () => {
     await expectNothingLostAndTheNextSucceeds()
   })
 
-  it('dies in the middle', async () => {
+  it('an endpoint that dies during the copy fails the copy', async () => {
     fixture.server.meet(
       'PUT',
       ({ request, name }) => {
@@ -65,7 +65,7 @@ describe('the endpoint', () => {
     await expectNothingLostAndTheNextSucceeds()
   })
 
-  it('takes everything and says nothing: what it has is looked at', async () => {
+  it('an endpoint that accepts all bytes and does not answer is checked for the file', async () => {
     fixture.server.meet(
       'PUT',
       async ({ request, response, name }) => {
@@ -80,7 +80,7 @@ describe('the endpoint', () => {
     expectThere()
   })
 
-  it('says 201 and stores other bytes', async () => {
+  it('an endpoint that answers 201 and stores other bytes is noticed', async () => {
     fixture.server.meet('PUT', async ({ request, response, name }) => {
       for await (const _ of request) fixture.server.files.set(name, Buffer.from(BYTES).reverse())
       response.writeHead(201).end()
@@ -89,7 +89,7 @@ describe('the endpoint', () => {
     await expectNothingLostAndTheNextSucceeds()
   })
 
-  it('takes no bytes for ever', async () => {
+  it('an endpoint that never accepts bytes fails the copy', async () => {
     const hurried = await startWebdavFixture({ thirdParty: 'never', copySeconds: 0.5 })
     hurried.server.meet('PUT', () => {})
     expect((await transientOf(hurried.copy(randomBytes(20_000_000)))).message).toContain('longer than 0.5 s')
@@ -97,8 +97,8 @@ describe('the endpoint', () => {
     await hurried.close()
   })
 
-  it('is not there', async () => {
-    // Port 1 is nobody's; one that was just given back may be somebody else's.
+  it('an endpoint that does not exist fails the copy', async () => {
+    // No process uses port 1; a port that was just released may be used by another process.
     const nowhere = await startWebdavFixture(
       { thirdParty: 'never', rootUrl: 'http://127.0.0.1:1/cygno/' },
       fixture,
@@ -107,12 +107,12 @@ describe('the endpoint', () => {
     await nowhere.driver.close()
   })
 
-  it('does not speak HTTP', async () => {
+  it('an endpoint that does not speak HTTP fails the copy', async () => {
     fixture.server.meet('HEAD', ({ response }) => void response.socket?.end('220 ready for orders\r\n'), 5)
     expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('does not speak HTTP')
   })
 
-  it('answers a HEAD without a length and a PROPFIND with a size', async () => {
+  it('an endpoint that answers a HEAD without a length and a PROPFIND with a size is accepted', async () => {
     await fixture.copy(BYTES, file)
     fixture.server.meet('HEAD', ({ response }) => void response.writeHead(200).end())
     expect(await fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never)).toMatchObject(
@@ -124,7 +124,7 @@ describe('the endpoint', () => {
   })
 })
 
-describe('checksums the endpoint states', () => {
+describe('checksums that the endpoint states', () => {
   const check = (digest: string, readBack: 'never' | 'if-needed' = 'never') => {
     fixture.server.meet(
       'HEAD',
@@ -165,20 +165,20 @@ describe('checksums the endpoint states', () => {
 })
 
 describe('names', () => {
-  it('what a crash left under the temporary name is replaced', async () => {
+  it('an incomplete temporary file of a crash is replaced', async () => {
     fixture.server.files.set(temporaryName(file), randomBytes(77))
     expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
     expect([...fixture.server.files.keys()]).toEqual([file.name])
   })
 
-  it('what a crash left whole is used as it is', async () => {
+  it('a complete temporary file of a crash is used', async () => {
     fixture.server.files.set(temporaryName(file), BYTES)
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', bytesThroughUs: 0 })
     expect(fixture.count('PUT')).toBe(0)
     expect([...fixture.server.files.keys()]).toEqual([file.name])
   })
 
-  it('nothing but temporaries of ours is ever removed', async () => {
+  it('only our own temporary files are removed', async () => {
     fixture.server.files.set(`${file.name}.part`, randomBytes(5))
     await fixture.copy(BYTES, file)
     expect(fixture.server.log.filter((line) => line.startsWith('DELETE') && !line.endsWith('.part'))).toEqual(
@@ -190,7 +190,7 @@ describe('names', () => {
   it.each([
     ['other contents', randomBytes(300_000), { kind: 'occupied' }],
     ['the same contents', BYTES, { kind: 'stored' }],
-  ])('%s take the name at the last moment', async (_, occupant, outcome) => {
+  ])('%s that take the name at the last moment are handled', async (_, occupant, outcome) => {
     fixture.server.meet('MOVE', async ({ proceed }) => {
       fixture.server.files.set(file.name, occupant)
       await proceed()
@@ -200,7 +200,7 @@ describe('names', () => {
     expect(fixture.temporaries()).toEqual([])
   })
 
-  it('the answer to the renaming is lost', async () => {
+  it('a lost answer to the renaming is handled', async () => {
     fixture.server.meet('MOVE', async ({ response, name }) => {
       fixture.server.files.set(file.name, fixture.server.files.get(name) as Buffer)
       fixture.server.files.delete(name)
@@ -209,17 +209,17 @@ describe('names', () => {
     expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
   })
 
-  it('the renaming is refused', async () => {
+  it('a refused renaming is reported', async () => {
     fixture.server.meet('MOVE', ({ response }) => void response.writeHead(403).end('read only'))
     expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('read only')
     expect(fixture.server.files.has(file.name)).toBe(false)
-    // What was compared is not sent again.
+    // A file that was compared is not sent again.
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', bytesThroughUs: 0 })
     expectThere()
     expect(fixture.temporaries()).toEqual([])
   })
 
-  it('folders are made once, also where several copies need the same', async () => {
+  it('folders are created once, also for several copies', async () => {
     const files = await Promise.all(
       [1, 2, 3].map((run) => tapeFileOf(BYTES, `bucket/TAG/a/b/run${run}.mid.gz`)),
     )
@@ -229,7 +229,7 @@ describe('names', () => {
     expect(fixture.count('MKCOL')).toBe(made)
   })
 
-  it('a folder that may not be made but is there is used', async () => {
+  it('an existing folder is used without the right to create folders', async () => {
     await fixture.copy(BYTES, await tapeFileOf(BYTES, 'bucket/TAG/run1.mid.gz'))
     const other = createWebdavDriver({
       rootUrl: fixture.server.url,
@@ -248,7 +248,7 @@ describe('names', () => {
 })
 
 describe('the source', () => {
-  it('that is another object by now ends the copy as such', async () => {
+  it('a source that is another object now ends the copy with that reason', async () => {
     const source = {
       ...memorySource(file.name, BYTES),
       // biome-ignore lint/correctness/useYield: it fails at once
@@ -260,7 +260,7 @@ describe('the source', () => {
     expect(fixture.server.files.size).toBe(0)
   })
 
-  it("whose adler32 in the catalogue is wrong is not said to be the endpoint's fault", async () => {
+  it('a wrong adler32 in the catalogue is not reported as a fault of the endpoint', async () => {
     const wrong = { ...file, adler32: '00000001' }
     await expect(fixture.copy(BYTES, wrong)).rejects.toThrow(
       /the contents of the source differ from the catalogue: the adler32 [0-9a-f]{8} instead of 00000001/,

@@ -1,6 +1,6 @@
 /**
- * Third-party copies: every way they end is found out by looking, and an endpoint that cannot is fed by
- * streaming.
+ * Third-party copies: every outcome is found by a check, and streaming replaces them for an endpoint that cannot
+ * make them.
  */
 import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -27,7 +27,7 @@ afterEach(() => fixture.close())
 const expectThere = (name: string, bytes: Buffer = BYTES) =>
   expect(fingerprint(fixture.server.files.get(name) ?? null)).toBe(fingerprint(bytes))
 
-it('no byte passes through us', async () => {
+it('a third-party copy sends no byte through us', async () => {
   const file = await tapeFileOf(BYTES)
   const source = fixture.store.source(file.name, BYTES)
   const result = await fixture.driver.copy(file, source, { attempt: 1 }, never)
@@ -43,7 +43,7 @@ it('no byte passes through us', async () => {
   expect(fixture.temporaries()).toEqual([])
 })
 
-describe('a copy that ended well is found however its end was told', () => {
+describe('a successful copy is found however its end was reported', () => {
   it.each([
     ['success: Created', {}],
     ['SUCCESS', {}],
@@ -72,7 +72,7 @@ describe('a copy that ended well is found however its end was told', () => {
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', how: 'third-party' })
   })
 
-  it('the connection closes while the endpoint goes on: what arrives is waited for', async () => {
+  it('when the connection closes while the endpoint continues, the file is waited for', async () => {
     const lengths = [10, 1000, 100_000, BYTES.length]
     const grow = async ({ name, proceed }: Met) => {
       fixture.server.files.set(name, BYTES.subarray(0, lengths.shift()))
@@ -81,7 +81,7 @@ describe('a copy that ended well is found however its end was told', () => {
     fixture.server.meet('COPY', ({ response }) => {
       response.writeHead(202)
       response.write('Perf Marker\nStripe Bytes Transferred: 10\nEnd\n', () => response.destroy())
-      // It has more of the file every time it is asked for the size.
+      // Each request for the size finds more of the file.
       fixture.server.meet('HEAD', grow, lengths.length)
     })
     expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'third-party' })
@@ -89,7 +89,7 @@ describe('a copy that ended well is found however its end was told', () => {
   })
 })
 
-describe('a copy that ended badly is an error, leaves nothing under the name, and the next one succeeds', () => {
+describe('a failed copy is an error, leaves no file under the name, and the next one succeeds', () => {
   it.each(['failure: the disk is on fire', 'FAILED', 'aborted: by an operator'])('%s', async (lastLine) => {
     const file = await tapeFileOf(BYTES)
     fixture.server.markers = { ...PLAIN_MARKERS, lastLine, stores: (bytes) => bytes.subarray(0, 5000) }
@@ -102,7 +102,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
     expectThere(file.name)
   })
 
-  it('the endpoint repeats our link in its complaint: nobody gets to see it', async () => {
+  it('a link that the endpoint repeats in its error is not shown', async () => {
     const file = await tapeFileOf(BYTES)
     fixture.server.meet('COPY', async ({ request, response }) => {
       response.writeHead(202)
@@ -113,7 +113,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
         `failure: cannot read ${request.headers.source} with ${request.headers.authorization}`,
       )
     })
-    await transientOf(fixture.copy(BYTES, file)) // looks for secrets
+    await transientOf(fixture.copy(BYTES, file)) // checks for secrets
   })
 
   it.each([
@@ -132,7 +132,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
     expect(fixture.temporaries()).toEqual([])
   })
 
-  it('it hangs without a word', async () => {
+  it('an endpoint that does not answer fails the copy', async () => {
     const file = await tapeFileOf(BYTES)
     const hurried = await startWebdavFixture({ limits: { silenceSeconds: 0.5 } }, fixture)
     fixture.server.meet('COPY', () => {})
@@ -141,7 +141,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored' })
   })
 
-  it('it sends markers for ever and no byte moves', async () => {
+  it('an endpoint that sends markers without progress fails the copy', async () => {
     const file = await tapeFileOf(BYTES)
     fixture.server.meet('COPY', async ({ response }) => {
       response.writeHead(202)
@@ -156,7 +156,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
     )
   })
 
-  it('it sends one line without an end', async () => {
+  it('an endpoint that sends an endless line fails the copy', async () => {
     const drip = await startWebdavFixture({ copySeconds: 1 })
     drip.server.meet('COPY', async ({ response }) => {
       response.writeHead(202)
@@ -169,7 +169,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
     await drip.close()
   })
 
-  it('it is given up by its caller', async () => {
+  it('a copy that its caller aborts fails', async () => {
     const patience = new AbortController()
     fixture.server.meet('COPY', () => patience.abort(new Error('the function ends')))
     await expect(fixture.copy(BYTES, undefined, patience.signal)).rejects.toThrow('the function ends')
@@ -186,7 +186,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
 })
 
 describe('streaming takes over', () => {
-  it('where "success" brought other bytes: then the source shows who is wrong', async () => {
+  it('streaming replaces a third-party copy that reported success with other bytes, and the source shows which side is wrong', async () => {
     const file = await tapeFileOf(BYTES)
     fixture.server.markers = { ...PLAIN_MARKERS, stores: (bytes) => Buffer.from(bytes).fill(0, 0, 100) }
     expect(await fixture.copy(BYTES, file)).toMatchObject({
@@ -197,13 +197,13 @@ describe('streaming takes over', () => {
     expectThere(file.name)
   })
 
-  it('where "success" brought nothing', async () => {
+  it('streaming replaces a third-party copy that reported success without a file', async () => {
     fixture.server.meet('COPY', ({ response }) => void response.writeHead(201).end('success: Created'))
     expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
   })
 
   it.each([400, 403, 405, 501])(
-    'where the endpoint answers %i to COPY; it is not asked again for some minutes',
+    'streaming is used when the endpoint answers %i to COPY, which is then not sent again for some minutes',
     async (status) => {
       fixture.server.meet('COPY', ({ response }) => void response.writeHead(status).end(), 2)
       expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
@@ -217,7 +217,7 @@ describe('streaming takes over', () => {
     },
   )
 
-  it('where the endpoint cannot reach the store', async () => {
+  it('streaming replaces a third-party copy when the endpoint cannot reach the store', async () => {
     const file = await tapeFileOf(BYTES)
     const source = memorySource(
       file.name,
@@ -229,14 +229,14 @@ describe('streaming takes over', () => {
     expect(result).toMatchObject({ kind: 'stored', how: 'streamed' })
   })
 
-  it('where a folder has been removed meanwhile, made anew', async () => {
+  it('streaming creates a folder that was removed meanwhile', async () => {
     const file = await tapeFileOf(BYTES)
     fixture.server.meet('COPY', ({ response }) => void response.writeHead(409).end('the parent is missing'))
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', how: 'streamed' })
   })
 })
 
-it('another copy of the same file that is just being made is left alone', async () => {
+it('another copy of the same file in progress is not touched', async () => {
   const other = randomBytes(100)
   fixture.server.meet('COPY', ({ name, response }) => {
     fixture.server.files.set(name, other)

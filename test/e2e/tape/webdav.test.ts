@@ -1,4 +1,4 @@
-/** The promises of every driver, kept on a strict WebDAV endpoint in each of the ways it may work. */
+/** The conformance suite of tape drivers on a strict WebDAV endpoint, in each of its modes. */
 import { createWebdavDriver, type WebdavOptions } from '../../../shared/tape/webdav/webdav.ts'
 import { driverConformance } from '../../support/tape/conformance.ts'
 import { startSourceServer } from '../../support/tape/sources.ts'

@@ -8,7 +8,7 @@ export interface Answer {
   readonly stdout: string
   readonly stderr: string
   readonly code: number | string
-  /** What main.ts would print. */
+  /** The error that main.ts would print. */
   readonly error: string | null
 }
 

@@ -10,7 +10,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A program that notes how it was called and then does as the script says. */
+/** A program that records its arguments and then runs the script. */
 function fake(name: string, script = 'exit 0'): string {
   const path = join(folder, name)
   writeFileSync(
@@ -25,7 +25,7 @@ const calls = () =>
   existsSync(join(folder, 'calls')) ? readFileSync(join(folder, 'calls'), 'utf8').trimEnd().split('\n') : []
 const request = { packages: ['mariadb-server-core'], reason: 'MariaDB' }
 
-test('as root it installs, without questions, and says so in one line', async () => {
+test('as root the packages are installed without questions, and one line reports it', async () => {
   const lines: string[] = []
   await installWithApt({
     ...request,
@@ -41,13 +41,13 @@ test('as root it installs, without questions, and says so in one line', async ()
   expect(lines).toEqual(['MariaDB is not installed: installing mariadb-server-core with apt'])
 })
 
-test('with sudo that asks for no password it installs through sudo', async () => {
+test('with sudo without a password the packages are installed through sudo', async () => {
   const sudo = fake('sudo', 'shift; exec "$@"')
   await installWithApt({ ...request, aptGet: fake('apt-get'), sudo, root: false })
   expect(calls().at(-1)).toMatch(/^apt-get noninteractive .*install/)
 })
 
-test('where sudo wants a password, or there is none, it says the line to type and runs nothing', async () => {
+test('where sudo needs a password or is missing, the error states the command to type, and nothing runs', async () => {
   const aptGet = fake('apt-get')
   for (const sudo of [fake('sudo', 'exit 1'), null])
     await expect(installWithApt({ ...request, aptGet, sudo, root: false })).rejects.toThrow(
@@ -66,7 +66,7 @@ test('an old package list is refreshed once', async () => {
   expect(calls().map((call) => /install|update/.exec(call)?.[0])).toEqual(['install', 'update', 'install'])
 })
 
-test('when apt cannot, its last words are in the error, after one retry', async () => {
+test('when apt fails, the error has the end of its output, after one retry', async () => {
   const aptGet = fake(
     'apt-get',
     'echo "E: Unable to locate package" >&2; case "$*" in *update*) exit 0;; esac; exit 100',
@@ -75,6 +75,6 @@ test('when apt cannot, its last words are in the error, after one retry', async 
   expect(calls()).toHaveLength(3)
 })
 
-test('a machine without apt is told so', async () => {
+test('a machine without apt is reported', async () => {
   await expect(installWithApt({ ...request, aptGet: null, root: true })).rejects.toThrow(/no apt here/)
 })

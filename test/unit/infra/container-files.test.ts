@@ -1,4 +1,4 @@
-/** What is written for OpenFaaS and Knative names functions, settings and secrets that there are. */
+/** The files for OpenFaaS and Knative name existing functions, settings and secrets. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -16,7 +16,7 @@ const httpFunctions = readManifest().functions.filter(({ trigger }) => trigger.k
 interface Deployed {
   readonly name: string
   readonly image: string
-  /** Files of secrets are where the platform puts them. */
+  /** Files of secrets are in the folders of the platform. */
   readonly secretFolder: RegExp
   readonly secrets: readonly string[] | null
   readonly environment: Readonly<Record<string, string>>
@@ -83,7 +83,7 @@ describe.each([
   { platform: 'OpenFaaS', deployed: onOpenFaas },
   { platform: 'Knative', deployed: onKnative },
 ])('$platform', ({ deployed }) => {
-  test('has every HTTP function of the manifest', () => {
+  test('the files for OpenFaaS and Knative have every HTTP function of the manifest', () => {
     expect(deployed.map(({ name }) => name).toSorted()).toEqual(
       httpFunctions.map(({ name }) => name).toSorted(),
     )
@@ -110,7 +110,7 @@ describe.each([
   )
 })
 
-test('the image runs the file that the package writes, and nothing of the folder but these goes to the builder', () => {
+test('the image runs the file that the package writes, and the builder gets only these files', () => {
   expect(read('docker/Dockerfile')).toMatch(/ dist\/containers\/[$]{FUNCTION}[.]cjs /)
   expect(read('docker/Dockerfile.dockerignore').trim().split('\n')).toEqual(['*', '!dist/containers/*.cjs'])
 })

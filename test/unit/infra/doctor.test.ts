@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { diagnose } from '../../../infra/local/doctor.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 
-test('every finding says what needs it, and a remedy exactly when something is wrong', async () => {
+test('every finding states what needs it, and a remedy exactly when something is missing', async () => {
   const dataFolder = temporaryFolder()
   const findings = await diagnose({ dataFolder })
   expect(findings.map(({ name }) => name)).toEqual(
@@ -30,7 +30,7 @@ test('every finding says what needs it, and a remedy exactly when something is w
   rmSync(dataFolder, { recursive: true, force: true })
 })
 
-test('a data folder that cannot be made is found, with the path to mend', async () => {
+test('a data folder that cannot be created is reported with its path', async () => {
   const folder = temporaryFolder()
   const file = join(folder, 'file')
   writeFileSync(file, '')

@@ -9,7 +9,7 @@ import { compareKeys, keyToPath } from '../../../infra/local/services/embedded/k
 
 const key = fc.string({ unit: 'binary', minLength: 1, maxLength: 120 }).filter((text) => text.isWellFormed())
 
-test('an event key decodes to the key, as AWS tells consumers to decode it', () => {
+test('an event key decodes to the key in the way that AWS documents', () => {
   fc.assert(
     fc.property(key, (text) => {
       const encoded = encodeEventKey(text)
@@ -19,7 +19,7 @@ test('an event key decodes to the key, as AWS tells consumers to decode it', () 
   )
 })
 
-test('different keys have different paths, all below the folder and all with names a file may have', () => {
+test('different keys have different paths, all below the folder and all with valid file names', () => {
   const awkward = fc.array(
     fc.constantFrom('.', '..', '', '%', '%more', '%empty', '%2E', 'a', 'x'.repeat(200)),
     {
@@ -43,7 +43,7 @@ test('different keys have different paths, all below the folder and all with nam
   )
 })
 
-test('keys are ordered as their UTF-8 bytes', () => {
+test('keys are in the order of their UTF-8 bytes', () => {
   fc.assert(
     fc.property(
       key,
@@ -53,7 +53,7 @@ test('keys are ordered as their UTF-8 bytes', () => {
   )
 })
 
-/** A request as far as `checkedBody` looks at it. */
+/** A request with the fields that `checkedBody` reads. */
 function request(chunks: readonly Buffer[], headers: Readonly<Record<string, string>>): IncomingMessage {
   return Object.assign(Readable.from(chunks), { headers }) as unknown as IncomingMessage
 }
@@ -69,7 +69,7 @@ async function received(
 
 const STREAMED = { 'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER' }
 
-test('chunked framing comes off wherever the network cuts it', async () => {
+test('chunked framing is removed wherever the network cuts it', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 }), { maxLength: 5 }),
@@ -95,8 +95,8 @@ test('chunked framing comes off wherever the network cuts it', async () => {
 test.each([
   ['ends in the middle of a chunk', '5\r\nhel'],
   ['ends before the last chunk', '5\r\nhello\r\n'],
-  ['says a size that is no number', 'zz\r\nhello\r\n0\r\n\r\n'],
-  ['says a size beyond all reason', 'fffffffffffffffff\r\nhello\r\n0\r\n\r\n'],
+  ['states a size that is not a number', 'zz\r\nhello\r\n0\r\n\r\n'],
+  ['states an absurd size', 'fffffffffffffffff\r\nhello\r\n0\r\n\r\n'],
   ['has no line end', 'a'.repeat(100_000)],
   ['is longer than its chunk', '2\r\nhello\r\n0\r\n\r\n'],
   ['is empty', ''],
@@ -104,7 +104,7 @@ test.each([
   await expect(received([Buffer.from(text)], STREAMED)).rejects.toMatchObject({ code: 'IncompleteBody' })
 })
 
-test('a promised trailer must come and must fit', async () => {
+test('a declared trailer must be present and correct', async () => {
   const headers = { ...STREAMED, 'x-amz-trailer': 'x-amz-checksum-crc32' }
   await expect(
     received([Buffer.from('5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n')], headers),

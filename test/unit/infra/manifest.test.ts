@@ -1,4 +1,4 @@
-/** serverless.yml is the one manifest: what it says must be true of the tree and of the code. */
+/** serverless.yml is the only manifest: it must agree with the tree and the code. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -28,20 +28,17 @@ const tags: ScalarTag[] = ['!GetAtt', '!Ref', '!Sub'].map((tag) => ({ tag, resol
 const manifest = parse(readFileSync(`${PROJECT}serverless.yml`, 'utf8'), { customTags: tags }) as Manifest
 const resources = manifest.resources.Resources
 
-test('every folder of functions/ is a function of the manifest, and the other way round', () => {
+test('every folder of functions/ is a function of the manifest, and every function of the manifest has a folder', () => {
   expect(functions.map(({ name }) => name).toSorted()).toEqual(readdirSync(`${PROJECT}functions`).toSorted())
 })
 
-test.each(functions)(
-  '$name: the entry that the manifest names is there, and a handler beside it',
-  ({ name }) => {
-    expect(manifest.functions[name]?.handler).toBe(`functions/${name}/lambda.handler`)
-    expect(existsSync(`${PROJECT}functions/${name}/lambda.ts`)).toBe(true)
-    expect(existsSync(`${PROJECT}functions/${name}/handler.ts`)).toBe(true)
-  },
-)
+test.each(functions)('$name: the entry in the manifest exists, next to a handler', ({ name }) => {
+  expect(manifest.functions[name]?.handler).toBe(`functions/${name}/lambda.handler`)
+  expect(existsSync(`${PROJECT}functions/${name}/lambda.ts`)).toBe(true)
+  expect(existsSync(`${PROJECT}functions/${name}/handler.ts`)).toBe(true)
+})
 
-test('the manifest declares the queues that the code knows', () => {
+test('the manifest declares the queues of the code', () => {
   expect(queues.map(({ name }) => name)).toEqual([...QUEUES])
 })
 
@@ -59,7 +56,7 @@ test.each(QUEUES)(
 test.each(functions)('$name: its trigger is one that can work', ({ trigger, timeoutSeconds }) => {
   switch (trigger.kind) {
     case 'queue': {
-      // A message that becomes visible while its function still works would be worked on twice.
+      // A message that becomes visible while its function is running would be processed twice.
       const queue = queues.find(({ name }) => name === trigger.queue)
       expect(queue?.visibilitySeconds).toBeGreaterThan(timeoutSeconds)
       expect(timeoutSeconds).toBeLessThanOrEqual(900)
@@ -70,7 +67,7 @@ test.each(functions)('$name: its trigger is one that can work', ({ trigger, time
       expect(timeoutSeconds).toBeLessThanOrEqual(900)
       return
     case 'http':
-      // API Gateway waits 30 s at the most.
+      // API Gateway waits at most 30 s.
       expect(timeoutSeconds).toBeLessThan(30)
   }
 })

@@ -11,13 +11,13 @@ test.each([
   ['recall-requests', recallRequests],
   ['reco-requests', recoRequests],
   ['alerts', alerts],
-])('the example of %s on the page has all its fields, and its reader parses it', (_queue, format) => {
+])('the example of %s on the page has all its fields and can be parsed', (_queue, format) => {
   expect(format.schema.strict().parse(JSON.parse(format.example))).toEqual(JSON.parse(format.example))
   expect(JSON.parse(format.example)).toMatchObject(format.parse(format.example))
   expect(messagesPage()).toContain(JSON.stringify(JSON.parse(format.example), null, 2))
 })
 
-test('the example of runs on the page is read as one arrival', () => {
+test('the example of runs on the page is parsed as one arrival', () => {
   expect(runs.schema.safeParse(JSON.parse(runs.example)).success).toBe(true)
   expect(runs.parse(runs.example)).toMatchObject({
     arrivals: [{ key: 'LNGS/run12345.mid.gz', source: 'minio' }],

@@ -33,7 +33,7 @@ import { checkKey, compareKeys, keyToPath } from './keys.ts'
 /** An object's metadata, as in its JSON file. */
 export interface StoredObject {
   readonly key: string
-  /** Content file, beside the JSON file. */
+  /** Name of the content file, in the folder of the JSON file. */
   readonly file: string
   readonly sizeBytes: number
   readonly etag: string
@@ -75,8 +75,7 @@ export class EmbeddedStore extends FilesystemStore {
   }
 
   /**
-   * Names that are not bucket names never reach the file system: `..` is one of them. s3rver asks at every
-   * request.
+   * s3rver calls this at every request. Names that are not bucket names, such as `..`, never reach the file system.
    */
   override async getBucket(bucket: string): Promise<Bucket | null> {
     const known = this.#buckets.get(bucket)
@@ -86,7 +85,7 @@ export class EmbeddedStore extends FilesystemStore {
     return found
   }
 
-  /** s3rver asks at every request for the bucket's CORS and website rules, which hardly any bucket has. */
+  /** s3rver reads the bucket's CORS and website rules at every request, although few buckets have any. */
   override async getSubresource(bucket: string, key: string | undefined, type: string): Promise<unknown> {
     return existsSync(this.getResourcePath(bucket, key, `${type}.xml`))
       ? super.getSubresource(bucket, key, type)
@@ -110,7 +109,7 @@ export class EmbeddedStore extends FilesystemStore {
     await super.deleteBucket(bucket)
   }
 
-  /** Path of what s3rver keeps beside an object (its tags) or a bucket (its CORS rules), as XML. */
+  /** Path of the XML that s3rver stores with an object (its tags) or a bucket (its CORS rules). */
   override getResourcePath(bucket: string, key = '', resource = ''): string {
     return join(this.getBucketPath(bucket), `${key === '' ? '' : keyToPath(key)}%${resource}`)
   }

@@ -38,7 +38,7 @@ async function clean(...args: string[]): Promise<string> {
   return printed
 }
 
-test('a run that is named goes only with --yes', async () => {
+test('clean --run deletes a run only with --yes', async () => {
   const { key } = await safeRun(context, 'LNGS/run00001.mid.gz')
   expect(await clean('--run', '1', '--tag', 'LNGS')).toMatch(
     /1 file would be deleted.*LNGS\/run00001.*add --yes/s,
@@ -54,13 +54,13 @@ test('a run that is named goes only with --yes', async () => {
   expect(await isStored(context, key)).toBe(false)
 })
 
-test('a run that may not go is an exit code of 1, with the reason', async () => {
+test('clean --run ends with 1 and the reason when the run is kept', async () => {
   await context.putRun('LNGS/run00002.mid.gz', 'alone')
   expect(await clean('--run', '2', '--yes')).toContain('it has no copy on tape')
   expect(process.exitCode).toBe(1)
 })
 
-test('without a policy runs stay, and the buffer is looked at', async () => {
+test('without a policy runs are kept, and the buffer is checked', async () => {
   const { key } = await safeRun(context, 'LNGS/run00003.mid.gz')
   await context.put('EVENTS/LNGS_1_1.dat', 'x')
   const shown = await clean()
@@ -69,7 +69,7 @@ test('without a policy runs stay, and the buffer is looked at', async () => {
   expect(await isStored(context, key)).toBe(true)
 })
 
-test('what is shown has the policy in force, how full the store is, and why what is in it stays', async () => {
+test('clean prints the policy in force, how full the store is, and why its files are kept', async () => {
   const { key } = await safeRun(context, 'LNGS/run00004.mid.gz')
   const none = await clean('--dry-run', '--runs')
   expect(none).toMatch(
@@ -97,8 +97,8 @@ test('what is shown has the policy in force, how full the store is, and why what
   expect(await isStored(context, key)).toBe(true)
 })
 
-test('a run that is named is shown with where each file is, and why it stays', async () => {
-  const [suspicious, gone] = [
+test('clean --run prints where each file of the run is, and why it is kept', async () => {
+  const [suspicious, deleted] = [
     await safeRun(context, 'MAN/run00005.mid.gz'),
     await safeRun(context, 'MAN/run00005sub0001.mid.gz'),
   ]
@@ -116,10 +116,10 @@ test('a run that is named is shown with where each file is, and why it stays', a
   )
   expect(shown).toMatch(/run00005sub0001.mid.gz.*deleted +its copy on tape was verified right before/s)
   expect(process.exitCode).toBe(1)
-  expect(await isStored(context, gone.key)).toBe(false)
+  expect(await isStored(context, deleted.key)).toBe(false)
 })
 
-test('a run that has left the store already can be named again', async () => {
+test('clean --run succeeds for a run that is already deleted from the store', async () => {
   await safeRun(context, 'LNGS/run00006.mid.gz')
   await clean('--run', '6', '--yes')
   printed = ''
@@ -133,7 +133,7 @@ test.each([
   [['--run', '1', '--events'], /exclude each other/],
   [['--run', '99'], /run 99 is not in the catalogue/],
   [['--tag', '../LNGS'], /is not a tag/],
-])('%j is refused with a sentence', async (args, reason) => {
+])('cygnet clean %j is refused with a sentence', async (args, reason) => {
   await expect(clean(...args)).rejects.toMatchObject({
     name: 'InvalidInputError',
     message: expect.stringMatching(reason),

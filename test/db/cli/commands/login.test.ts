@@ -1,6 +1,5 @@
 /**
- * `cygnet login` against the embedded IAM and a served API: the code, the kept sign-in, its renewal, and its
- * end.
+ * `cygnet login` with the embedded IAM and a served API: the code, the stored sign-in, its renewal, and its end.
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,8 +34,8 @@ import { register } from ${JSON.stringify(join(ROOT, 'cli/commands/login.ts'))}
 const program = new Command()
 register(program)
 try { await program.parseAsync(process.argv.slice(1), { from: 'user' }) } catch (error) { console.error(error.message); process.exitCode = 1 }`
-/** What other commands do. */
-const ASK = `
+/** A program that sends requests like the other commands. */
+const REQUEST_PROGRAM = `
 import { apiClient } from ${JSON.stringify(join(ROOT, 'cli/api/client.ts'))}
 const client = apiClient()
 try {
@@ -60,7 +59,7 @@ describe('cygnet login', () => {
   beforeAll(async () => {
     server = await startTestDatabase()
     database = openDatabase(server.url, 1)
-    // Shorter than the minute before its end in which a token is renewed: each command renews it.
+    // Shorter than the time before its expiry at which a token is renewed: each command renews it.
     iam = await startIam({ dataFolder, publicUrl: 'http://127.0.0.1:9/', accessTokenSeconds: 50 })
     const log = createLogger({ function: 'test', level: 'silent' })
     const settings = loadConfig({ CYGNET_DATABASE_URL: server.url, ...iam.environment })
@@ -85,35 +84,36 @@ describe('cygnet login', () => {
   })
   const cygnet = (args: readonly string[], more = {}) =>
     execute(process.execPath, [...script(COMMAND), ...args], { cwd: ROOT, env: environment(more) })
-  const ask = (more = {}) => execute(process.execPath, script(ASK), { cwd: ROOT, env: environment(more) })
+  const ask = (more = {}) =>
+    execute(process.execPath, script(REQUEST_PROGRAM), { cwd: ROOT, env: environment(more) })
   const login = async (name: string, answer: Readonly<Record<string, string>> = {}) => {
     const child = spawn(process.execPath, [...script(COMMAND), 'login', '--api', url], {
       cwd: ROOT,
       env: environment(),
     })
-    const said = { out: '', error: '' }
-    child.stdout.on('data', (bytes: Buffer) => (said.out += bytes))
+    const output = { out: '', error: '' }
+    child.stdout.on('data', (bytes: Buffer) => (output.out += bytes))
     const ended = once(child, 'exit')
     await new Promise<void>((resolve) => {
       child.stderr.on('data', (bytes: Buffer) => {
-        said.error += bytes
-        if (SHOWN_CODE.test(said.error)) resolve()
+        output.error += bytes
+        if (SHOWN_CODE.test(output.error)) resolve()
       })
       child.once('exit', () => resolve())
     })
-    const [, page = '', code = ''] = SHOWN_CODE.exec(said.error) ?? []
+    const [, page = '', code = ''] = SHOWN_CODE.exec(output.error) ?? []
     const browser = createFormBrowser()
     const confirm = await browser.submit(await browser.open(page), { user_code: code })
     const next = await browser.submit(confirm, answer)
     const user = iam.users.find((known) => known.name === name)
     if (answer.abort === undefined) await browser.submit(next, { name, password: user?.password ?? '' })
     const [exitCode] = await ended
-    return { exitCode, ...said }
+    return { exitCode, ...output }
   }
   const kept = () =>
     JSON.parse(readFileSync(file, 'utf8')).logins[url] as { accessToken: string; refreshToken: string }
 
-  it('without it, commands say what to do', async () => {
+  it('commands state what to do without a sign-in', async () => {
     await expect(ask()).rejects.toMatchObject({ stderr: expect.stringContaining('cygnet login --api https') })
     expect(JSON.parse((await ask({ CYGNET_API_URL: url })).stdout)).toMatchObject({ kind: 'anonymous' })
     await expect(cygnet(['login', '--api', 'http://catalogue.example'])).rejects.toMatchObject({
@@ -122,7 +122,7 @@ describe('cygnet login', () => {
     expect((await cygnet(['logout', '--api', url])).stdout).toContain('not signed in')
   })
 
-  it('is stopped by a person who did not ask for it', async () => {
+  it('a person who did not request the sign-in stops it', async () => {
     expect(await login('reader', { abort: 'yes' })).toMatchObject({
       exitCode: 1,
       error: expect.stringContaining('was stopped on the page'),
@@ -130,7 +130,7 @@ describe('cygnet login', () => {
     expect(statSync(file, { throwIfNoEntry: false })).toBeUndefined()
   })
 
-  it('signs a person in by a code, and keeps that in a file of its own alone', async () => {
+  it('cygnet login signs a person in with a code, and stores the sign-in in a private file', async () => {
     const { exitCode, out, error } = await login('shifter')
     expect({ exitCode, out }).toEqual({
       exitCode: 0,
@@ -141,7 +141,7 @@ describe('cygnet login', () => {
     expect(statSync(join(config, 'cygnet')).mode & 0o777).toBe(0o700)
   })
 
-  it('is renewed by itself, once also by several commands at the same time', async () => {
+  it('the sign-in is renewed automatically, once for several commands at the same time', async () => {
     const before = kept()
     // The IAM ends the sign-in when a refresh token is used twice.
     for (const answer of await Promise.all([ask(), ask(), ask()]))
@@ -150,7 +150,7 @@ describe('cygnet login', () => {
     expect(JSON.parse((await ask()).stdout)).toMatchObject({ name: 'shifter' })
   })
 
-  it('is for the address it was made for: to another nothing of it is sent', async () => {
+  it('the token of a sign-in is sent only to the address of that sign-in', async () => {
     const seen: (string | undefined)[] = []
     const other: Server = createServer((request, response) => {
       seen.push(request.headers.authorization)
@@ -167,7 +167,7 @@ describe('cygnet login', () => {
     other.closeAllConnections()
   })
 
-  it('gives way to an API token, which is not shown when it is refused', async () => {
+  it('an API token is used instead of the sign-in, and is not shown when it is refused', async () => {
     const refused = ask({ CYGNET_API_TOKEN: 'cyg_not-a-good-one' })
     await expect(refused).rejects.toMatchObject({
       stderr: expect.stringMatching(/does not accept CYGNET_API_TOKEN/),
@@ -175,17 +175,17 @@ describe('cygnet login', () => {
     await expect(refused).rejects.toMatchObject({ stderr: expect.not.stringContaining('not-a-good-one') })
   })
 
-  it('is not used from a file that others can read', async () => {
+  it('a sign-in in a file that others can read is not used', async () => {
     chmodSync(file, 0o644)
     await expect(ask()).rejects.toMatchObject({ stderr: expect.stringContaining('can be read by others') })
     chmodSync(file, 0o600)
   })
 
-  it('ends here and at the IAM', async () => {
+  it('cygnet logout ends the sign-in here and at the IAM', async () => {
     const { refreshToken } = kept()
     expect((await cygnet(['logout'])).stdout).toContain('signed out')
     expect(readFileSync(file, 'utf8')).not.toContain(refreshToken)
-    // Somebody has a copy of the file.
+    // A copy of the file exists elsewhere.
     writeFileSync(
       file,
       JSON.stringify({

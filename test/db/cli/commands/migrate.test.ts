@@ -1,4 +1,4 @@
-/** `cygnet migrate --views`: what SQL clients of before find. */
+/** `cygnet migrate --views`: the views for existing SQL clients. */
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
 import * as migrate from '../../../../cli/commands/migrate.ts'
@@ -14,7 +14,7 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
-it('a tag that no database can be named after does not keep the others from their views, and is told', async () => {
+it('a tag that cannot be part of a database name is reported, and the other tags get their views', async () => {
   const { database } = catalogue
   await sql`INSERT INTO Runlog (tag, run_number) VALUES ('A/été', 1), ('LNGS', 1)`.execute(
     database.withoutPlugins(),

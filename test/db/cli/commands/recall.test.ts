@@ -48,14 +48,14 @@ const cygnet = (command: 'recall' | 'link', ...args: readonly string[]) => {
 }
 
 describe('cygnet recall', () => {
-  test('of a run that is in the store ends with 0 and says until when it stays', async () => {
+  test('the recall of a run in the store ends with 0 and prints until when it is kept', async () => {
     await makeRun(here, number)
     const { code, stdout } = await cygnet('recall', '--days', '30')
     expect(code).toBe(0)
     expect(stdout).toMatch(/present +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/)
   })
 
-  test('of a run that is only on tape ends with 3: it is on its way', async () => {
+  test('the recall of a run that is only on tape ends with 3: it is in progress', async () => {
     const run = await onlyOnTape(here, tape, number)
     const { code, stdout } = await cygnet('recall', '--json')
     expect(code).toBe(3)
@@ -67,7 +67,7 @@ describe('cygnet recall', () => {
     expect(await replicaOf(here, run, 'recall')).toMatchObject({ requestedBy: 'ana' })
   })
 
-  test('--wait tells what happens, and ends with 0 when it is there', async () => {
+  test('recall --wait prints the states, and ends with 0 when the run is in the store', async () => {
     await onlyOnTape(here, tape, number)
     const waiting = cygnet('recall', '--wait')
     const bringing = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).present > 0, {
@@ -81,7 +81,7 @@ describe('cygnet recall', () => {
     expect(stderr).toMatch(/present/)
   })
 
-  test('--wait ends with 1 and the reason when it cannot be', async () => {
+  test('recall --wait ends with 1 and the reason when the recall fails', async () => {
     const run = await onlyOnTape(here, tape, number)
     await context.put(run.key, 'another run')
     const waiting = cygnet('recall', '--wait')
@@ -95,7 +95,7 @@ describe('cygnet recall', () => {
     expect(stdout).toContain('the store holds other contents')
   })
 
-  test('of an unknown run, or one that can be had nowhere, is an error with a sentence', async () => {
+  test('the recall of an unknown run, or of one without a copy, is an error with a sentence', async () => {
     expect((await cygnet('recall')).error).toContain(`run ${number} is not in the catalogue`)
     await deleteFromStore(here, await makeRun(here, number))
     expect((await cygnet('recall')).error).toContain('cannot be brought back')
@@ -107,7 +107,7 @@ describe('cygnet recall', () => {
 })
 
 describe('cygnet link', () => {
-  test('gives links and nothing else on standard output', async () => {
+  test('cygnet link prints only the links on standard output', async () => {
     const run = await makeRun(here, number)
     const { code, stdout, stderr } = await cygnet('link', '--seconds', '60')
     expect(code).toBe(0)
@@ -117,14 +117,14 @@ describe('cygnet link', () => {
     expect(stderr).toContain('valid until')
   })
 
-  test('of a run that is only on tape ends with 1 and says how to get it; with --recall with 3', async () => {
+  test('cygnet link for a run that is only on tape ends with 1 and states how to recall it; with --recall it ends with 3', async () => {
     await onlyOnTape(here, tape, number)
     const without = await cygnet('link')
     expect([without.code, without.stdout]).toEqual([1, ''])
     expect(without.stderr).toContain('add --recall')
-    const asked = await cygnet('link', '--recall', '--json')
-    expect(asked.code).toBe(3)
-    expect(JSON.parse(asked.stdout)).toMatchObject({
+    const recall = await cygnet('link', '--recall', '--json')
+    expect(recall.code).toBe(3)
+    expect(JSON.parse(recall.stdout)).toMatchObject({
       runNumber: number,
       files: [{ kind: 'recalling', state: 'requested' }],
     })

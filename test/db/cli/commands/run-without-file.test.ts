@@ -1,4 +1,4 @@
-/** A run of which only the logger's Runlog row is known, for who has a token for the API. */
+/** Commands with a token for the API, for a run with only the logger's row in the Runlog. */
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import * as get from '../../../../cli/commands/get.ts'
@@ -37,7 +37,7 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
-test('cygnet runs ls lists it, with why it has no file', async () => {
+test('cygnet runs ls lists a run without a file, with the reason', async () => {
   const { code, stdout } = await cygnet([runs], environment, 'runs', 'ls', '--range', '77..77')
   expect(code).toBe(0)
   expect(stdout).toMatch(/77 +LNGS +2023-12-14 22:33:17 .*only logged +no file of this run has arrived yet/)
@@ -46,14 +46,14 @@ test('cygnet runs ls lists it, with why it has no file', async () => {
   expect(csv.stdout).toContain('only logged')
 })
 
-test('cygnet runs show shows what the logger wrote', async () => {
+test("cygnet runs show shows the logger's row of a run without a file", async () => {
   const { code, stdout } = await cygnet([runs], environment, 'runs', 'show', '77')
   expect(code).toBe(0)
   expect(stdout).toMatch(/problem +no file of this run has arrived yet/)
   expect(stdout).toMatch(/exposure_sec +0.5/)
 })
 
-test('cygnet get says that it has no file, and gets the others of a range', async () => {
+test('cygnet get reports a run without a file, and fetches the others of a range', async () => {
   const folder = temporaryFolder()
   const { code, stdout, stderr } = await cygnet(
     [get],

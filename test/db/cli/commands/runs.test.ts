@@ -1,4 +1,4 @@
-/** `cygnet runs` as analysts use it, who have a token for the API and nothing else. */
+/** `cygnet runs` for analysts, who have only a token for the API. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test, vi } from 'vitest'
@@ -131,7 +131,7 @@ describe('cygnet runs ls', () => {
     expect(names(stdout).toSorted()).toEqual([...expected].toSorted())
   })
 
-  it('shows a table: one line a run, whatever somebody typed as its description', async () => {
+  it('cygnet runs ls prints one line for each run, whatever its description', async () => {
     const { stdout, stderr } = await ls(viaApi(), '--tag', 'LNGS', '--limit', '2')
     const [head, ...rows] = stdout.trim().split('\n')
     expect(head).toMatch(/run +tag +started \(UTC\).* in the store +on tape +description/)
@@ -140,7 +140,7 @@ describe('cygnet runs ls', () => {
     expect(stderr).toContain('more than these 2; --limit')
   })
 
-  it('gives CSV that a spreadsheet may open, with all parameters', async () => {
+  it('runs ls --csv prints CSV that is safe to open in a spreadsheet, with all parameters', async () => {
     const { stdout } = await ls(viaApi(), '--tag', 'LNGS', '--csv')
     const [head = '', first = ''] = stdout.split('\r\n')
     expect(head).toMatch(/^tag,runNumber,startedAt,.*,cloud,tape,local,.*param\.GEM1_V/)
@@ -148,19 +148,19 @@ describe('cygnet runs ls', () => {
     expect(stdout).toContain(`"'=1+1, ""quoted""`)
   })
 
-  it('goes on over pages until the limit', async () => {
+  it('cygnet runs ls reads pages until the limit', async () => {
     const { stdout } = await ls(viaApi(), '--limit', '501', '--json')
     expect(names(stdout)).toHaveLength(5)
   })
 })
 
-test('several pages of the API follow each other', async () => {
-  const asked: string[] = []
+test('cygnet runs ls reads several pages of the API without gaps', async () => {
+  const requests: string[] = []
   const pages = await serve({
     fetch: (request) => {
       const url = new URL(request.url)
-      asked.push(`${url.searchParams.get('limit')} ${url.searchParams.get('cursor')}`)
-      const run = { ...item, runNumber: asked.length }
+      requests.push(`${url.searchParams.get('limit')} ${url.searchParams.get('cursor')}`)
+      const run = { ...item, runNumber: requests.length }
       return Response.json({
         runs: url.searchParams.get('limit') === '500' ? Array(500).fill(run) : [run],
         next: 'further',
@@ -176,7 +176,7 @@ test('several pages of the API follow each other', async () => {
   )
   await pages.close()
   expect(lines(stdout)).toHaveLength(1001)
-  expect(asked).toEqual(['500 null', '500 further', '1 further'])
+  expect(requests).toEqual(['500 null', '500 further', '1 further'])
 })
 
 test.each([
@@ -191,18 +191,18 @@ test.each([
   [['--sort', 'name'], /One of run, -run/],
   [['--limit', '0'], /from 1/],
   [['--json', '--csv'], /cannot be used with/],
-])('cygnet runs ls %j is refused before anything is asked', async (args, sentence) => {
+])('cygnet runs ls %j is refused before any request', async (args, sentence) => {
   expect((await ls({ CYGNET_API_URL: 'http://127.0.0.1:9' }, ...args)).error).toMatch(sentence)
 })
 
-it('the table of runs calls what it counts MIDAS events: triggers are fewer', () => {
+it('the table of runs names its counts MIDAS events, since triggers are fewer', () => {
   expect(runTable([])).toMatch(/ MIDAS events /)
 })
 
 describe('cygnet runs show', () => {
   const show = (...args: readonly string[]) => cygnet([runs], viaApi(), 'runs', 'show', ...args)
 
-  it('tells everything: parameters, checksums, copies, history', async () => {
+  it('cygnet runs show prints parameters, checksums, copies and history', async () => {
     const { code, stdout } = await show('1')
     expect(code).toBe(0)
     expect(stdout).toMatch(/^run +1 of LNGS$/m)
@@ -215,7 +215,7 @@ describe('cygnet runs show', () => {
     expect((await show('2')).stdout).not.toContain('\u001b[31m')
   })
 
-  it('shows earlier uses of a number with --all', async () => {
+  it('runs show --all prints the earlier generations of a number', async () => {
     expect((await show('4')).stdout).toContain(
       'This run number has 2 generations; --all shows the earlier ones too.',
     )
@@ -226,7 +226,7 @@ describe('cygnet runs show', () => {
     ])
   })
 
-  it('names the tags when several have the number, and the run that there is not', async () => {
+  it('cygnet runs show lists the tags when several have the number, and reports a run that does not exist', async () => {
     expect((await show('3')).error).toBe('there is a run 3 of FLASH/2024 and of LNGS: give --tag')
     expect((await show('3', '--tag', 'FLASH/2024')).stdout).toMatch(/^run +3 of FLASH\/2024$/m)
     expect((await show('99')).error).toMatch(/^run 99 is not in the catalogue.*cygnet reconcile/)
@@ -234,15 +234,15 @@ describe('cygnet runs show', () => {
   })
 })
 
-describe('who asks', () => {
-  it('and is nobody is told to sign in; a token that is not known is not shown', async () => {
+describe('the rights of the caller', () => {
+  it('a caller without a token is told to sign in; an unknown token is not shown', async () => {
     expect((await ls({ CYGNET_API_URL: api.url })).error).toBe('sign in first: cygnet login')
     const { error } = await ls(viaApi('cyg_not-a-good-one'))
     expect(error).toMatch(/does not accept CYGNET_API_TOKEN/)
     expect(error).not.toContain('not-a-good-one')
   })
 
-  it('sees the runs of their tags, and a sentence about others', async () => {
+  it('a caller sees the runs of the tags of the token, and gets a sentence about others', async () => {
     expect(names((await ls(viaApi(lnf), '--json')).stdout)).toEqual(['LNF/4'])
     expect((await ls(viaApi(lnf), '--tag', 'LNGS')).error).toBe('bob may not see runs of LNGS')
     expect((await cygnet([runs], viaApi(lnf), 'runs', 'show', '1')).error).toMatch(
@@ -252,11 +252,11 @@ describe('who asks', () => {
     expect((await cygnet([recall], viaApi(lnf), 'recall', '4')).error).toMatch(/^bob may not/)
   })
 
-  it('with neither an API nor a catalogue is told what there is', async () => {
+  it('without any setting the error lists the ways to name a catalogue', async () => {
     expect((await ls({})).error).toMatch(/no catalogue is configured: sign in \(cygnet login/)
   })
 
-  it('with nothing set asks the local stack that runs, by the token that it made for itself, and sends it to no other', async () => {
+  it('without settings the running local stack is used with its own token, which is sent to no other API', async () => {
     const folder = temporaryFolder()
     const environment = { CYGNET_API_URL: api.url, CYGNET_API_TOKEN: lnf }
     writeFileSync(join(folder, 'stack.json'), JSON.stringify({ pid: 1, environment }))
@@ -280,13 +280,13 @@ describe('who asks', () => {
     expect(sent).toEqual([null])
   })
 
-  it('names an API, and the settings of the catalogue do not matter', async () => {
+  it('with a named API the settings of the database are not needed', async () => {
     const nowhere = { CYGNET_DATABASE_URL: 'mysql://nobody@127.0.0.1:1/none' }
     expect((await ls({ ...nowhere, CYGNET_API_TOKEN: all }, '--api', api.url)).code).toBe(0)
     expect((await ls({ ...nowhere, ...viaApi() })).code).toBe(0)
   })
 
-  it('with the settings of the catalogue alone is told that an API is asked', async () => {
+  it('with only the settings of the database the error states that an API is needed', async () => {
     const catalogue = { ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url }
     const { code, error } = await ls(catalogue)
     expect(code).toBe(1)
@@ -295,7 +295,7 @@ describe('who asks', () => {
 })
 
 describe('cygnet link and cygnet recall through the API', () => {
-  it('give links to a run that is in the store, and keep it there', async () => {
+  it('link and recall of a run in the store print links and extend the time it is kept', async () => {
     const run = await makeRun(context, 900)
     const { code, stdout, stderr } = await cygnet([link], viaApi(), 'link', '900', '--seconds', '60')
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/valid until/) })
@@ -309,7 +309,7 @@ describe('cygnet link and cygnet recall through the API', () => {
     })
   })
 
-  it('say how a run comes back from tape, and ask for it', async () => {
+  it('link states how to recall a run from tape, and recall requests it', async () => {
     const tape = recallTape()
     const run = await onlyOnTape({ ...context, tape }, tape, 901)
     expect(await cygnet([link], viaApi(), 'link', '901')).toMatchObject({
@@ -321,9 +321,9 @@ describe('cygnet link and cygnet recall through the API', () => {
       code: 3,
       stderr: expect.stringContaining('recalling since'),
     })
-    const asked = await cygnet([recall], viaApi(), 'recall', '901', '--json')
-    expect(asked.code).toBe(3)
-    expect(JSON.parse(asked.stdout).files).toMatchObject([{ key: run.key, state: 'requested' }])
+    const recallResult = await cygnet([recall], viaApi(), 'recall', '901', '--json')
+    expect(recallResult.code).toBe(3)
+    expect(JSON.parse(recallResult.stdout).files).toMatchObject([{ key: run.key, state: 'requested' }])
     expect((await cygnet([recall], viaApi(), 'recall', '902')).error).toMatch(
       /^run 902 is not in the catalogue/,
     )

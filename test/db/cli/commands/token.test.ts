@@ -1,4 +1,4 @@
-/** `cygnet token`: the secret is shown once, on standard output alone. */
+/** `cygnet token`: the secret is shown once, only on standard output. */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -28,7 +28,7 @@ describe('cygnet token', () => {
       env: { PATH: '/usr/bin:/bin', CYGNET_DATABASE_URL: catalogue.url, CYGNET_FOLDER: '/nonexistent' },
     })
 
-  it('makes, lists and revokes', async () => {
+  it('cygnet token creates, lists and revokes tokens', async () => {
     const made = await token(
       'create',
       '--name',
@@ -59,7 +59,7 @@ describe('cygnet token', () => {
     expect((await token('revoke', 'daq-lngs')).stdout).toMatch(/already revoked/)
   })
 
-  it('gives a program everything as JSON', async () => {
+  it('token create and token ls print JSON for programs', async () => {
     const made = JSON.parse(
       (await token('create', '--name', 'json', '--scope', 'overwrite:LNGS', '--json')).stdout,
     )
@@ -83,7 +83,7 @@ describe('cygnet token', () => {
     [['create', '--name', 'x', '--scope', 'push:LNGS', '--days', 'many'], /whole number of days/],
     [['create', '--name', 'x'], /--scope/],
     [['revoke', 'nobody'], /there is no token "nobody"/],
-  ])('%j is refused in words', async (args, sentence) => {
+  ])('cygnet token %j is refused with a sentence', async (args, sentence) => {
     await expect(token(...args)).rejects.toMatchObject({
       stderr: expect.stringMatching(sentence),
       stdout: '',

@@ -72,7 +72,7 @@ function damageTape(): void {
 }
 
 describe('cygnet verify', () => {
-  test('of a run tells of every copy, and ends with 0 when all are verified', async () => {
+  test('verify --run prints every copy, and ends with 0 when all are verified', async () => {
     await runs.put(key)
     const { out, code } = await cygnet('--run', String(run))
     expect(code).toBe(0)
@@ -81,7 +81,7 @@ describe('cygnet verify', () => {
     expect((await cygnet('--run', String(run), '--tag', 'LNGS', '--quick')).out).toContain('20 B read')
   })
 
-  test('ends with 1 when a copy is missing or suspicious, which it shows', async () => {
+  test('verify prints missing and suspicious copies, and ends with 1', async () => {
     await runs.put(key)
     damageTape()
     const suspicious = await cygnet('--all')
@@ -101,7 +101,7 @@ describe('cygnet verify', () => {
     })
   })
 
-  test('ends with 3 when something could not be checked', async () => {
+  test('verify ends with 3 when a copy could not be checked', async () => {
     await runs.put(key)
     vi.stubEnv('CYGNET_TAPE_DRIVER', 'none')
     const { out, code } = await cygnet('--run', String(run))
@@ -118,10 +118,10 @@ describe('cygnet verify', () => {
   })
 
   test.each([
-    ['was asked for and is not made', 'requested', 'asked for, not made yet'],
-    ['is tried in vain', 'failed', 'no space left'],
+    ['was requested and is not made', 'requested', 'asked for, not made yet'],
+    ['failed', 'failed', 'no space left'],
   ] as const)(
-    'of a run whose copy on tape %s ends with 3, and shows that copy with its state',
+    'verify of a run whose copy on tape %s ends with 3, and prints that copy with its state',
     async (_, state, detail) => {
       await runs.put(key)
       const lastError = state === 'failed' ? 'no space left' : null
@@ -143,7 +143,7 @@ describe('cygnet verify', () => {
     },
   )
 
-  test('of a run for which no copy on tape was ever asked ends with 3, and says so', async () => {
+  test('verify of a run without a request for a copy on tape ends with 3, and states this', async () => {
     await runs.put(key, { onTape: false })
     const { out, code } = await cygnet('--run', String(run))
     expect({ code, out }).toMatchObject({
@@ -152,7 +152,7 @@ describe('cygnet verify', () => {
     })
   })
 
-  test('of a run that the cleaner deleted from the store ends with 0 when its copy on tape is verified', async () => {
+  test('verify of a run that the cleaner deleted from the store ends with 0 when its copy on tape is verified', async () => {
     await runs.put(key)
     await runs.context.database
       .updateTable('replicas')
@@ -163,7 +163,7 @@ describe('cygnet verify', () => {
     expect({ code, out }).toMatchObject({ code: 0, out: expect.stringMatching(/ deleted +by Cygnet/) })
   })
 
-  test('shows a file that the DAQ was seen to have, and does not take it for a verified copy', async () => {
+  test('verify prints a file that the DAQ has reported, and does not count it as a verified copy', async () => {
     const { sha256 } = await runs.put(key, { onTape: false })
     const copy = {
       bucket: runs.context.bucket,
@@ -181,14 +181,14 @@ describe('cygnet verify', () => {
     })
   })
 
-  test('of a sample chooses by lot, the same with the same seed', async () => {
+  test('verify --sample chooses copies at random, the same ones with the same seed', async () => {
     await runs.put(key)
     const first = await cygnet('--sample', '0.5%', '--seed', 'a')
     expect(first).toMatchObject({ code: 0, out: expect.stringContaining('1 copy checked') })
     expect((await cygnet('--sample', '0.5%')).error).toMatch(/--seed \w+ chooses the same/)
   })
 
-  test('of dark copies tells what only the places and what only the catalogue have', async () => {
+  test('verify --dark prints files that only the store or tape has, and copies that only the catalogue has', async () => {
     for (const name of readdirSync(runs.context.tapeFolder))
       rmSync(join(runs.context.tapeFolder, name), { recursive: true })
     await runs.put(key)
@@ -201,7 +201,7 @@ describe('cygnet verify', () => {
     expect(out).toContain('missing')
   })
 
-  test('says in its help what counts as dark', async () => {
+  test('the help of verify defines dark files', async () => {
     const { out } = await cygnet('--help')
     expect(out).toMatch(/--dark counts only objects with the name of a run.*written more than an hour ago/s)
   })
@@ -215,13 +215,13 @@ describe('cygnet verify', () => {
     [['--sample', '101%'], 'A share such as'],
     [['--sample', 'few'], 'A share such as'],
     [['--run', '5x'], 'A whole number'],
-  ])('refuses %j, saying why', async (args, why) => {
+  ])('verify refuses %j with the reason', async (args, why) => {
     const { code, error } = await cygnet(...args)
     expect(error).toContain(why)
     expect(code).not.toBe(0)
   })
 
-  test('says that a run is not in the catalogue', async () => {
+  test('verify reports a run that is not in the catalogue', async () => {
     expect(await cygnet('--run', '4000000000', '--tag', 'LNF')).toMatchObject({
       code: 1,
       error: expect.stringContaining('run 4000000000 of LNF is not in the catalogue'),

@@ -1,4 +1,4 @@
-/** `cygnet get` as analysts use it: through the API. */
+/** `cygnet get` through the API, as for analysts. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ import { LONGEST_WAIT_MS, until } from '../../../support/waiting.ts'
 
 let context: TestTapeContext
 let tape: RecallTape
-/** Links of the API lead through it. */
+/** The proxy through which the links of the API lead. */
 let proxy: SlowProxy
 /** Paths that the API has answered. */
 const answered: string[] = []
@@ -76,7 +76,7 @@ const cygnet = (environment: Readonly<Record<string, string>>, ...args: readonly
 const files = () => readdirSync(folder).filter((name) => name !== 'owner.json')
 
 describe('through the API', () => {
-  it('a run comes, and its path is printed', async () => {
+  it('cygnet get fetches a run and prints its path', async () => {
     const made = await makeRun(context, number, 40_000)
     const { code, stdout, stderr } = await cygnet(viaApi, String(number))
     const path = join(folder, made.key.slice(5))
@@ -89,7 +89,7 @@ describe('through the API', () => {
     })
   })
 
-  it('all runs of a range come, and those the catalogue does not have are not waited for', async () => {
+  it('cygnet get --range fetches all runs of the catalogue in the range, and does not wait for missing numbers', async () => {
     for (const more of [0, 2, 5]) await makeRun(context, number + more, 100)
     await makeRun(context, number + 6, 100)
     const { code, stdout, stderr } = await cygnet(viaApi, '--range', `${number}..${number + 5}`, '--json')
@@ -107,7 +107,7 @@ describe('through the API', () => {
     )
   })
 
-  it('a range of which the catalogue has every number says nothing of missing ones', async () => {
+  it('a range without missing numbers has no message about them', async () => {
     for (const more of [0, 1]) await makeRun(context, number + more, 100)
     const { code, stderr } = await cygnet(viaApi, '--range', `${number}..${number + 1}`)
     expect(code).toBe(0)
@@ -115,7 +115,7 @@ describe('through the API', () => {
     expect(stderr).not.toContain('not in the catalogue')
   })
 
-  it('a number that two tags have must be said of which', async () => {
+  it('a number of two tags needs --tag', async () => {
     await makeRun(context, number, 100)
     await makeRun(context, number, 200, 'FLASH/2024')
     expect((await cygnet(viaApi, String(number))).error).toContain(
@@ -124,14 +124,14 @@ describe('through the API', () => {
     expect(files()).toEqual([])
     expect((await cygnet(viaApi, String(number), '--tag', 'FLASH/2024')).code).toBe(0)
     expect(readFileSync(join(folder, files()[0] ?? ''))).toHaveLength(200)
-    // The same name with other contents is never written over.
+    // A file with the same name and other contents is never overwritten.
     expect(await cygnet(viaApi, String(number), '--tag', 'LNGS')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('other contents'),
     })
   })
 
-  it('a run that is only on tape ends with 1 and says how it can come back; one that is on its way with 3', async () => {
+  it('a run that is only on tape ends with 1 and states how to recall it; a recall in progress ends with 3', async () => {
     await onlyOnTape({ ...context, tape }, tape, number)
     expect(await cygnet(viaApi, String(number))).toMatchObject({
       code: 1,
@@ -160,7 +160,7 @@ describe('through the API', () => {
   })
 })
 
-test('reconstructed files: there are none yet, and it says so', async () => {
+test('get --reco reports that there are no reconstructed files yet', async () => {
   expect((await cygnet(viaApi, '1', '--reco')).error).toContain('there are no reconstructed files yet')
 })
 
@@ -172,28 +172,28 @@ test.each([
   ['-5'],
   ['1', '--concurrency', '0'],
   ['1', '--tag', '../x'],
-])('the command line %s %s %s is refused before anything is asked', async (...args) => {
+])('the command line %s %s %s is refused before any request', async (...args) => {
   expect((await cygnet(viaApi, ...args.filter((arg) => arg !== undefined))).error).toMatch(
     /error|expected|It is|smaller/,
   )
 })
 
-test('what is no API of the catalogue is told as such', async () => {
+test('an address that is not an API of the catalogue is reported', async () => {
   const other = await serve({ fetch: () => new Response('<html>sign in to the wireless network</html>') })
   const { error } = await cygnet({ CYGNET_API_URL: other.url }, '5')
   await other.close()
   expect(error).toBe('the answer is not from the API of the catalogue')
 })
 
-test('an interrupted run of the command goes on with what it has', async () => {
+test('an interrupted command resumes with the pieces that it has', async () => {
   const made = await makeRun(context, number, 100)
-  // As one leaves it that was killed before its first piece.
+  // As after a kill before the first piece.
   writeFileSync(join(folder, `${made.key.slice(5)}.part`), 'x')
   expect((await cygnet(viaApi, String(number))).code).toBe(0)
   expect(files()).toEqual([made.key.slice(5)])
 })
 
-test('a process that was killed leaves what had come: the next one fetches the rest, and the bytes are right', async () => {
+test('a killed process leaves the received pieces: the next one fetches the rest, and the bytes are correct', async () => {
   const made = await makeRun(context, number, 60_000_000)
   const name = made.key.slice(5)
   const main = fileURLToPath(new URL('../../../../cli/main.ts', import.meta.url))
@@ -203,7 +203,7 @@ test('a process that was killed leaves what had come: the next one fetches the r
     CYGNET_FOLDER: '/nonexistent',
     CYGNET_API_URL: api.url,
   }
-  // More than a piece, and not all: it cannot end before it is killed.
+  // More than a piece and less than all, so that the command cannot end before it is killed.
   proxy.letThrough(20_000_000)
   const args = [main, 'get', String(number), '--out', folder, '--concurrency', '1']
   const child = spawn(process.execPath, args, { env: environment, stdio: 'ignore' })
@@ -221,14 +221,14 @@ test('a process that was killed leaves what had come: the next one fetches the r
   expect(files()).toEqual([name])
 })
 
-test('what is only on tape is asked for and waited for, and comes', async () => {
+test('a run that is only on tape is requested, waited for and fetched', async () => {
   const there = { ...context, tape }
   const made = await onlyOnTape(there, tape, number)
   const isThere = async () => {
     await advanceRecalls(there, signal, there.log)
     return (await replicaOf(there, made, 'recall'))?.state === 'present'
   }
-  // When the command has heard that it has to wait.
+  // After the command has received the answer that it has to wait.
   const isAsked = () => answered.some((path) => path.endsWith(`/${number}/links`))
   const bringing = vi.waitUntil(async () => isAsked() && (await isThere()), {
     timeout: LONGEST_WAIT_MS,
@@ -243,7 +243,7 @@ test('what is only on tape is asked for and waited for, and comes', async () => 
   })
 })
 
-test('--recall needs the right to recall, and says so', async () => {
+test('get --recall reports a missing right to recall', async () => {
   const there = { ...context, tape }
   const made = await makeRun(there, number, 100, 'FLASH/2024')
   await putOnTape(there, tape, made)

@@ -1,6 +1,6 @@
 /**
- * Runs pushed with an API token alone: the push is the one with store credentials, only the signatures come
- * from the API.
+ * Runs pushed with only an API token: the same push as with credentials for the store, except that the signatures
+ * are from the API.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -29,10 +29,10 @@ describe('with an API token and no other credentials', () => {
   let folder: string
   const stop = new AbortController()
   const opened: RemoteStore[] = []
-  /** Requests to the API that are answered 503 from now on. */
+  /** Number of the following requests that the API answers with 503. */
   let outage = 0
-  const asked: string[] = []
-  /** The API answers only then. */
+  const signedRequests: string[] = []
+  /** The API answers only after this. */
   let isReady: Promise<unknown> = Promise.resolve()
 
   beforeAll(async () => {
@@ -48,7 +48,7 @@ describe('with an API token and no other credentials', () => {
             method: string
             query: Record<string, string>
           }
-          asked.push([method, ...Object.keys(query).filter((name) => name !== 'x-id')].join(' '))
+          signedRequests.push([method, ...Object.keys(query).filter((name) => name !== 'x-id')].join(' '))
         }
         return await api.fetch(request)
       },
@@ -72,7 +72,7 @@ describe('with an API token and no other credentials', () => {
   const makeToken = (scopes: readonly string[], at = new Date()) =>
     createToken(context.database, { name: 'daq', scopes, days: 1 }, at)
 
-  /** What the DAQ machine has: an address and a token; its store settings lead nowhere. */
+  /** The settings of the DAQ machine: an address and a token, and no settings of the store. */
   const open = async (token: string, apiUrl = url) => {
     const environment = {
       CYGNET_DATABASE_URL: 'mysql://none@localhost/none',
@@ -113,7 +113,7 @@ describe('with an API token and no other credentials', () => {
     return Contents.map(({ Key }) => Key)
   }
 
-  it('a small file is sent and compared', async () => {
+  it('a small file is sent with an API token and compared', async () => {
     const { path, bytes, key } = newRun(300_000)
     const store = await openFor('push:LNGS')
     expect(await push(store, path, key)).toMatchObject({
@@ -125,17 +125,17 @@ describe('with an API token and no other credentials', () => {
     expect(await push(store, path, key)).toMatchObject({ state: 'already-there', sentBytes: 0 })
   })
 
-  it('a large one in parts, each signed by itself', async () => {
+  it('a large file is sent in parts, each with its own signature', async () => {
     const { path, bytes, key } = newRun(12 * MIB)
     const store = await openFor('push:LNGS')
-    asked.length = 0
+    signedRequests.length = 0
     expect(await push(store, path, key)).toMatchObject({ state: 'uploaded', error: null, partCount: 3 })
     expect((await stored(key)).equals(bytes)).toBe(true)
-    expect(asked.filter((request) => request === 'PUT uploadId partNumber')).toHaveLength(3)
-    expect(asked).toEqual(expect.arrayContaining(['HEAD', 'POST uploads', 'POST uploadId']))
+    expect(signedRequests.filter((request) => request === 'PUT uploadId partNumber')).toHaveLength(3)
+    expect(signedRequests).toEqual(expect.arrayContaining(['HEAD', 'POST uploads', 'POST uploadId']))
   })
 
-  it('names that need escaping reach the store as they are', async () => {
+  it('names that need escaping are stored unchanged', async () => {
     const { path, bytes } = newRun(1000)
     const key = "FLASH 2024/é+&%(1)'/run00001.mid.gz"
     const store = await openFor("push:FLASH 2024/é+&%(1)'")
@@ -143,7 +143,7 @@ describe('with an API token and no other credentials', () => {
     expect((await stored(key)).equals(bytes)).toBe(true)
   })
 
-  it('another object under the key stays, unless the token may replace it', async () => {
+  it('another object under the key is kept, unless the token has the right to replace it', async () => {
     const [first, second] = [newRun(10_000), newRun(12 * MIB)]
     await push(await openFor('push:LNGS'), first.path, first.key)
     const store = await openFor('push:LNGS')
@@ -162,7 +162,7 @@ describe('with an API token and no other credentials', () => {
     expect((await stored(first.key)).equals(second.bytes)).toBe(true)
   })
 
-  it('a tag the token is not for is refused in words, and nothing is sent', async () => {
+  it('a tag without a right of the token is refused with a sentence, and nothing is sent', async () => {
     const { path } = newRun(1000)
     const result = await push(await openFor('push:LNF', 'push:MAN'), path, 'LNGS/run00009.mid.gz')
     expect(result).toMatchObject({ state: 'refused', sentBytes: 0 })
@@ -172,7 +172,7 @@ describe('with an API token and no other credentials', () => {
     expect(await keys('LNGS/run00009')).toEqual([])
   })
 
-  it('a token that ended is told before anything else is done', async () => {
+  it('an expired token is reported before anything else', async () => {
     const { secret } = await makeToken(['push:LNGS'], new Date(Date.now() - 48 * 3_600_000))
     await expect(open(secret)).rejects.toThrow(
       /does not accept CYGNET_API_TOKEN: the API token "daq" expired on .*cygnet token create/,
@@ -180,7 +180,7 @@ describe('with an API token and no other credentials', () => {
     await expect(open(secret)).rejects.toMatchObject({ name: 'TransientError', details: { operator: true } })
   })
 
-  it('a token revoked half-way ends the upload; the next token goes on with the parts that arrived', async () => {
+  it('a token that is revoked during an upload ends it; the next token resumes with the parts that arrived', async () => {
     const { path, bytes, key } = newRun(16 * MIB)
     const { id, secret } = await makeToken(['push:LNGS'])
     const store = await open(secret)
@@ -211,7 +211,7 @@ describe('with an API token and no other credentials', () => {
     expect((await stored(key)).equals(bytes)).toBe(true)
   })
 
-  it('an API that is away for a moment is waited for', async () => {
+  it('a short failure of the API is waited for', async () => {
     const { path, bytes, key } = newRun(20_000)
     const store = await openFor('push:LNGS')
     outage = 2
@@ -219,7 +219,7 @@ describe('with an API token and no other credentials', () => {
     expect((await stored(key)).equals(bytes)).toBe(true)
   })
 
-  it('an API that stays away, or is something else, is named', async () => {
+  it('an API that fails for long, or is another service, is reported', async () => {
     await expect(open('cyg_x', 'http://127.0.0.1:9')).rejects.toThrow(
       /the API at 127\.0\.0\.1:9 cannot be reached/,
     )
@@ -244,7 +244,7 @@ describe('with an API token and no other credentials', () => {
     await expect(open(secret, `http://127.0.0.1:${redirecting.port}`)).rejects.toThrow(/cannot be reached/)
   })
 
-  it('the catalogue is asked where the copies are', async () => {
+  it('the copies of a file are read from the catalogue', async () => {
     const store = await openFor('push:LNGS')
     const object = { bucket: context.bucket, key: 'LNGS/run00042.mid.gz' }
     expect(await store.copiesOf(object, never)).toBeNull()
@@ -264,7 +264,7 @@ describe('with an API token and no other credentials', () => {
     })
   })
 
-  it('is not sent in clear text over a network', async () => {
+  it('a token is not sent in clear text over a network', async () => {
     await expect(open('cyg_x', 'http://api.example.org')).rejects.toThrow(/CYGNET_API_URL must be https/)
   })
 
@@ -291,7 +291,7 @@ describe('with an API token and no other credentials', () => {
     await expect(open('cyg_x', `http://127.0.0.1:${bomb.port}`)).rejects.toThrow(/more than \d+ bytes/)
   })
 
-  it('its tags and buckets are known beforehand', async () => {
+  it('the tags and buckets of a token are read at the start', async () => {
     const store = await openFor('push:LNGS', 'push:LNF')
     expect(store).toMatchObject({
       tags: ['LNGS', 'LNF'],

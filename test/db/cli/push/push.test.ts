@@ -44,7 +44,7 @@ afterAll(async () => {
   fixture.close()
 })
 
-/** By a way of its own: zlib ends its streams with it. */
+/** Computed independently: zlib ends its streams with it. */
 const adler32 = (bytes: Uint8Array) => deflateSync(bytes, { level: 0 }).subarray(-4).toString('hex')
 const md5sOfParts = (bytes: Uint8Array) =>
   Array.from({ length: Math.ceil(bytes.length / (5 * MIB)) }, (_, index) =>
@@ -67,7 +67,7 @@ const throughProxy = () =>
   )
 
 describe('a file that is pushed', () => {
-  test('is in the store byte by byte, with its checksums as metadata', async () => {
+  test('a pushed file is stored byte by byte, with its checksums as metadata', async () => {
     const { path, bytes, key } = newRun(300_000)
     const pushed = await fixture.push(['--tag', 'LNGS', path, '--json'])
     expect(pushed).toMatchObject({ code: 0, stderr: '' })
@@ -89,7 +89,7 @@ describe('a file that is pushed', () => {
     expect((await fixture.head(key)).Metadata).toEqual(checksums)
   })
 
-  test('goes in parts when it is large, and is the same object', async () => {
+  test('a large file is sent in parts and gives the same object', async () => {
     const { path, bytes, key } = newRun(12 * MIB + 5)
     const pushed = await fixture.push(['--tag', 'LNGS', path, '--json', '--part-size', '5MiB'])
     expect(pushed.results()[0]).toMatchObject({
@@ -109,7 +109,7 @@ describe('a file that is pushed', () => {
     expect(readdirSync(context.stateFolder)).toEqual([])
   })
 
-  test('is not sent a second time, whether it went in one piece or in parts', async () => {
+  test('a stored file is not sent again, whether it was sent in one piece or in parts', async () => {
     for (const size of [1000, 6 * MIB]) {
       const { path, target } = newRun(size)
       await pushFile(path, target, options, context)
@@ -124,7 +124,7 @@ describe('a file that is pushed', () => {
     }
   })
 
-  test('that another tool has sent counts as there by its ETag, without metadata', async () => {
+  test('an object of another tool without metadata is recognised by its ETag', async () => {
     const { path, bytes, target } = newRun(5000)
     await fixture.s3.send(new PutObjectCommand({ Bucket: bucket, Key: target.key, Body: bytes }))
     expect(await pushFile(path, target, options, context)).toMatchObject({
@@ -133,7 +133,7 @@ describe('a file that is pushed', () => {
     })
   })
 
-  test('does not count as there because metadata says so when the ETag says otherwise', async () => {
+  test('metadata does not outweigh a different ETag', async () => {
     const { path, bytes, target } = newRun(5000)
     const other = Buffer.alloc(bytes.length)
     await fixture.s3.send(
@@ -152,7 +152,7 @@ describe('another object under the key, of a run number used again,', () => {
   test.each([
     ['of another size', 999],
     ['of the same size', 1000],
-  ])('%s stays, unless --overwrite is given', async (_, size) => {
+  ])('%s is kept, unless --overwrite is given', async (_, size) => {
     const earlier = newRun(size)
     await pushFile(earlier.path, earlier.target, options, context)
     const { path, bytes } = fixture.file(`again-${size}`, 1000)
@@ -167,7 +167,7 @@ describe('another object under the key, of a run number used again,', () => {
     expect((await fixture.content(earlier.key))?.equals(bytes)).toBe(true)
   })
 
-  test('that comes while the file is on its way stays too', async () => {
+  test('an object that appears during the upload is kept too', async () => {
     const { path, key, target } = newRun(3 * MIB)
     const s3 = throughProxy()
     s3.middlewareStack.add(
@@ -186,26 +186,26 @@ describe('another object under the key, of a run number used again,', () => {
 })
 
 describe('an interrupted push', () => {
-  /** Kills `cygnet push` when so many bytes have gone to the store. */
+  /** Kills `cygnet push` when so many bytes were sent to the store. */
   async function killedAt(bytes: number, args: readonly string[], signal: NodeJS.Signals = 'SIGKILL') {
     proxy.limit(20 * MIB)
     const begin = proxy.passedBytes()
     const { child, ended } = fixture.start(args, proxy.endpoint)
     await until(() => proxy.passedBytes() - begin > bytes || child.exitCode !== null)
     child.kill(signal)
-    // Only then: else the rest could be sent before the signal is noticed.
+    // Only afterwards: else the rest could be sent before the signal is noticed.
     const killed = await ended
     proxy.limit(Number.POSITIVE_INFINITY)
     return killed
   }
 
-  test('killed with kill -9 in the middle goes on with the parts that are missing', async () => {
+  test('a push killed with kill -9 during the upload resumes with the missing parts', async () => {
     const { path, bytes, key } = newRun(28 * MIB + 3)
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '2']
     expect(await killedAt(18 * MIB, args)).toMatchObject({ signal: 'SIGKILL' })
     expect(await fixture.content(key)).toBeNull()
     expect(await fixture.unfinished(key)).toHaveLength(1)
-    // Another part size now must not make it begin anew.
+    // Another part size must not restart the upload.
     const pushed = await fixture.push([...args.slice(0, 4), '--part-size', '8MiB'])
     const [result] = pushed.results()
     expect(result).toMatchObject({ state: 'uploaded', partCount: 6 })
@@ -217,7 +217,7 @@ describe('an interrupted push', () => {
     expect(readdirSync(context.stateFolder)).toEqual([])
   })
 
-  test('killed again and again at any moment ends with the right object', async () => {
+  test('a push that is killed repeatedly at any moment ends with the correct object', async () => {
     const { path, bytes, key, target } = newRun(22 * MIB)
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '2']
     for (const at of [0, 1000, 3 * MIB, 7 * MIB, 6 * MIB]) {
@@ -225,13 +225,13 @@ describe('an interrupted push', () => {
       const content = await fixture.content(key)
       expect(content === null || content.equals(bytes)).toBe(true)
     }
-    // The last one may have been killed after its work.
+    // The last process may have been killed after its work.
     expect((await pushFile(path, target, options, context)).state).toMatch(/^(uploaded|already-there)$/)
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
     expect(await fixture.unfinished(key)).toEqual([])
   })
 
-  test('by Ctrl-C says that it can go on, and does', async () => {
+  test('a push stopped by Ctrl-C states that it can be resumed, and is resumed', async () => {
     const { path, bytes, key, target } = newRun(16 * MIB)
     const args = ['--tag', 'LNGS', path, '--part-size', '5MiB', '--concurrency', '2']
     const interrupted = await killedAt(8 * MIB, args, 'SIGINT')
@@ -241,7 +241,7 @@ describe('an interrupted push', () => {
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
   })
 
-  test('of a file that has other content now is given up, and nothing of the old content remains', async () => {
+  test('the upload of a file with new contents is aborted, and nothing of the old contents remains', async () => {
     const { path, key, target } = newRun(21 * MIB)
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '2']
     await killedAt(13 * MIB, args)
@@ -256,7 +256,7 @@ describe('an interrupted push', () => {
     expect(await fixture.unfinished(key)).toEqual([])
   })
 
-  test('takes no part on trust: one with other bytes of the same size is sent again', async () => {
+  test('a part with other bytes of the same size is sent again', async () => {
     const { path, bytes, key, target } = newRun(21 * MIB)
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '1']
     await killedAt(13 * MIB, args)
@@ -274,7 +274,7 @@ describe('an interrupted push', () => {
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
   })
 
-  test('whose upload was given up by somebody begins anew', async () => {
+  test('a push whose upload was aborted by another process starts again', async () => {
     const { path, bytes, key, target } = newRun(21 * MIB)
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '2']
     await killedAt(8 * MIB, args)
@@ -289,7 +289,7 @@ describe('an interrupted push', () => {
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
   })
 
-  test('that died before it wrote down the id of its upload gives up that one, and leaves those of others alone', async () => {
+  test('an upload whose id was not recorded before a kill is aborted, and uploads of others are not touched', async () => {
     const { path, bytes, key, target } = newRun(11 * MIB)
     const upload = () =>
       createMultipart(fixture.s3, { ...target, metadata: {}, replace: false }, context.signal)
@@ -348,7 +348,7 @@ describe('an interrupted push', () => {
     },
   )
 
-  test('leaves a state that was damaged out of account', async () => {
+  test('a damaged state is ignored', async () => {
     const { path, bytes, key, target } = newRun(11 * MIB)
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '1']
     await killedAt(6 * MIB, args)
@@ -360,7 +360,7 @@ describe('an interrupted push', () => {
 })
 
 describe('a store or network that fails', () => {
-  test('for a moment costs only the parts on their way', async () => {
+  test('a short failure of the store costs only the parts in progress', async () => {
     const { path, bytes, target } = newRun(21 * MIB)
     const s3 = throughProxy()
     proxy.limit(20 * MIB)
@@ -374,7 +374,7 @@ describe('a store or network that fails', () => {
     s3.destroy()
   })
 
-  test('is named when it cannot be reached, and so is a bucket that is not there', async () => {
+  test('a store that cannot be reached is reported, and so is a missing bucket', async () => {
     const { path } = newRun(100)
     const away = await fixture.push(['--tag', 'LNGS', path, '--json'], 'http://127.0.0.1:9')
     expect(away).toMatchObject({ code: 1 })
@@ -395,7 +395,7 @@ describe('a store or network that fails', () => {
     ['metadata', { Metadata: { md5: '0'.repeat(32) } }],
     ['metadata', { Metadata: {} }],
   ])(
-    'that answers with another %s than was sent is not believed, and the object stays',
+    'a store that returns another %s than was sent is reported, and the object is kept',
     async (_, answer: Partial<HeadObjectCommandOutput>) => {
       const { path, key, target, bytes } = newRun(4000)
       const s3 = throughProxy()
@@ -434,7 +434,7 @@ describe('a file that changes while it is read', () => {
       },
     ],
     ['is renamed', (path: string) => renameSync(path, `${path}.away`)],
-  ])('and %s leaves nothing in the store', async (_, change) => {
+  ])('a file that changes while it is read and %s leaves nothing in the store', async (_, change) => {
     for (const phase of ['checksums', 'sending'] as const) {
       const { path, key, target } = newRun(11 * MIB)
       let changed = false
@@ -453,7 +453,7 @@ describe('a file that changes while it is read', () => {
     }
   })
 
-  test('is noticed in one PUT before its last bytes', async () => {
+  test('a change of the file is noticed in a single PUT before its last bytes', async () => {
     const { path, key, target } = newRun(3 * MIB)
     const onProgress = ({ phase, doneBytes }: { readonly phase: string; readonly doneBytes: number }) => {
       if (phase === 'sending' && doneBytes === MIB) appendFileSync(path, 'more')
@@ -466,8 +466,8 @@ describe('a file that changes while it is read', () => {
   })
 })
 
-describe('what cannot be pushed', () => {
-  test('is said in a sentence each, and the others go on', async () => {
+describe('files that cannot be pushed', () => {
+  test('each file that cannot be pushed is reported with a sentence, and the others are pushed', async () => {
     const good = newRun(100)
     const folder = join(fixture.folder, 'run00001.mid.gz')
     mkdirSync(folder)
@@ -500,7 +500,7 @@ describe('what cannot be pushed', () => {
     expect(await fixture.content('LNGS/notes.txt')).not.toBeNull()
   })
 
-  test('a file without the right to read it is said so', async () => {
+  test('a file without the right to read it is reported', async () => {
     const { path, target } = newRun(10)
     chmodSync(path, 0o000)
     chmodSync(fixture.folder, 0o755)
@@ -545,7 +545,7 @@ describe('what cannot be pushed', () => {
     [['--tag', 'LNGS', '--part-size', '1MB', 'x']],
     [['--tag', 'LNGS', '--concurrency', '0', 'x']],
     [['--tag', 'LNGS']],
-  ])('a wrong command line, %j, is told before anything is done', async (args) => {
+  ])('a wrong command line, %j, is reported before anything is done', async (args) => {
     const program = new Command().exitOverride()
     register(program)
     const [command] = program.commands
@@ -554,7 +554,7 @@ describe('what cannot be pushed', () => {
   })
 })
 
-test('a dry run says what would happen and writes nothing to the store', async () => {
+test('a dry run reports what would be sent and writes nothing to the store', async () => {
   const there = newRun(100)
   await pushFile(there.path, there.target, options, context)
   const other = newRun(12 * MIB)
@@ -577,7 +577,7 @@ test('a dry run says what would happen and writes nothing to the store', async (
   expect(await fixture.unfinished(other.key)).toEqual([])
 })
 
-test('a full disk under the memory of uploads does not stop a push: it may be the push that makes room', async () => {
+test('a full disk under the state of uploads does not stop a push, which may be the one that frees space', async () => {
   const { path, target, bytes, key } = newRun(11 * MIB)
   mkdirSync(context.stateFolder, { recursive: true })
   const name = digest('sha256', Buffer.from(JSON.stringify(['127.0.0.1', target.bucket, target.key]))).slice(
@@ -592,7 +592,7 @@ test('a full disk under the memory of uploads does not stop a push: it may be th
   expect(readdirSync(context.stateFolder)).toEqual([])
 })
 
-test('two pushes of one key at once do not disturb each other; the lock of a killed one does not count', async () => {
+test('two pushes of one key at the same time do not disturb each other; the lock of a killed one is ignored', async () => {
   const { path, target } = newRun(100)
   mkdirSync(context.stateFolder, { recursive: true })
   const sleeper = spawn('sleep', ['infinity'])

@@ -1,6 +1,5 @@
 /**
- * `cygnet push --watch --delete-when-safe` as a process that has an API token and nothing else, against the
- * real API.
+ * `cygnet push --watch --delete-when-safe` as a process that has only an API token, with the real API.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
@@ -46,7 +45,7 @@ const one = async (sizeBytes?: number) => {
 const isReport = (request: Request) => /\/deletions\/\d+$/.test(new URL(request.url).pathname)
 const isQuestion = (request: Request) => request.url.endsWith('/deletions')
 
-test('files go when both other copies are right, with a tombstone and a line of the history, and leave the table', async () => {
+test('files are removed when both other copies are verified, with a tombstone and a line of the history, and leave the table', async () => {
   const { watched, runs } = await world.safeRuns(world.byApi, 3)
   const big = world.runFile(watched, 6 * MIB)
   await once(watched)
@@ -69,7 +68,7 @@ test('files go when both other copies are right, with a tombstone and a line of 
   }
 })
 
-describe('a file stays', () => {
+describe('files that are kept', () => {
   test.each<[string, (run: RunOnDisk) => unknown, RegExp]>([
     [
       'its copy on tape has other bytes',
@@ -77,12 +76,12 @@ describe('a file stays', () => {
       /no copy on tape is verified now/,
     ],
     [
-      'its copy on tape is gone',
+      'its copy on tape is missing',
       (run) => writeFileSync(`${onTape(world.context, run.object)}`, ''),
       /no copy on tape is verified now/,
     ],
     [
-      'its object is gone',
+      'its object is missing',
       ({ object }) =>
         world.context.s3.send(new DeleteObjectCommand({ Bucket: object.bucket, Key: object.key })),
       /missing in the store, although the catalogue has it there/,
@@ -98,17 +97,17 @@ describe('a file stays', () => {
       },
       /is not this file|another object than the one that was catalogued/,
     ],
-  ])('when %s, whatever the catalogue believes', async (_, harm, said) => {
+  ])('a file is kept when %s, whatever the catalogue has', async (_, harm, reason) => {
     const { watched, run } = await one()
     await harm(run)
     const { stdout } = await once(watched)
-    expect(stdout).toMatch(said)
+    expect(stdout).toMatch(reason)
     expect(existsSync(run.path)).toBe(true)
     expect(await tombstones(run)).toEqual([])
     expect(logged(run)).toEqual([])
   })
 
-  test('when the API is of before and knows no such question', async () => {
+  test('a file is kept when an earlier version of the API does not have the request', async () => {
     const { watched, run } = await one()
     for (const status of [404, 405]) {
       world.meddling.answer = async (request) =>
@@ -118,7 +117,7 @@ describe('a file stays', () => {
     expect(existsSync(run.path)).toBe(true)
   })
 
-  test('while a gateway answers for the API, which is no word of the API', async () => {
+  test('a file is kept while a gateway answers in place of the API', async () => {
     const { watched, run } = await one()
     const html = { status: 404, headers: { 'content-type': 'text/html' } }
     world.meddling.answer = async (request) =>
@@ -129,7 +128,7 @@ describe('a file stays', () => {
     expect(existsSync(run.path)).toBe(true)
   })
 
-  test('while the API does not answer that question', async () => {
+  test('a file is kept while the API does not answer the request', async () => {
     const { watched, run } = await one()
     world.meddling.answer = async (request) =>
       isQuestion(request) ? new Response(null, { status: 503 }) : null
@@ -137,7 +136,7 @@ describe('a file stays', () => {
     expect(existsSync(run.path)).toBe(true)
   })
 
-  test('when the permission is over by the time it comes', async () => {
+  test('a file is kept when the permission has expired at its arrival', async () => {
     const { watched, run } = await one()
     world.meddling.answer = async (request) => {
       if (!isQuestion(request)) return null
@@ -153,7 +152,7 @@ describe('a file stays', () => {
 })
 
 describe('a process that is killed with kill -9', () => {
-  /** The child is gone before the API has answered, or heard, what it asked. */
+  /** The child is killed before the API has answered or received its request. */
   async function killedAt(
     watched: string,
     when: (request: Request) => boolean,
@@ -171,7 +170,7 @@ describe('a process that is killed with kill -9', () => {
     world.meddling.answer = async () => null
   }
 
-  test('between the permission and the removal asks again, and removes the file under the same one', async () => {
+  test('a process killed between the permission and the removal requests it again, and removes the file with the same permission', async () => {
     const { watched, run } = await one()
     await killedAt(watched, isQuestion, true)
     expect(existsSync(run.path)).toBe(true)
@@ -182,7 +181,7 @@ describe('a process that is killed with kill -9', () => {
   })
 
   test.each([true, false])(
-    'between the removal and its report tells it at the next start (the API had heard it: %s)',
+    'a removal whose report was interrupted by a kill is reported at the next start (the API had received it: %s)',
     async (isHeard) => {
       const { watched, run } = await one()
       await killedAt(watched, isReport, isHeard)
@@ -203,7 +202,7 @@ describe('a process that is killed with kill -9', () => {
       false,
     ],
     ['lost in a gateway: all wait', () => new Response('<html>no backend</html>', { status: 404 }), true],
-  ])('and its report is %s; it stays to be told', async (_, refuse, isWaitedFor) => {
+  ])('after a kill the report is %s; it is repeated later', async (_, refuse, isWaitedFor) => {
     const { watched, runs } = await world.safeRuns(world.byApi, 2)
     await killedAt(watched, isReport, false)
     const [run, other] = runs.toSorted((a, b) => Number(existsSync(a.path)) - Number(existsSync(b.path))) as [
@@ -222,7 +221,7 @@ describe('a process that is killed with kill -9', () => {
     expect(existsSync(other.path)).toBe(false)
   })
 
-  test('between the line in its log and the removal: the file is there, and that is told', async () => {
+  test('after a kill between the log line and the removal the file is there, and this is reported', async () => {
     const { watched, run } = await one()
     await killedAt(watched, isQuestion, true)
     const [tombstone] = await tombstones(run)
@@ -239,7 +238,7 @@ describe('a process that is killed with kill -9', () => {
       permission: tombstone?.id,
     }
     writeFileSync(world.deletionLog, `${JSON.stringify(line)}\n`, { flag: 'a' })
-    // Without being asked to delete anything.
+    // Without --delete-when-safe.
     await startPush(['--watch', watched, '--tag', 'LNGS', '--once'], world.byApi).ended
     expect(existsSync(run.path)).toBe(true)
     expect(await local(run)).toMatchObject({ state: 'present' })
@@ -248,7 +247,7 @@ describe('a process that is killed with kill -9', () => {
   })
 })
 
-test('a token that ended: the table says why files wait', async () => {
+test('with an expired token the table has the reason why files wait', async () => {
   const watched = world.newFolder()
   world.runFile(watched)
   const { code, stdout } = await world.start(watched, {
@@ -261,7 +260,7 @@ test('a token that ended: the table says why files wait', async () => {
   )
 })
 
-test('files that are named are sent too', async () => {
+test('files given by name are sent too', async () => {
   const { path, object } = world.runFile(world.newFolder(), 100)
   const pushed = await startPush(['--tag', 'LNGS', path], world.byApi).ended
   expect(pushed).toMatchObject({

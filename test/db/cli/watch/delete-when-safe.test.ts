@@ -27,18 +27,18 @@ mkdirSync(data)
 afterAll(() => fixture.close())
 
 const PERMISSION = { id: 7, reason: 'two copies are verified', isOver: () => false }
-/** Of a catalogue that has nothing to be told. */
-const silent = {
+/** The reports of a catalogue that ignores them. */
+const noReports = {
   endRemoval: async () => {},
   reportPresent: async () => false,
   reportVanished: async () => false,
 }
 const SAFE: SafetyAnswer = { safe: true, reason: 'two copies are verified' }
-const UNSAFE: SafetyAnswer = { safe: false, reason: 'the copy on tape is under way' }
+const UNSAFE: SafetyAnswer = { safe: false, reason: 'the copy on tape is in progress' }
 
 /**
- * A catalogue that gives these answers one after the other, then the last one for ever. `before` is called
- * before a file goes.
+ * A catalogue that returns these answers one after the other, then always the last one. `before` is called before a
+ * file is removed.
  */
 function answering(answers: readonly SafetyAnswer[], before: () => void = () => {}): SafetyPort {
   const left = [...answers]
@@ -51,7 +51,7 @@ function answering(answers: readonly SafetyAnswer[], before: () => void = () => 
       if (answer.safe) await remove(PERMISSION)
       return answer
     },
-    ...silent,
+    ...noReports,
   }
 }
 
@@ -100,21 +100,21 @@ describe('a file that is verified in the store and on tape', () => {
     },
   )
 
-  test('is asked about by the SHA-256 of its bytes as they are on the disk now', async () => {
+  test('a file is checked by the SHA-256 of its present bytes on the disk', async () => {
     const { found, known } = await pushedFile()
-    const asked: string[] = []
+    const checks: string[] = []
     const safety: SafetyPort = {
       ...answering([SAFE]),
       async removeWhenSafe({ sha256, sizeBytes, path }) {
-        asked.push(sha256, String(sizeBytes), path)
+        checks.push(sha256, String(sizeBytes), path)
         return UNSAFE
       },
     }
     await deleteWhenSafe(found, known, tools(safety))
-    expect(asked).toEqual([known.sha256, '2000', found.path])
+    expect(checks).toEqual([known.sha256, '2000', found.path])
   })
 
-  test('leaves another name of it alone', async () => {
+  test('a hard link to a removed file is kept', async () => {
     const { path, found, known } = await pushedFile()
     linkSync(path, `${path}.kept`)
     expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({ kind: 'deleted' })
@@ -122,8 +122,8 @@ describe('a file that is verified in the store and on tape', () => {
   })
 })
 
-describe('a file stays', () => {
-  test('while the catalogue says no, before its bytes are read or after', async () => {
+describe('files that are kept', () => {
+  test('a file is kept while the catalogue refuses, before or after its bytes are read', async () => {
     for (const answers of [[UNSAFE], [SAFE, UNSAFE]]) {
       const { path, found, known } = await pushedFile()
       expect(await deleteWhenSafe(found, known, tools(answering(answers)))).toEqual({
@@ -135,12 +135,12 @@ describe('a file stays', () => {
     }
   })
 
-  test('while the catalogue does not answer', async () => {
+  test('a file is kept while the catalogue does not answer', async () => {
     const { path, found, known } = await pushedFile()
     const down = async () => {
       throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
     }
-    const unreachable: SafetyPort = { ...silent, safetyOf: down, removeWhenSafe: down }
+    const unreachable: SafetyPort = { ...noReports, safetyOf: down, removeWhenSafe: down }
     for (const safety of [unreachable, { ...answering([SAFE]), removeWhenSafe: down }])
       expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({
         kind: 'failed',
@@ -149,7 +149,7 @@ describe('a file stays', () => {
     expect(existsSync(path)).toBe(true)
   })
 
-  test('when its bytes are not those that were sent, though size and date are the same', async () => {
+  test('a file is kept when its bytes differ from those that were sent, although its size and date are the same', async () => {
     const { path, found, known, bytes } = await pushedFile()
     const { atime, mtime } = statSync(path)
     writeFileSync(path, Buffer.from(bytes).fill(0, 100, 101).fill(1, 101, 102))
@@ -163,7 +163,7 @@ describe('a file stays', () => {
     expect(existsSync(path)).toBe(true)
   })
 
-  test('when its object is gone from the store, whatever the catalogue believes', async () => {
+  test('a file is kept when its object is missing in the store, whatever the catalogue has', async () => {
     const { path, found, known, target } = await pushedFile()
     await fixture.s3.send(new DeleteObjectCommand({ Bucket: target.bucket, Key: target.key }))
     expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
@@ -173,7 +173,7 @@ describe('a file stays', () => {
     expect(existsSync(path)).toBe(true)
   })
 
-  test('when another object lies under its key', async () => {
+  test('a file is kept when its key has another object', async () => {
     const { path, found, known, target } = await pushedFile()
     await fixture.s3.send(
       new PutObjectCommand({ Bucket: target.bucket, Key: target.key, Body: Buffer.alloc(2000) }),
@@ -215,7 +215,7 @@ describe('a file stays', () => {
     expect(existsSync(path)).toBe(true)
   })
 
-  test('when the log of deletions cannot be written to', async () => {
+  test('a file is kept when the log of deletions cannot be written', async () => {
     const { path, found, known } = await pushedFile()
     const log = {
       unreported: async () => [],
@@ -230,7 +230,7 @@ describe('a file stays', () => {
     expect(existsSync(path)).toBe(true)
   })
 
-  test('when the folder does not let go of it, which is reported', async () => {
+  test('a file that cannot be removed from its folder is kept, and this is reported', async () => {
     const { path, found, known } = await pushedFile()
     const isRoot = process.getuid?.() === 0
     const forbid = () => {
@@ -252,7 +252,7 @@ describe('a file stays', () => {
     expect(existsSync(path)).toBe(true)
   })
 
-  test('when the work is interrupted', async () => {
+  test('a file is kept when the work is interrupted', async () => {
     const { path, found, known } = await pushedFile()
     expect(
       await deleteWhenSafe(
@@ -267,8 +267,8 @@ describe('a file stays', () => {
   })
 })
 
-describe('under a permission that lasts for a while', () => {
-  /** The log is that of all tests here. */
+describe('a permission with a limited time', () => {
+  /** The log is shared by all tests of this file. */
   const unreported = async (log: DeletionLog, path: string) =>
     (await log.unreported()).filter((record) => record.path === path)
   const permitting = (isOver: () => boolean): SafetyPort => ({
@@ -279,7 +279,7 @@ describe('under a permission that lasts for a while', () => {
     },
   })
 
-  test('the number of the permission is on the disk before the file goes, and the log says when the end of it was told', async () => {
+  test('the id of the permission is on the disk before the file is removed, and the log records the report of its outcome', async () => {
     const { path, found, known } = await pushedFile()
     const { log } = tools(answering([SAFE]))
     const unfinished: unknown[] = []
@@ -296,7 +296,7 @@ describe('under a permission that lasts for a while', () => {
     expect(await unreported(log, path)).toEqual([])
   })
 
-  test('the file stays when that is over in the last moment, as after a disk that took minutes to write a line', async () => {
+  test('a file is kept when the permission expires in the last moment, e.g. on a disk that takes minutes to write a line', async () => {
     const { path, found, known } = await pushedFile()
     const { log } = tools(answering([SAFE]))
     expect(
@@ -318,7 +318,7 @@ describe('under a permission that lasts for a while', () => {
   })
 })
 
-test('a file that is gone when the catalogue cannot be told counts as deleted, with a warning', async () => {
+test('a removed file counts as deleted, with a warning, when the catalogue does not get the report', async () => {
   const { path, found, known } = await pushedFile()
   const safety: SafetyPort = {
     ...answering([SAFE]),

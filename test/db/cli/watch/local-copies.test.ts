@@ -1,4 +1,4 @@
-/** What `cygnet push --watch` tells the catalogue, through its API, of the files on the DAQ's disk. */
+/** Reports of `cygnet push --watch` to the catalogue's API about the files on the DAQ's disk. */
 import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
@@ -18,10 +18,10 @@ afterEach(() => {
 })
 
 /**
- * Does not delete: it is told to keep everything. In this process: starting one for each pass would take most
- * of the time.
+ * A pass that deletes nothing: all files are kept. It runs in this process, since starting one for each pass would
+ * take most of the time.
  */
-async function look(watched: string) {
+async function scanOnce(watched: string) {
   const answer = await cygnet(
     [push],
     world.byApi,
@@ -45,7 +45,7 @@ const local = async ({ object }: RunOnDisk) =>
 const localStatus = async ({ runNumber }: RunOnDisk) =>
   (await runlogRow(world.context.database, runNumber))?.storage_local_status
 
-test('files go when the object is the catalogued one and the copy on tape is right, and only those', async () => {
+test('only files whose object is the catalogued one and whose copy on tape is verified are removed', async () => {
   const { watched, runs } = await world.safeRuns(world.byApi, 3)
   const [bad, ...good] = runs as [RunOnDisk, ...RunOnDisk[]]
   corruptOnTape(world.context, bad.object)
@@ -69,28 +69,30 @@ test('files go when the object is the catalogued one and the copy on tape is rig
   expect(history.filter(({ what }) => what === 'local file deleted')).toHaveLength(2)
 })
 
-test('a file that somebody else removed is missing from the next look on, not while its disk is not mounted, and present again when it is back', async () => {
+test('a file removed by another process is missing from the next scan on, except while its disk is unmounted, and present again when it is back', async () => {
   const { watched, runs } = await world.safeRuns(world.byApi)
   const run = runs[0] as RunOnDisk
-  await look(watched)
+  await scanOnce(watched)
   expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'present' }, 1])
 
   renameSync(watched, `${watched}-disk`)
   mkdirSync(watched)
-  expect((await look(watched)).stdout).not.toContain('gone ')
+  expect((await scanOnce(watched)).stdout).not.toContain('gone ')
   expect(await local(run)).toMatchObject({ state: 'present' })
   rmdirSync(watched)
   renameSync(`${watched}-disk`, watched)
-  await look(watched)
+  await scanOnce(watched)
   expect(await local(run)).toMatchObject({ state: 'present' })
 
   renameSync(run.path, `${watched}-aside`)
-  expect((await look(watched)).stdout).toContain(`gone           ${run.path}: not removed by this program`)
+  expect((await scanOnce(watched)).stdout).toContain(
+    `missing        ${run.path}: not removed by this program`,
+  )
   expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'missing' }, 0])
-  expect((await look(watched)).stdout).not.toContain('gone ')
+  expect((await scanOnce(watched)).stdout).not.toContain('gone ')
 
   renameSync(`${watched}-aside`, run.path)
-  await look(watched)
+  await scanOnce(watched)
   expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'present' }, 1])
   rmSync(run.path)
 })

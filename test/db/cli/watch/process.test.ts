@@ -1,4 +1,4 @@
-/** `cygnet push --watch` as a process of its own. */
+/** `cygnet push --watch` as a separate process. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ const linesOf = (stdout: string) =>
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 const eventsOf = (stdout: string, name: string) => linesOf(stdout).filter(({ event }) => event === name)
 
-test('killed with kill -9 in the middle of a file goes on with the parts that are missing', async () => {
+test('a watch killed with kill -9 during a file resumes with the missing parts', async () => {
   const folder = newFolder()
   const { bytes, key } = runFile(folder, 'run00001.mid.gz', 28 * MIB)
   const args = [
@@ -74,7 +74,7 @@ test('killed with kill -9 in the middle of a file goes on with the parts that ar
   expect(eventsOf((await fixture.push(args)).stdout, 'file-pushed')).toEqual([])
 })
 
-test('one pass shows what is pending, and why, and its exit code says whether anything is', async () => {
+test('a single pass prints the pending files with reasons, and its exit code states whether there are any', async () => {
   const folder = newFolder()
   const { key } = runFile(folder, 'run00011.mid.gz', 100)
   runFile(folder, 'run00012.mid', 100, 5)
@@ -89,7 +89,7 @@ test('one pass shows what is pending, and why, and its exit code says whether an
   expect(done).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing pending; 2 in the store') })
 })
 
-test('goes on until it is told to end, then ends in order', async () => {
+test('a watch continues until a signal, and then ends in order', async () => {
   const folder = newFolder()
   runFile(folder, 'run00021.mid.gz', 100)
   const { child, ended } = fixture.start(['--watch', folder, '--tag', 'LNGS', '--idle', '1'])
@@ -110,7 +110,7 @@ test('goes on until it is told to end, then ends in order', async () => {
   })
 })
 
-test('deletes nothing where no catalogue is configured, and says what to set', async () => {
+test('without a configured catalogue no file is deleted, and the error states what to set', async () => {
   const folder = newFolder()
   const { path } = runFile(folder, 'run00031.mid.gz', 100)
   const refused = await fixture.push(['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'])
@@ -129,7 +129,7 @@ test.each([
   [['--watch', '/tmp', '--tag', 'LNGS', '--idle', 'soon']],
   [['--tag', 'LNGS', '--delete-when-safe', 'run00001.mid']],
   [['--tag', 'LNGS', '--once', 'run00001.mid']],
-])('a wrong command line, %j, is told before anything is done', async (args) => {
+])('a wrong command line, %j, is reported before anything is done', async (args) => {
   const program = new Command().exitOverride()
   register(program)
   const [command] = program.commands

@@ -13,8 +13,8 @@ afterAll(() => fixture.close())
 const { watch, runFile, newFolder, content } = fixture
 
 const HOUR_S = 3600
-/** Of a catalogue that has nothing to be told. */
-const silent = {
+/** The reports of a catalogue that ignores them. */
+const noReports = {
   endRemoval: async () => {},
   reportPresent: async () => false,
   reportVanished: async () => false,
@@ -25,14 +25,14 @@ const QUICK = { limits: { idleMs: 60_000, settleMs: 6_000 } } as const
 /** Numbers that no other test uses. */
 let lastRun = 200
 const nextRun = () => String(++lastRun).padStart(5, '0')
-/** More than a file must stay unchanged, and less than makes it idle. */
+/** Longer than a file must be unchanged, and shorter than the idle time. */
 const SETTLED_MS = 7_000
 const MOMENT_AGO = 'it appeared or was written only a moment ago'
 const MAYBE_WRITTEN = 'it may still be written: no later run, no end of run'
 const isInStore = async (name: string) => (await content(`LNGS/${name}`)) !== null
 
 describe('runs of a folder', () => {
-  test('go into the store all, with numbers of five, six and seven digits; the newest and the oldest go first', async () => {
+  test('all runs of a folder are sent, with numbers of five, six and seven digits; the newest and the oldest first', async () => {
     const folder = newFolder()
     const numbers = [
       ...Array.from({ length: 70 }, (_, i) => 99_930 + i),
@@ -43,7 +43,7 @@ describe('runs of a folder', () => {
     for (const [index, name] of names.entries())
       runFile(folder, name, `content of ${name}`, HOUR_S * 10 - index * 60)
     const { done, pushed, network } = watch(folder, ONCE)
-    // The first waits for the second: they are on their way at the same time, whichever ends first.
+    // The first waits for the second: both are in progress at the same time, whichever ends first.
     const first: (string | undefined)[] = []
     const { promise: both, resolve } = Promise.withResolvers<void>()
     network.beforeRequest = async (command, key) => {
@@ -58,7 +58,7 @@ describe('runs of a folder', () => {
       expect((await content(`LNGS/${name}`))?.toString()).toBe(`content of ${name}`)
   })
 
-  test('go when the DAQ closes them, not before', async () => {
+  test('runs are sent when the DAQ closes them, not earlier', async () => {
     const folder = newFolder()
     const name = `run${nextRun()}.mid`
     const bytes = Buffer.from(
@@ -86,7 +86,7 @@ describe('runs of a folder', () => {
     await watching.end()
   })
 
-  test('that crashed go as they are in the end, with a warning', async () => {
+  test('runs of a crashed DAQ are sent as they are in the end, with a warning', async () => {
     const folder = newFolder()
     const [crashed, cut] = [`run${nextRun()}.mid`, `run${nextRun()}.mid.gz`]
     runFile(
@@ -109,7 +109,7 @@ describe('runs of a folder', () => {
     expect((await content(`LNGS/${cut}`))?.length).toBe(whole.length - 9)
   })
 
-  test('that are being compressed go once, compressed', async () => {
+  test('runs that are being compressed are sent once, compressed', async () => {
     const folder = newFolder()
     const run = nextRun()
     const plain = await runFileBytes({ camera: 32, digitizers: false }, null, { compression: 'none' })
@@ -141,7 +141,7 @@ describe('runs of a folder', () => {
     expect(await isInStore(`run${run}.mid`)).toBe(false)
   })
 
-  test('are not taken for idle because the clock on the wall was set', async () => {
+  test('runs do not become idle because the wall clock is set', async () => {
     const folder = newFolder()
     const [old, live] = [`run${nextRun()}.mid`, `run${nextRun()}.mid`]
     runFile(folder, old, 'an event', 10)
@@ -161,7 +161,7 @@ describe('runs of a folder', () => {
 })
 
 describe('a watch that is started again', () => {
-  test('neither reads nor asks about what it knows to be in the store', async () => {
+  test('after a restart the watch neither reads nor checks files that its journal has as stored', async () => {
     const folder = newFolder()
     const names = Array.from({ length: 5 }, () => `run${nextRun()}.mid.gz`)
     for (const [index, name] of names.entries()) runFile(folder, name, name, HOUR_S - index)
@@ -171,7 +171,7 @@ describe('a watch that is started again', () => {
     expect(again.commands).toEqual([])
   })
 
-  test('compares with the store when its memory is lost, and sends nothing twice', async () => {
+  test('without its journal the watch compares files with the store, and sends none twice', async () => {
     const folder = newFolder()
     const name = `run${nextRun()}.mid.gz`
     runFile(folder, name, name, HOUR_S)
@@ -181,7 +181,7 @@ describe('a watch that is started again', () => {
     expect(again.of('file-pushed')).toMatchObject([{ state: 'already-there', sentBytes: 0 }])
   })
 
-  test('looks again at a file that was written to since: what is in the store stays, and it is said again and again', async () => {
+  test('a file that was written since is checked again: the object in the store is kept, and the refusal is reported repeatedly', async () => {
     const folder = newFolder()
     const name = `run${nextRun()}.mid.gz`
     runFile(folder, name, 'as it was', HOUR_S)
@@ -206,7 +206,7 @@ describe('a watch that is started again', () => {
 })
 
 describe('the watch goes on', () => {
-  test('through days without a network, and says what is pending', async () => {
+  test('the watch continues through days without a network, and reports the pending files', async () => {
     const folder = newFolder()
     const names = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`]
     for (const [index, name] of names.entries()) runFile(folder, name, name, HOUR_S - index)
@@ -228,7 +228,7 @@ describe('the watch goes on', () => {
     await watching.end()
   })
 
-  test('when the store cannot even be named yet, as without the API', async () => {
+  test('the watch continues when the store is not known yet, as without the API', async () => {
     const folder = newFolder()
     runFile(folder, `run${nextRun()}.mid.gz`, 'x', HOUR_S)
     const watching = watch(
@@ -248,7 +248,7 @@ describe('the watch goes on', () => {
     await watching.end()
   })
 
-  test('past a file that cannot go, with all others', async () => {
+  test('the watch continues with the other files after one that cannot be sent', async () => {
     const folder = newFolder()
     const [taken, empty, good] = [
       `run${nextRun()}.mid.gz`,
@@ -273,10 +273,10 @@ describe('the watch goes on', () => {
     expect((await content(`LNGS/${taken}`))?.toString()).toBe('of others')
   })
 
-  test('past files that vanish or are replaced while they are sent', async () => {
+  test('the watch continues after files that are removed or replaced while they are sent', async () => {
     const folder = newFolder()
-    const [gone, replaced] = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`]
-    const paths = [gone, replaced].map((name) =>
+    const [removed, replaced] = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`]
+    const paths = [removed, replaced].map((name) =>
       runFile(folder, name, Buffer.alloc(6 * MIB, name), 2 * HOUR_S),
     )
     const [goneFile = '', replacedFile = ''] = paths
@@ -297,10 +297,10 @@ describe('the watch goes on', () => {
     await watching.end()
     expect(watching.pushed()).toEqual([replaced])
     expect((await content(`LNGS/${replaced}`))?.toString()).toBe('the true one')
-    expect(await isInStore(gone)).toBe(false)
+    expect(await isInStore(removed)).toBe(false)
   })
 
-  test('and does not send, in the place of a file that it judged closed, one that has taken its name and is still written', async () => {
+  test('a file that replaced a closed file and is still written is not sent', async () => {
     const folder = newFolder()
     const name = `run${nextRun()}.mid.gz`
     const path = runFile(folder, name, 'an old run', 2 * HOUR_S)
@@ -335,7 +335,7 @@ describe('the watch goes on', () => {
     expect((await content(`LNGS/${name}`))?.toString()).toBe('begin, end')
   })
 
-  test('without its folder, and takes it up when its disk is there', async () => {
+  test('the watch continues without its folder, and scans it when its disk is mounted', async () => {
     const folder = join(newFolder(), 'not-mounted')
     const watching = watch(folder, QUICK)
     await until(() => watching.of('watch-failing').length > 1)
@@ -348,8 +348,8 @@ describe('the watch goes on', () => {
     runFile(folder, name, 'x', HOUR_S)
     await until(() => watching.pushed().includes(name))
     renameSync(folder, `${folder}-away`)
-    const told = watching.of('watch-failing').length
-    await until(() => watching.of('watch-failing').length > told)
+    const reports = watching.of('watch-failing').length
+    await until(() => watching.of('watch-failing').length > reports)
     renameSync(`${folder}-away`, folder)
     const next = `run${nextRun()}.mid.gz`
     runFile(folder, next, 'y', HOUR_S)
@@ -359,11 +359,11 @@ describe('the watch goes on', () => {
   })
 })
 
-test('one pass fails at once where there is no folder', async () => {
+test('a single pass fails immediately without the folder', async () => {
   await expect(watch(join(newFolder(), 'away'), ONCE).done).rejects.toThrow('there is no such folder')
 })
 
-test('a folder is watched by one process; the lock of a killed one does not count', async () => {
+test('a folder is watched by one process; the lock of a killed one is ignored', async () => {
   const folder = newFolder()
   const first = watch(folder)
   await until(() => first.of('watch-pending').length > 0)
@@ -380,7 +380,7 @@ test('a folder is watched by one process; the lock of a killed one does not coun
 })
 
 describe('files that may be deleted', () => {
-  /** Safe are the files whose names are in the set. */
+  /** A catalogue in which the files with these names are safe. */
   const catalogue = (safe: ReadonlySet<string>): SafetyPort => {
     const safetyOf = async ({ key }: { readonly key: string }) =>
       safe.has(key.replace('LNGS/', ''))
@@ -393,12 +393,12 @@ describe('files that may be deleted', () => {
         if (answer.safe) await remove({ id: 1, reason: answer.reason, isOver: () => false })
         return answer
       },
-      ...silent,
+      ...noReports,
     }
   }
   const isThere = (path: string) => statSync(path, { throwIfNoEntry: false }) !== undefined
 
-  test('go when they are safe, old, and not among the newest; the others say why they stay', async () => {
+  test('files are removed when they are safe, old, and not among the newest; the others have reasons', async () => {
     const folder = newFolder()
     const names = Array.from({ length: 6 }, () => `run${nextRun()}.mid.gz`)
     const paths = names.map((name, index) =>
@@ -426,7 +426,7 @@ describe('files that may be deleted', () => {
     await watching.end()
   })
 
-  test('go later when they become safe, and never without being asked to', async () => {
+  test('files are removed later when they become safe, and never without --delete-when-safe', async () => {
     const folder = newFolder()
     const name = `run${nextRun()}.mid.gz`
     const path = runFile(folder, name, name, 100 * HOUR_S)
@@ -454,7 +454,7 @@ describe('files that may be deleted', () => {
     expect(again.of('file-deleted').length).toBe(1)
   })
 
-  test('stay while the catalogue does not answer, and sending goes on', async () => {
+  test('files are kept while the catalogue does not answer, and others are still sent', async () => {
     const folder = newFolder()
     const names = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`]
     const paths = names.map((name) => runFile(folder, name, name, 100 * HOUR_S))
@@ -465,7 +465,7 @@ describe('files that may be deleted', () => {
       folder,
       { deletion: { newestRuns: 0, hours: 0 } },
       {
-        openSafety: async () => ({ ...silent, safetyOf: down, removeWhenSafe: down }),
+        openSafety: async () => ({ ...noReports, safetyOf: down, removeWhenSafe: down }),
       },
     )
     await until(() => watching.pushed().length === 2 && watching.of('watch-failing').length > 1)
@@ -475,26 +475,26 @@ describe('files that may be deleted', () => {
   })
 })
 
-describe('files that the catalogue was told of', () => {
+describe('files that were reported to the catalogue', () => {
   function catalogue() {
-    const told: string[] = []
+    const reports: string[] = []
     const markers = new Set<string>()
     const marked = new Set<string>()
     const name = ({ path }: { readonly path: string }) => path.replace(/.*\//, '')
     const safety: SafetyPort = {
-      ...silent,
+      ...noReports,
       safetyOf: async () => ({ safe: false, reason: 'not on tape yet' }),
       removeWhenSafe: async () => ({ safe: false, reason: 'not on tape yet' }),
       reportPresent: async (file) => {
         if (markers.has(name(file))) marked.add(name(file))
-        else told.push(`here ${name(file)}`)
+        else reports.push(`here ${name(file)}`)
         return true
       },
-      reportVanished: async (file) => told.push(`gone ${name(file)}`) > 0,
+      reportVanished: async (file) => reports.push(`gone ${name(file)}`) > 0,
     }
     /**
-     * Until the folder and what the catalogue knows of it were compared anew: a file that comes now is told of
-     * only after that.
+     * Waits until the folder was compared again with the catalogue: a file that appears now is reported only
+     * afterwards.
      */
     const compared = async (folder: string) => {
       const marker = `run${nextRun()}.mid.gz`
@@ -502,7 +502,7 @@ describe('files that the catalogue was told of', () => {
       runFile(folder, marker, marker, HOUR_S)
       await until(() => marked.has(marker))
     }
-    return { told, compared, openSafety: async () => safety }
+    return { told: reports, compared, openSafety: async () => safety }
   }
   const someRuns = (folder: string) => {
     const names = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`] as const
@@ -510,35 +510,35 @@ describe('files that the catalogue was told of', () => {
     return names
   }
 
-  test('and that somebody else removes or writes over are told to be gone, once', async () => {
+  test('reported files that another process removes or overwrites are reported as missing, once', async () => {
     const folder = newFolder()
     const [first, second] = someRuns(folder)
-    const { told, compared, openSafety } = catalogue()
+    const { told: reports, compared, openSafety } = catalogue()
     const watching = watch(folder, {}, { openSafety })
-    await until(() => told.length === 2)
+    await until(() => reports.length === 2)
     rmSync(join(folder, first))
     writeFileSync(join(folder, second), 'something else')
-    await until(() => told.length === 4)
+    await until(() => reports.length === 4)
     await compared(folder)
     await watching.end()
-    // Of two files that are sent at the same time either may be told of first.
-    expect(told.slice(0, 2).toSorted()).toEqual([`here ${first}`, `here ${second}`])
-    expect(told.slice(2).toSorted()).toEqual([`gone ${first}`, `gone ${second}`])
+    // Either of two files that are sent at the same time may be reported first.
+    expect(reports.slice(0, 2).toSorted()).toEqual([`here ${first}`, `here ${second}`])
+    expect(reports.slice(2).toSorted()).toEqual([`gone ${first}`, `gone ${second}`])
     const vanished = watching.of('file-vanished').map(({ key }) => key)
     expect(vanished.toSorted()).toEqual([`LNGS/${first}`, `LNGS/${second}`])
   })
 
-  test('are not called gone while another folder has the name of theirs, nor after that', async () => {
+  test('reported files are not reported as missing while another folder has the path of theirs, nor afterwards', async () => {
     const folder = newFolder()
     const [first, second] = someRuns(folder)
-    const { told, compared, openSafety } = catalogue()
+    const { told: reports, compared, openSafety } = catalogue()
     const watching = watch(folder, QUICK, { openSafety })
-    await until(() => told.length === 2)
+    await until(() => reports.length === 2)
     renameSync(folder, `${folder}-disk`)
     mkdirSync(folder)
     const third = `run${nextRun()}.mid.gz`
     runFile(folder, third, 'written below the mount point', HOUR_S)
-    await until(() => told.length === 3)
+    await until(() => reports.length === 3)
     await compared(folder)
     renameSync(folder, `${folder}-below`)
     renameSync(`${folder}-disk`, folder)
@@ -546,19 +546,19 @@ describe('files that the catalogue was told of', () => {
     await watching.end()
     const again = watch(folder, ONCE, { openSafety })
     await again.done
-    expect(told.slice(0, 2).toSorted()).toEqual([`here ${first}`, `here ${second}`])
-    expect(told.slice(2)).toEqual([`here ${third}`])
+    expect(reports.slice(0, 2).toSorted()).toEqual([`here ${first}`, `here ${second}`])
+    expect(reports.slice(2)).toEqual([`here ${third}`])
   })
 
-  test('are told of again when they are back', async () => {
+  test('reported files are reported again when they are back', async () => {
     const folder = newFolder()
     const [first, second] = someRuns(folder)
-    const { told, openSafety } = catalogue()
+    const { told: reports, openSafety } = catalogue()
     await watch(folder, ONCE, { openSafety }).done
     renameSync(join(folder, first), join(folder, 'aside'))
     await watch(folder, ONCE, { openSafety }).done
     renameSync(join(folder, 'aside'), join(folder, first))
     await watch(folder, ONCE, { openSafety }).done
-    expect(told).toEqual([`here ${first}`, `here ${second}`, `gone ${first}`, `here ${first}`])
+    expect(reports).toEqual([`here ${first}`, `here ${second}`, `gone ${first}`, `here ${first}`])
   })
 })

@@ -24,12 +24,12 @@ async function endingOf(name: string, bytes: Uint8Array) {
   return await readEnding(file, never)
 }
 
-describe('a file is whole', () => {
-  test('when it ends in an end-of-run event', async () => {
+describe('complete files', () => {
+  test('a file is complete when it ends in an end-of-run event', async () => {
     expect(await endingOf('run00001.mid', plain)).toEqual({ whole: true })
   })
 
-  test('also when the dump at its end is larger than the first look', async () => {
+  test('a file is complete also when the dump at its end is larger than the first tail that is read', async () => {
     const large = Buffer.concat([plain, Buffer.from('01804d49', 'hex')])
     const dump = Buffer.alloc(3_000_000, 0x20)
     const header = Buffer.alloc(12)
@@ -44,14 +44,14 @@ describe('a file is whole', () => {
     })
   })
 
-  test('when its bzip2 stream is, at whatever bit it ends', async () => {
+  test('a bzip2 file is complete when its stream is, at whatever bit it ends', async () => {
     for (let length = 1; length < 12; length++)
       expect(await endingOf('run00004.mid.bz2', bzip2(plain.subarray(0, length)))).toEqual({ whole: true })
   })
 })
 
-describe('a file is not whole', () => {
-  test('wherever it is cut', async () => {
+describe('incomplete files', () => {
+  test('a file is incomplete wherever it is cut', async () => {
     const gzip = await runFileBytes(shape, null, { compression: 'gzip' })
     const lz4 = await runFileBytes(shape, null, { compression: 'lz4' })
     for (const share of [0.1, 0.5, 0.9, 1]) {
@@ -69,12 +69,12 @@ describe('a file is not whole', () => {
     }
   })
 
-  test('when the logger died before the end of the run', async () => {
+  test('a file is incomplete when the logger died before the end of the run', async () => {
     const crashed = await runFileBytes({ ...shape, fault: 'crash' }, null, { compression: 'none' })
     expect(await endingOf('run00006.mid', crashed)).toMatchObject({ whole: false })
   })
 
-  test('when it is empty, or has vanished', async () => {
+  test('a file is incomplete when it is empty or missing', async () => {
     expect(await endingOf('run00007.mid', new Uint8Array(0))).toMatchObject({ whole: false })
     const { files } = await scanFolder(folder, 'LNGS')
     rmSync(join(folder, 'run00007.mid'))
@@ -108,7 +108,7 @@ describe.runIf(process.platform === 'linux')('a process that has a file open', (
     return { name, path, dev, ino }
   }
 
-  test('for writing is found and named; one that reads is not', async () => {
+  test('a process that has the file open for writing is found and named; one that reads it is not', async () => {
     const [written, read, untouched] = [
       onDisk('run00010.mid'),
       onDisk('run00011.mid'),
@@ -121,7 +121,7 @@ describe.runIf(process.platform === 'linux')('a process that has a file open', (
     expect(writers.get(written)).toMatch(/\(process \d+\)$/)
   })
 
-  test('is no reason for another file of that name to wait', async () => {
+  test('a writer of another file with that name is ignored', async () => {
     const first = onDisk('run00013.mid')
     await holding('a', first.path)
     rmSync(first.path)
@@ -129,7 +129,7 @@ describe.runIf(process.platform === 'linux')('a process that has a file open', (
     expect(findWriters([onDisk('run00013.mid')]).size).toBe(0)
   })
 
-  test('under a lock for writing is found by /proc/locks', async () => {
+  test('a write lock is found in /proc/locks', async () => {
     const locked = onDisk('run00014.mid')
     await holding('r', locked.path, true)
     expect(findWriters([locked]).size).toBe(1)

@@ -6,7 +6,7 @@ import type { LinkRequest, LinkSource, OfferedFile } from '../../../../cli/get/l
 import { createChecksums } from '../../../../shared/extraction/checksums.ts'
 import type { RunId } from '../../../../shared/run.ts'
 
-export interface Asked {
+export interface RecordedRequest {
   readonly range: string | null
   readonly ifRange: string | null
   readonly token: string
@@ -17,12 +17,16 @@ export interface Asked {
 export interface RangeStore {
   readonly url: string
   content: Buffer
-  /** Links with this token work; others are refused. */
+  /** Links with this token are accepted; others are refused. */
   token: string
-  readonly asked: Asked[]
-  /** Called before each answer; returns true if it has answered itself. */
-  misbehave: (request: IncomingMessage, response: ServerResponse, asked: Asked) => boolean | Promise<boolean>
-  /** Answers ranges of the current version although If-Range names another. */
+  readonly requests: RecordedRequest[]
+  /** Called before each answer; true when it has answered itself. */
+  misbehave: (
+    request: IncomingMessage,
+    response: ServerResponse,
+    asked: RecordedRequest,
+  ) => boolean | Promise<boolean>
+  /** Answers with ranges of the present object although If-Range names another version. */
   ignoresIfRange: boolean
   close(): Promise<void>
 }
@@ -30,13 +34,13 @@ export interface RangeStore {
 export async function startRangeStore(content: Buffer): Promise<RangeStore> {
   const server = createServer(async (request, response) => {
     const token = new URL(request.url ?? '/', 'http://store').searchParams.get('token') ?? ''
-    const asked: Asked = {
+    const asked: RecordedRequest = {
       range: request.headers.range ?? null,
       ifRange: (request.headers['if-range'] as string) ?? null,
       token,
       sentBytes: 0,
     }
-    store.asked.push(asked)
+    store.requests.push(asked)
     if (await store.misbehave(request, response, asked)) return
     if (token !== store.token)
       return void response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
@@ -50,7 +54,7 @@ export async function startRangeStore(content: Buffer): Promise<RangeStore> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/run`,
     content,
     token: 'first',
-    asked: [],
+    requests: [],
     misbehave: () => false,
     ignoresIfRange: false,
     close: () =>
@@ -68,7 +72,7 @@ function answer(
   { content, ignoresIfRange }: RangeStore,
   request: IncomingMessage,
   response: ServerResponse,
-  asked: Asked,
+  asked: RecordedRequest,
 ): void {
   const etag = etagOf(content)
   const [, start, end] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []

@@ -1,4 +1,4 @@
-/** A store, a folder of files, and `cygnet push` as a process of its own. */
+/** A store, a folder of files, and `cygnet push` as a separate process. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'

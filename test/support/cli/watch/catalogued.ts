@@ -42,10 +42,10 @@ export async function startCatalogued() {
   const api = createHandler(context)
   /** Answers in place of the API unless it returns nothing. */
   const meddling = { answer: async (_request: Request): Promise<Response | null> => null }
-  const asked: string[] = []
+  const requests: string[] = []
   const app = {
     async fetch(request: Request) {
-      asked.push(`${request.method} ${new URL(request.url).pathname}`)
+      requests.push(`${request.method} ${new URL(request.url).pathname}`)
       return (await meddling.answer(request)) ?? (await api.fetch(request))
     },
   }
@@ -74,7 +74,7 @@ export async function startCatalogued() {
     api,
     byApi,
     meddling,
-    asked,
+    asked: requests,
     newFolder,
     deletionLog: join(stack, 'watch', 'deletions.jsonl'),
     /** A file that was last written days ago. */

@@ -10,8 +10,8 @@ import type { WatchContext } from '../../../../cli/watch/watch-state.ts'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import { createFixture, MIB } from '../push/fixture.ts'
 
-/** The factor by which the monotonic clock is fast, so that waits of minutes pass in seconds. */
-const HASTE = 60
+/** Speed of the monotonic clock relative to real time, so that waits of minutes pass in seconds. */
+const CLOCK_SPEED = 60
 
 /**
  * A clock that the test advances, so that a pause of the machine never makes a file idle.
@@ -83,7 +83,7 @@ export async function createWatchFixture() {
         openSafety: null,
         stateFolder: join(fixture.folder, 'stack'),
         signal: AbortSignal.any([ending.signal, stop.signal]),
-        clock: { wallMs: () => Date.now(), steadyMs: () => performance.now() * HASTE },
+        clock: { wallMs: () => Date.now(), steadyMs: () => performance.now() * CLOCK_SPEED },
         random: () => 0.5,
         report: (event) => events.push(event),
         pollMs: 20,

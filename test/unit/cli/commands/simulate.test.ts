@@ -31,7 +31,7 @@ describe('cygnet simulate', () => {
     return { out, error }
   }
 
-  test('writes runs one after the other and says as JSON what it wrote', async () => {
+  test('cygnet simulate writes several runs and prints the written files as JSON', async () => {
     const directory = await folder()
     const { out } = await cygnet(
       '--out',
@@ -61,7 +61,7 @@ describe('cygnet simulate', () => {
     expect(second?.startedAt ?? 0).toBeGreaterThan(first?.stoppedAt ?? Number.POSITIVE_INFINITY)
   })
 
-  test('writes the same files again with the same seed', async () => {
+  test('cygnet simulate writes the same files with the same seed', async () => {
     const [one, two] = [await folder(), await folder()]
     for (const directory of [one, two])
       await cygnet('--out', directory, '--events', '2', '--camera', '64', '--seed', '5')
@@ -76,17 +76,17 @@ describe('cygnet simulate', () => {
     [['--fault', 'fire'], /Allowed choices are crash/],
     [['--start-time', 'yesterday'], /Unix seconds/],
     [['--events', '3', '--size', '3MB'], /cannot be used with/],
-  ])('says what is wrong with %j', async (args, reason) => {
+  ])('cygnet simulate %j is refused with the reason', async (args, reason) => {
     expect((await cygnet(...args)).error).toMatch(reason)
   })
 
-  test('says that it cannot write where it was told to', async () => {
+  test('a folder that cannot be written is reported', async () => {
     const file = join(await folder(), 'a-file')
     await writeFile(file, '')
     await expect(cygnet('--out', file, '--camera', '64')).rejects.toThrow(/cannot write below .*a-file/)
   })
 
-  test('explains itself with examples', async () => {
+  test('the help has examples', async () => {
     expect((await cygnet('--help')).out).toMatch(/Examples:[\s\S]*--size 450MB/)
   })
 })

@@ -4,7 +4,7 @@ import { missingText } from '../../../../cli/get/choose-runs.ts'
 
 const runs = (...numbers: readonly number[]) => numbers.map((runNumber) => ({ tag: 'LNGS', runNumber }))
 
-describe('which numbers of a range have no run', () => {
+describe('the numbers of a range without a run', () => {
   test.each([
     ['all have one', [5, 6, 7], null],
     ['the first', [6, 7], '1 number of it is not in the catalogue: 5'],
@@ -15,7 +15,7 @@ describe('which numbers of a range have no run', () => {
     expect(missingText({ from: 5, to: 7 }, runs(...numbers))).toBe(text)
   })
 
-  test('of very many, the first ranges are named and the others counted', () => {
+  test('of many missing ranges the first are listed and the others counted', () => {
     const text =
       missingText(
         { from: 1, to: 4_294_967_295 },
@@ -26,7 +26,7 @@ describe('which numbers of a range have no run', () => {
     )
   })
 
-  test('what is named and what is there make up the range', () => {
+  test('the listed numbers and the runs together are the range', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.integer({ min: 10, max: 40 }), { minLength: 1 }), (numbers) => {
         const there = numbers.toSorted((a, b) => a - b)

@@ -1,6 +1,6 @@
 /**
- * What `cygnet get` promises of a file: all of its bytes or an honest part of them, whatever the store, the
- * network and the disk do.
+ * `cygnet get` fetches a file completely, or leaves a valid part of it, whatever the failures of the store, the
+ * network and the disk.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ import { until } from '../../../support/waiting.ts'
 const RUN = { tag: 'LNGS', runNumber: 12_345 }
 const NAME = 'run12345.mid.gz'
 const PIECE = 1000
-/** 25 pieces and a bit. */
+/** 25 pieces and a part of one. */
 const SIZE = 25_300
 const PATIENCE = { attempts: 5, firstPauseMs: 10 }
 
@@ -72,7 +72,7 @@ const one = async (source?: LinkSource, more?: Partial<GetOptions>) =>
 const left = () => readdirSync(folder).filter((name) => name !== 'owner.json')
 
 describe('a file', () => {
-  it('comes whole under its name, and nothing else stays', async () => {
+  it('a file is fetched completely under its name, and no other file remains', async () => {
     expect(await one()).toMatchObject({
       state: 'fetched',
       receivedBytes: SIZE,
@@ -81,10 +81,10 @@ describe('a file', () => {
     })
     expect(readFileSync(path()).equals(store.content)).toBe(true)
     expect(left()).toEqual([NAME])
-    expect(store.asked).toHaveLength(26)
+    expect(store.requests).toHaveLength(26)
   })
 
-  it('of any size comes whole, in any number of pieces at once', async () => {
+  it('a file of any size is fetched completely, with any number of concurrent pieces', async () => {
     for (const [size, concurrency] of [
       [0, 1],
       [1, 4],
@@ -100,10 +100,10 @@ describe('a file', () => {
     }
   })
 
-  it('that is there and agrees is not fetched again', async () => {
+  it('a file that exists and agrees is not fetched again', async () => {
     writeFileSync(path(), store.content)
     expect(await one()).toMatchObject({ state: 'already-there', receivedBytes: 0 })
-    expect(store.asked).toHaveLength(0)
+    expect(store.requests).toHaveLength(0)
   })
 
   it.each<[string, (content: Buffer) => Buffer]>([
@@ -112,7 +112,7 @@ describe('a file', () => {
       'with one other byte',
       (content) => Buffer.concat([Buffer.from([(content[0] ?? 0) ^ 1]), content.subarray(1)]),
     ],
-  ])('that is there %s is never written over', async (_, change) => {
+  ])('an existing file %s is never overwritten', async (_, change) => {
     const mine = change(store.content)
     writeFileSync(path(), mine)
     expect(await one()).toMatchObject({
@@ -122,12 +122,12 @@ describe('a file', () => {
     expect(readFileSync(path()).equals(mine)).toBe(true)
   })
 
-  it('that is there as a folder is refused', async () => {
+  it('a folder with the name of the file is refused', async () => {
     mkdirSync(path())
     expect(await one()).toMatchObject({ state: 'failed', reason: expect.stringContaining('is not a file') })
   })
 
-  it('shows how far it is: ever more, to the end, then compared', async () => {
+  it('the progress grows to the end of the file, and then shows the comparison', async () => {
     const seen: GetProgress[] = []
     await one(usual(), { onProgress: (progress) => seen.push(progress) })
     const fetched = seen.filter(({ phase }) => phase === 'fetching').map(({ doneBytes }) => doneBytes)
@@ -149,7 +149,7 @@ describe('a file', () => {
 })
 
 describe('an interruption', () => {
-  /** Until so many pieces are there. */
+  /** Waits until so many pieces are complete. */
   async function interrupted(pieces: number): Promise<GetResult> {
     const stop = new AbortController()
     const onProgress = ({ doneBytes }: GetProgress) =>
@@ -157,22 +157,22 @@ describe('an interruption', () => {
     return await one(usual(), { onProgress, concurrency: 1, signal: stop.signal })
   }
 
-  it('leaves no file under the name, and the next time only what is missing comes', async () => {
+  it('an interruption leaves no file under the name, and the next command fetches only the missing pieces', async () => {
     expect(await interrupted(10)).toMatchObject({
       state: 'failed',
       reason: expect.stringContaining('the same command resumes it'),
     })
     expect(existsSync(path())).toBe(false)
-    const before = store.asked.length
+    const before = store.requests.length
     const result = await one()
     expect(result.state).toBe('fetched')
     expect(result.receivedBytes).toBeLessThanOrEqual(SIZE - 9 * PIECE)
-    expect(store.asked.slice(before).every(({ ifRange }) => ifRange !== null)).toBe(true)
+    expect(store.requests.slice(before).every(({ ifRange }) => ifRange !== null)).toBe(true)
     expect(readFileSync(path()).equals(store.content)).toBe(true)
     expect(left()).toEqual([NAME])
   })
 
-  it('by a broken connection costs only what had not come: within a piece too', async () => {
+  it('after a broken connection only the missing bytes are fetched, also within a piece', async () => {
     let cuts = 0
     let open: ServerResponse | null = null
     store.misbehave = (request, response) => {
@@ -188,14 +188,14 @@ describe('an interruption', () => {
       response.write(store.content.subarray(start, start + 400))
       return true
     }
-    // Only when the bytes have come: a broken connection may take with it what nobody has read yet.
+    // After the bytes have arrived: a broken connection may lose bytes that were not read yet.
     const onProgress = ({ doneBytes }: GetProgress) => doneBytes === cuts * 400 && open?.destroy()
-    // One version for all: the answers above say another ETag, which the first of them makes the one that is
+    // One version for all: the answers above state another ETag, which the first of them makes the one that is
     // expected.
     store.ignoresIfRange = true
     const options = { concurrency: 1, pieceBytes: SIZE, onProgress }
     expect(await one(usual(), options)).toMatchObject({ state: 'fetched', receivedBytes: SIZE })
-    expect(store.asked.map(({ range }) => range).slice(0, 4)).toEqual([
+    expect(store.requests.map(({ range }) => range).slice(0, 4)).toEqual([
       'bytes=0-25299',
       'bytes=400-25299',
       'bytes=800-25299',
@@ -204,7 +204,7 @@ describe('an interruption', () => {
     expect(readFileSync(path()).equals(store.content)).toBe(true)
   })
 
-  it('is passed over when the store is busy for a moment', async () => {
+  it('a store that is busy for a moment is tried again', async () => {
     let busy = 3
     store.misbehave = (_, response) => {
       if (busy-- <= 0) return false
@@ -214,9 +214,9 @@ describe('an interruption', () => {
     expect(await one()).toMatchObject({ state: 'fetched' })
   })
 
-  it('that does not end is told, and what came stays', async () => {
+  it('a store that fails for long is reported, and the received bytes are kept', async () => {
     store.misbehave = (_, response) => {
-      if (store.asked.length < 8) return false
+      if (store.requests.length < 8) return false
       response.destroy()
       return true
     }
@@ -229,7 +229,7 @@ describe('an interruption', () => {
     expect((await one()).receivedBytes).toBeLessThan(SIZE - 5 * PIECE)
   })
 
-  it('that left a part of another run, or a state that cannot be, is begun anew', async () => {
+  it('a part of another run, or an invalid state, is discarded and the file is fetched from its start', async () => {
     await interrupted(5)
     store.content = randomBytes(SIZE)
     expect(await one()).toMatchObject({ state: 'fetched', receivedBytes: SIZE })
@@ -240,13 +240,13 @@ describe('an interruption', () => {
     expect(readFileSync(path()).equals(store.content)).toBe(true)
   })
 
-  it('that lost the part but not its state is begun anew', async () => {
+  it('a state without its part is discarded and the file is fetched from its start', async () => {
     await interrupted(5)
     rmSync(`${path()}.part`)
     expect(await one()).toMatchObject({ state: 'fetched', receivedBytes: SIZE })
   })
 
-  it('while another process fetches the same is refused by name of the process', async () => {
+  it('a file that another process is fetching is refused with the pid of that process', async () => {
     let release = () => {}
     const gate = new Promise<void>((resolve) => {
       release = resolve
@@ -256,7 +256,7 @@ describe('an interruption', () => {
       return false
     }
     const first = one()
-    await until(() => store.asked.length > 0)
+    await until(() => store.requests.length > 0)
     expect(await one()).toMatchObject({
       state: 'failed',
       reason: expect.stringContaining(`by the process ${process.pid}`),
@@ -267,17 +267,17 @@ describe('an interruption', () => {
 })
 
 describe('a link', () => {
-  it('that expired in the middle is renewed once, whoever of the pieces finds out first', async () => {
+  it('a link that expires during the download is renewed once for all pieces', async () => {
     const source = usual()
     store.misbehave = () => {
-      if (store.asked.length === 10) store.token = 'second'
+      if (store.requests.length === 10) store.token = 'second'
       return false
     }
     expect(await one(source)).toMatchObject({ state: 'fetched' })
     expect(source.asked()).toBe(2)
   })
 
-  it('that is about to end is renewed before it is used', async () => {
+  it('a link that is about to expire is renewed before its use', async () => {
     let first = true
     const source = fakeSource(async () => {
       const file = await offered(store, NAME, new Date(Date.now() + (first ? 1000 : 3_600_000)))
@@ -285,11 +285,11 @@ describe('a link', () => {
       return [file]
     })
     expect(await one(source)).toMatchObject({ state: 'fetched' })
-    expect(store.asked.every(({ token }) => token === 'first')).toBe(true)
+    expect(store.requests.every(({ token }) => token === 'first')).toBe(true)
     expect(source.asked()).toBe(2)
   })
 
-  it('that the store never takes is told, soon', async () => {
+  it('a link that the store never accepts is reported soon', async () => {
     const source = fakeSource(async () => [
       { ...(await offered(store, NAME)), url: `${store.url}?token=wrong` },
     ])
@@ -297,17 +297,17 @@ describe('a link', () => {
       state: 'failed',
       reason: expect.stringContaining('refuses the link and a new one (status 403)'),
     })
-    expect(store.asked.length).toBeLessThan(10)
+    expect(store.requests.length).toBeLessThan(10)
   })
 
-  it('to a run that was replaced meanwhile ends it: never two runs in one file', async () => {
+  it('a run that is replaced meanwhile ends the download: a file never has bytes of two runs', async () => {
     for (const ignoresIfRange of [false, true]) {
       folder = temporaryFolder()
-      store.asked.length = 0
+      store.requests.length = 0
       store.ignoresIfRange = ignoresIfRange
       const other = randomBytes(SIZE)
       store.misbehave = () => {
-        if (store.asked.length === 12) store.content = other
+        if (store.requests.length === 12) store.content = other
         return false
       }
       expect(await one(usual(), { concurrency: 2 })).toMatchObject({
@@ -320,7 +320,7 @@ describe('a link', () => {
     }
   })
 
-  it('to bytes that are not those of the catalogue ends with nothing', async () => {
+  it('bytes that differ from the catalogue leave no file', async () => {
     const source = fakeSource(async () => [{ ...(await offered(store, NAME)), md5: '0'.repeat(32) }])
     expect(await one(source)).toMatchObject({
       state: 'failed',
@@ -331,13 +331,13 @@ describe('a link', () => {
     expect(await one(adler)).toMatchObject({ reason: expect.stringContaining('adler32') })
   })
 
-  it('to an object of another size is no link to this file', async () => {
+  it('an object of another size is refused', async () => {
     const source = fakeSource(async () => [{ ...(await offered(store, NAME)), sizeBytes: SIZE - 1 }])
     expect(await one(source, { concurrency: 1 })).toMatchObject({ state: 'failed' })
     expect(existsSync(path())).toBe(false)
   })
 
-  it('to a store that gives no ranges works in one piece, and is told otherwise', async () => {
+  it('a store without ranges serves a file of one piece, and larger files are refused', async () => {
     store.misbehave = (_, response, asked) => {
       response.writeHead(200, { 'content-length': SIZE, etag: '"x"' }).end(store.content)
       asked.sentBytes = SIZE
@@ -349,7 +349,7 @@ describe('a link', () => {
   })
 })
 
-describe('what is not in the store', () => {
+describe('files that are not in the store', () => {
   const named = async () => {
     const { url: _, expiresAt: __, kind: ___, ...file } = await offered(store, NAME)
     return file
@@ -366,7 +366,7 @@ describe('what is not in the store', () => {
       /--recall brings it back/,
     ],
     [{ kind: 'unavailable', why: 'it was never copied' } as const, 'unavailable', /never copied/],
-  ])('is told: %o', async (offer, state, reason) => {
+  ])('a file that is not in the store is reported: %o', async (offer, state, reason) => {
     expect(
       await one(fakeSource(async () => [{ ...(await named()), ...offer } as OfferedFile])),
     ).toMatchObject({
@@ -375,7 +375,7 @@ describe('what is not in the store', () => {
     })
   })
 
-  it('but is here already counts as there', async () => {
+  it('a file that exists here counts as fetched, also when it is not in the store', async () => {
     writeFileSync(path(), store.content)
     expect(
       await one(fakeSource(async () => [{ ...(await named()), kind: 'on-tape', how: 'x' }])),
@@ -383,7 +383,7 @@ describe('what is not in the store', () => {
   })
 })
 
-describe('what is only on tape', () => {
+describe('files that are only on tape', () => {
   const files = async (kind: 'link' | 'recalling' | 'on-tape', runNumber: number): Promise<OfferedFile> => {
     const { url, expiresAt, kind: _, ...file } = await offered(store, `run0000${runNumber}.mid.gz`)
     if (kind === 'link') return { ...file, kind, url, expiresAt }
@@ -391,15 +391,15 @@ describe('what is only on tape', () => {
     return { ...file, kind, state: 'staging', requestedAt: new Date(), detail: null }
   }
   const runs = [1, 2, 3].map((runNumber) => ({ tag: 'LNGS', runNumber }))
-  /** Later than any of these ends. */
+  /** Later than the expiry of each of these links. */
   const soon = () => new Date(Date.now() + 24 * 3_600_000)
   const states = (results: readonly GetResult[]) => results.map(({ runNumber, state }) => [runNumber, state])
 
-  it('is asked for once with --recall, and only when it is not here already', async () => {
+  it('--recall requests a file once, and only when it does not exist here', async () => {
     const recalled: number[] = []
-    const source = fakeSource(async ({ runNumber }, wish?: LinkRequest) => {
-      if (wish?.recall === true) recalled.push(runNumber)
-      return [await files(wish?.recall === true ? 'recalling' : 'on-tape', runNumber)]
+    const source = fakeSource(async ({ runNumber }, request?: LinkRequest) => {
+      if (request?.recall === true) recalled.push(runNumber)
+      return [await files(request?.recall === true ? 'recalling' : 'on-tape', runNumber)]
     })
     writeFileSync(join(folder, 'run00002.mid.gz'), store.content)
     expect(states(await get(source, { recall: true }, runs))).toEqual([
@@ -410,12 +410,12 @@ describe('what is only on tape', () => {
     expect(recalled).toEqual([1, 3])
   })
 
-  it('is waited for while the others come, each told once and then fetched', async () => {
-    let looks = 0
+  it('a recalled file is waited for while the others are fetched, reported once, and then fetched', async () => {
+    let rounds = 0
     const waited: string[] = []
     const source = fakeSource(async ({ runNumber }) => {
       if (runNumber !== 1) return [await files('link', runNumber)]
-      return [await files(++looks > 3 ? 'link' : 'recalling', runNumber)]
+      return [await files(++rounds > 3 ? 'link' : 'recalling', runNumber)]
     })
     const options = { waitUntil: soon(), onWaiting: ({ file }: GetResult) => waited.push(file ?? '') }
     expect(states(await get(source, options, runs))).toEqual([
@@ -427,11 +427,11 @@ describe('what is only on tape', () => {
     expect(source.asked()).toBe(6)
   })
 
-  it('of which a file is there already is not compared again at each look', async () => {
-    let looks = 0
+  it('a complete file is not compared again in each round', async () => {
+    let rounds = 0
     const source = fakeSource(async () => [
       await files('link', 1),
-      await files(++looks > 2 ? 'link' : 'recalling', 2),
+      await files(++rounds > 2 ? 'link' : 'recalling', 2),
     ])
     expect((await get(source, { waitUntil: soon() })).map(({ file, state }) => [file, state])).toEqual([
       ['run00001.mid.gz', 'fetched'],
@@ -439,32 +439,32 @@ describe('what is only on tape', () => {
     ])
   })
 
-  it('is told as such when it is not there in time, or cannot come any more', async () => {
+  it('a file that is not recalled in time, or is no longer available, is reported', async () => {
     const never = fakeSource(async ({ runNumber }) => [await files('recalling', runNumber)])
     expect(states(await get(never, { waitUntil: new Date(Date.now() + 100) }, runs.slice(0, 1)))).toEqual([
       [1, 'recalling'],
     ])
-    let looks = 0
+    let rounds = 0
     const fails = fakeSource(async ({ runNumber }) => [
-      await files(++looks > 2 ? 'on-tape' : 'recalling', runNumber),
+      await files(++rounds > 2 ? 'on-tape' : 'recalling', runNumber),
     ])
     expect(states(await get(fails, { recall: true, waitUntil: soon() }, runs.slice(0, 1)))).toEqual([
       [1, 'on-tape'],
     ])
   })
 
-  it('is given up by an interruption', async () => {
+  it('an interruption ends the waiting', async () => {
     const stop = new AbortController()
     const source = fakeSource(async ({ runNumber }) => {
       stop.signal.throwIfAborted()
       return [await files('recalling', runNumber)]
     })
-    let told = 0
+    let reported = 0
     const options = {
       waitUntil: soon(),
       lookAgainMs: 24 * 3_600_000,
-      // While it waits for the next look.
-      onWaiting: () => ++told === runs.length && setImmediate(() => stop.abort(new Error('x'))),
+      // While it waits for the next round.
+      onWaiting: () => ++reported === runs.length && setImmediate(() => stop.abort(new Error('x'))),
       signal: stop.signal,
     }
     expect(await get(source, options, runs)).toMatchObject([
@@ -473,7 +473,7 @@ describe('what is only on tape', () => {
   })
 })
 
-it('a run that fails does not keep the others from coming', async () => {
+it('a run that fails does not stop the others', async () => {
   const source = fakeSource(async ({ runNumber }) => {
     if (runNumber === 1) throw new Error('unknown')
     return [await offered(store, `run0000${runNumber}.mid.gz`)]
@@ -505,13 +505,13 @@ describe('a disk that is full', () => {
     },
   )
 
-  it('or would be is found before anything is fetched', async () => {
+  it('a disk without enough space is reported before anything is fetched', async () => {
     const source = fakeSource(async () => [{ ...(await offered(store, NAME)), sizeBytes: 2 ** 52 }])
     expect(await one(source, { pieceBytes: 2 ** 45 })).toMatchObject({
       state: 'failed',
       reason: expect.stringMatching(/^no room on the disk of .* are needed, .* are free$/),
     })
-    expect(store.asked).toHaveLength(0)
+    expect(store.requests).toHaveLength(0)
     expect(left()).toEqual([])
   })
 })

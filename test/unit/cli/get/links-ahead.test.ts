@@ -1,16 +1,16 @@
-/** Links to many runs: few questions, however many runs there are, and never a link that is old. */
+/** Links to many runs need few requests, and are never old. */
 import { expect, it, vi } from 'vitest'
 import { createApiLinks } from '../../../../cli/get/api-links.ts'
 import { linksAhead } from '../../../../cli/get/links-ahead.ts'
 import type { RunId } from '../../../../shared/run.ts'
 
-// The pauses between attempts are somebody else's promise.
+// The pauses between attempts are tested elsewhere.
 vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }))
 
 interface Question {
   readonly method: string
   readonly path: string
-  /** Numbers of the runs that are asked for at once. */
+  /** Numbers of the runs in one request. */
   readonly runs: readonly number[]
   readonly body: unknown
 }
@@ -22,7 +22,7 @@ const problem = (status: number, detail: string) =>
   Response.json({ detail }, { status, headers: { 'retry-after': '0' } })
 
 /**
- * The API as far as links go. `refuse` may answer instead of it; run numbers that end with 13 are not in its
+ * The requests for links of the API. `refuse` may answer instead; run numbers that end with 13 are not in the
  * catalogue.
  */
 function fakeApi({
@@ -30,7 +30,7 @@ function fakeApi({
   refuse = (_: Question): Response | null => null,
   now = () => Date.now(),
 } = {}) {
-  const asked: Question[] = []
+  const requests: Question[] = []
   const linkTo = (runNumber: number) => ({
     runNumber,
     bucket: 'cygno-data',
@@ -41,7 +41,7 @@ function fakeApi({
     adler32: '0'.repeat(8),
     sha256: '0'.repeat(64),
     kind: 'link',
-    url: `https://store/${runNumber}?signed=${asked.length}`,
+    url: `https://store/${runNumber}?signed=${requests.length}`,
     expiresAt: new Date(now() + linkSeconds * 1000).toISOString(),
   })
   const source = createApiLinks({
@@ -49,7 +49,7 @@ function fakeApi({
       const body = typeof init.body === 'string' ? JSON.parse(init.body) : null
       const runs: number[] = body?.runs?.map(({ run }: { run: number }) => run) ?? []
       const question = { method: init.method ?? 'GET', path, runs, body }
-      asked.push(question)
+      requests.push(question)
       const refusal = refuse(question)
       if (refusal !== null) return refusal
       if (question.method === 'GET') return problem(404, `${path} is not in the catalogue`)
@@ -63,11 +63,11 @@ function fakeApi({
       })
     },
   })
-  return { source, asked }
+  return { source, asked: requests }
 }
 
-it('a range of many runs is asked for a hundred at a time, each object looked up, and answered in order', async () => {
-  const { source, asked } = fakeApi()
+it('links to many runs are requested for a hundred runs at a time, checked in the store, and returned in order', async () => {
+  const { source, asked: requests } = fakeApi()
   const runs = [3000, 3020, 3100, 3120, 3200].flatMap((first) => runsOf('LNGS', first, 10))
   const many = [
     ...runs,
@@ -79,18 +79,18 @@ it('a range of many runs is asked for a hundred at a time, each object looked up
     expect((await linksOf(run, signal)).map(({ fileName }) => fileName)).toEqual([
       `run${run.runNumber}.mid.gz`,
     ])
-  expect(asked.map(({ method, path, runs: { length } }) => [method, path, length])).toEqual([
+  expect(requests.map(({ method, path, runs: { length } }) => [method, path, length])).toEqual([
     ['POST', '/api/v1/links', 100],
     ['POST', '/api/v1/links', 50],
   ])
-  expect(asked[0]?.body).toMatchObject({
+  expect(requests[0]?.body).toMatchObject({
     check: true,
     runs: many.slice(0, 100).map(({ tag, runNumber }) => ({ tag, run: runNumber })),
   })
 })
 
-it('runs of several tags are asked for tag by tag: one that may not be seen does not keep the others from coming', async () => {
-  const { source, asked } = fakeApi({
+it('links to runs of several tags are requested tag by tag: a forbidden tag does not affect the others', async () => {
+  const { source, asked: requests } = fakeApi({
     refuse: ({ body }) =>
       JSON.stringify(body).includes('"LNF"') ? problem(403, 'ada may not obtain links to runs of LNF') : null,
   })
@@ -106,11 +106,11 @@ it('runs of several tags are asked for tag by tag: one that may not be seen does
     )
   const refused = 'ada may not obtain links to runs of LNF'
   expect(ended).toEqual(['links', 'links', 'links', refused, refused, 'links', 'links'])
-  expect(asked.map(({ runs: numbers }) => numbers)).toEqual([[1, 2, 3], [4, 5], [5], [6, 7]])
+  expect(requests.map(({ runs: numbers }) => numbers)).toEqual([[1, 2, 3], [4, 5], [5], [6, 7]])
 })
 
-it('a run without files is asked for by itself, which says why', async () => {
-  const { source, asked } = fakeApi()
+it('a run without files is requested again alone, which returns the reason', async () => {
+  const { source, asked: requests } = fakeApi()
   const runs = runsOf('LNGS', 12, 3)
   const linksOf = linksAhead(source, runs, () => new Date())
   await linksOf(runs[0] as RunId, signal)
@@ -118,17 +118,17 @@ it('a run without files is asked for by itself, which says why', async () => {
     '/api/v1/runs/LNGS/13/links? is not in the catalogue',
   )
   await linksOf(runs[2] as RunId, signal)
-  expect(asked.map(({ method }) => method)).toEqual(['POST', 'GET'])
+  expect(requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
 })
 
-it('links that are about to end, or were asked for some minutes ago, are asked for anew, with those that are still to come', async () => {
+it('links that are about to expire, or are some minutes old, are requested again together with the following ones', async () => {
   let at = Date.now()
   const now = () => at
   for (const [linkSeconds, passMs] of [
     [60, 51_000],
     [3600, 300_000],
   ] as const) {
-    const { source, asked } = fakeApi({ linkSeconds, now })
+    const { source, asked: requests } = fakeApi({ linkSeconds, now })
     const runs = runsOf('LNGS', 1, 3)
     const linksOf = linksAhead(source, runs, () => new Date(now()))
     await linksOf(runs[0] as RunId, signal)
@@ -136,14 +136,14 @@ it('links that are about to end, or were asked for some minutes ago, are asked f
     const [file] = await linksOf(runs[1] as RunId, signal)
     expect(file).toMatchObject({ url: 'https://store/2?signed=2' })
     await linksOf(runs[2] as RunId, signal)
-    expect(asked.map(({ runs: numbers }) => numbers)).toEqual([
+    expect(requests.map(({ runs: numbers }) => numbers)).toEqual([
       [1, 2, 3],
       [2, 3],
     ])
   }
 })
 
-it('when the service cannot look up so many in time, fewer are asked for; when it is away, that is told', async () => {
+it('fewer links are requested when the service cannot check so many in time; a missing service is reported', async () => {
   const slow = fakeApi({
     refuse: ({ runs }) => (runs.length > 10 ? problem(503, 'the service cannot answer now') : null),
   })

@@ -9,7 +9,7 @@ import { decodeDigitizerHeader, digitizerSampleCount } from '../../../../shared/
 import { dumpsOf, eventsOf, type Options, START, small, streamOf } from '../../../support/simulated-runs.ts'
 
 describe('a simulated run', () => {
-  test('is the same byte for byte with the same seed, and another with another', async () => {
+  test('a simulated run has the same bytes with the same seed, and different bytes with another', async () => {
     const options: Options = { ...small, digitizers: true, seed: 7 }
     const first = await runFileBytes(options)
     expect(Buffer.compare(first, await runFileBytes(options))).toBe(0)
@@ -17,7 +17,7 @@ describe('a simulated run', () => {
     expect(Buffer.compare(first, await runFileBytes({ ...options, runNumber: 2 }))).not.toBe(0)
   })
 
-  test('begins and ends with the dumps of its run number and holds each camera event once', async () => {
+  test('a simulated run begins and ends with the ODB dumps of its run number, and has each camera event once', async () => {
     const events = await eventsOf({ ...small, runNumber: 114497, events: 40 })
     expect(events.at(0)).toMatchObject({ id: 0x8000, mask: 0x494d, serial: 114497, time: START })
     expect(events.at(-1)).toMatchObject({ id: 0x8001, mask: 0x494d, serial: 114497 })
@@ -27,7 +27,7 @@ describe('a simulated run', () => {
     expect(times).toEqual(times.toSorted((a, b) => a - b))
   })
 
-  test('has slow events among the camera events: high voltage, environment with an empty OUTP, camera temperature, a message', async () => {
+  test('a simulated run has slow-control events between the camera events: high voltage, environment with an empty OUTP, camera temperature, a message', async () => {
     const events = await eventsOf({ ...small, events: 40 })
     const first = (id: number) => events.find((event) => event.id === id)
     expect([...(first(3)?.banks.keys() ?? [])]).toEqual(['DMND', 'MSRD', 'CRNT'])
@@ -46,7 +46,7 @@ describe('a simulated run', () => {
     ['quest', 4096, 2304],
     ['flash', 2048, 2048],
     [64, 64, 64],
-  ] as const)('has frames of the %s camera', async (camera, width, height) => {
+  ] as const)('a simulated run has frames of the %s camera', async (camera, width, height) => {
     const events = await eventsOf({ ...small, camera, events: 1 })
     const frame = events.find((event) => event.id === 1)?.banks.get('CAM0')
     expect(frame?.type).toBe(4)
@@ -74,7 +74,7 @@ describe('a simulated run', () => {
     },
   )
 
-  test('shows pedestal and noise around 99 counts, and light of particles only when it is no pedestal', async () => {
+  test('frames have pedestal and noise around 99 counts, and light of particles only in runs that are not pedestals', async () => {
     const brightest = async (pedestal: boolean) => {
       const events = await eventsOf({ ...small, camera: 512, events: 6, pedestal })
       return events.flatMap(({ banks }) => {
@@ -99,14 +99,14 @@ describe('a simulated run', () => {
     expect(Math.max(...signal.map((frame) => frame.most))).toBeGreaterThan(108)
   })
 
-  test('compresses about as real runs do, 2.7 to 1', async () => {
+  test('a simulated run compresses like real runs, about 2.7 to 1', async () => {
     const options: Options = { events: 2 }
     const ratio = (await streamOf(options)).length / (await runFileBytes(options)).length
     expect(ratio).toBeGreaterThan(2.4)
     expect(ratio).toBeLessThan(3)
   })
 
-  test('is made event by event: the first of ten million come at once', async () => {
+  test('a simulated run is made event by event: the first of ten million events are available immediately', async () => {
     const run = simulateRun({ ...small, events: 10_000_000 })
     for (let chunk = 0; chunk < 10; chunk++) expect((await run.next()).done).toBe(false)
     await run.return()
@@ -134,7 +134,7 @@ describe('the ODB of a simulated run', () => {
     })
   })
 
-  test('tells a pedestal run from others as the reconstruction looks for it', async () => {
+  test('the ODB marks a pedestal run with the values that the reconstruction uses', async () => {
     const [begin, end] = dumpsOf(await eventsOf({ ...small, pedestal: true }))
     expect(runParameters(begin?.tree ?? null, end?.tree ?? null)).toMatchObject({
       pedestal_run: 1,
@@ -143,7 +143,7 @@ describe('the ODB of a simulated run', () => {
     })
   })
 
-  test('has decimal commas where they are asked for', async () => {
+  test('the ODB has decimal commas on request', async () => {
     const dumps = dumpsOf(await eventsOf({ ...small, odb: 'json-commas' }))
     expect(dumps.map((dump) => dump.warnings.map((warning) => warning.code))).toEqual([
       ['odb-decimal-commas'],
@@ -151,7 +151,7 @@ describe('the ODB of a simulated run', () => {
     ])
   })
 
-  test('gives local time of the DAQ in summer and in winter', () => {
+  test('the ODB has the local time of the DAQ in summer and in winter', () => {
     expect(ctime(1_682_959_879)).toBe('Mon May  1 18:51:19 2023')
     expect(ctime(1_702_593_197)).toBe('Thu Dec 14 23:33:17 2023')
     expect(ctime(1_694_000_000)).toBe('Wed Sep  6 13:33:20 2023')
@@ -159,7 +159,7 @@ describe('the ODB of a simulated run', () => {
 })
 
 describe('a run of several files', () => {
-  test('shares its events out, ends only in the last one, and never shows the stop of the run before', async () => {
+  test('a run of several files distributes its events, ends only in the last file, and never has the stop time of the previous run', async () => {
     const options: Options = { ...small, events: 10, subruns: 3 }
     const files = [await eventsOf(options, 0), await eventsOf(options, 1), await eventsOf(options, 2)]
     expect(
@@ -177,14 +177,14 @@ describe('a run of several files', () => {
     expect(results.map((result) => result.stoppedAt !== null)).toEqual([false, false, true])
   })
 
-  test('is named by run and subrun, six digits and more where needed', () => {
+  test('the files are named by run and subrun, with six digits or more where needed', () => {
     expect(midasFileName(42, null)).toBe('run00042.mid')
     expect(midasFileName(114497, null)).toBe('run114497.mid')
     expect(midasFileName(104, 3)).toBe('run00104sub0003.mid')
   })
 })
 
-describe('options no DAQ could have', () => {
+describe('options that no DAQ could have', () => {
   test.each([
     [{ camera: 'fusion', bankFormat: 'bank16' }, /16-bit banks/],
     [{ camera: 3 }, /8 to 4096/],
@@ -192,7 +192,7 @@ describe('options no DAQ could have', () => {
     [{ events: 1.5 }, /events/],
     [{ tag: '../etc' }, /a tag is/],
     [{ subruns: 0 }, /subruns/],
-  ] as const)('%j are refused with the reason', async (options, reason) => {
+  ] as const)('the options %j are refused with the reason', async (options, reason) => {
     await expect(streamOf(options)).rejects.toThrow(reason)
   })
 })

@@ -22,7 +22,7 @@ const file = { ...content, path: '/data/run00001.mid' }
 const never = new AbortController().signal
 const PERMITTED: RemotePermission = { allowed: true, why: 'verified just now', id: 7, validSeconds: 60 }
 
-/** The API with these answers, a clock, and a disk with one file. */
+/** An API with these answers, a clock, and a disk with one file. */
 function world(answer: RemotePermission | null, found: RemoteCopies | null = copies) {
   const time = { wallMs: 1_000_000, steadyMs: 0 }
   const state = {
@@ -56,8 +56,8 @@ function world(answer: RemotePermission | null, found: RemoteCopies | null = cop
 }
 const END = { bucket: 'b', key: content.key, host: 'daq', id: 7 }
 
-describe('what the API has of a file', () => {
-  test('speaks for it when it is known byte by byte', async () => {
+describe("the API's data of the copies of a file", () => {
+  test('a file with exactly the catalogued contents and verified copies is safe', async () => {
     expect(await world(null).safety.safetyOf(content, never)).toEqual({ safe: true, reason: copies.why })
   })
 
@@ -66,7 +66,7 @@ describe('what the API has of a file', () => {
     ['has other contents', { ...copies, sha256: 'bb' }],
     ['has another size', { ...copies, sizeBytes: 11 }],
     ['is not safe', { ...copies, safe: false }],
-  ])('does not when it %s', async (_, found) => {
+  ])('a file is not safe when it %s', async (_, found) => {
     expect((await world(null, found).safety.safetyOf(content, never)).safe).toBe(false)
   })
 
@@ -75,14 +75,14 @@ describe('what the API has of a file', () => {
     ['the store, verified', { ...copies, cloud: { state: 'present', verifiedAt: null } }],
     ['tape', { ...copies, tape: [] }],
     ["the tape's medium", { ...copies, tape: [{ endpoint: '', state: 'staged', verifiedAt: at }] }],
-  ])('is not believed when it is called safe without a copy in %s', async (_, found) => {
+  ])('the answer that a file is safe is refused without a copy in %s', async (_, found) => {
     await expect(world(null, found).safety.safetyOf(content, never)).rejects.toThrow(
       'without naming two verified copies',
     )
   })
 })
 
-test('a file that is there is reported with this machine and the time of its reading, one that vanished without', async () => {
+test('a present file is reported with this machine and the time of its reading, a missing one without a time', async () => {
   const { safety, state } = world(null)
   expect(await safety.reportPresent(file, new Date(at), never)).toBe(true)
   expect(await safety.reportVanished(file, never)).toBe(false)
@@ -92,20 +92,20 @@ test('a file that is there is reported with this machine and the time of its rea
   ])
 })
 
-describe('a file goes by the word of the API', () => {
-  test('when it permits that, which is told to have been done', async () => {
+describe('a removal with a permission of the API', () => {
+  test('a permitted file is removed, and the removal is reported', async () => {
     const { state, requestRemoval } = world(PERMITTED)
     expect(await requestRemoval()).toEqual({ safe: true, reason: 'verified just now' })
     expect(state).toMatchObject({ isThere: false, ended: [{ ...END, gone: true }] })
   })
 
-  test('not when it refuses, whatever the copies are by the catalogue', async () => {
+  test('a file is kept when the API refuses, whatever the catalogued copies', async () => {
     const { state, requestRemoval } = world({ allowed: false, why: 'the copy on tape is not there' })
     expect(await requestRemoval()).toEqual({ safe: false, reason: 'the copy on tape is not there' })
     expect(state).toMatchObject({ isThere: true, ended: [] })
   })
 
-  test('not when it is an API of before, which does not look', async () => {
+  test('a file is kept when an earlier version of the API cannot verify the copies', async () => {
     const { state, requestRemoval } = world(null)
     expect(await requestRemoval()).toMatchObject({
       safe: false,
@@ -123,7 +123,7 @@ describe('a file goes by the word of the API', () => {
     ],
     ['the clock on the wall was set back', { steadyMs: 61_000, wallMs: -3_600_000 }, false],
     ['the answer took almost as long', { steadyMs: 59_000, wallMs: 59_000 }, true],
-  ])('only in time: %s', async (_, passed, goes) => {
+  ])('a file is removed only within the time of the permission: %s', async (_, passed, goes) => {
     const { state, time, requestRemoval } = world(PERMITTED)
     state.whileAsked = () => {
       time.steadyMs += passed.steadyMs
@@ -133,7 +133,7 @@ describe('a file goes by the word of the API', () => {
     expect(state).toMatchObject({ isThere: !goes, ended: [{ ...END, gone: goes }] })
   })
 
-  test('and what fails on the disk is told: the file is still there, or somebody else took it', async () => {
+  test('a failure on the disk is reported: the file is still there, or another process removed it', async () => {
     for (const isThere of [true, false]) {
       const { state, safety } = world(PERMITTED)
       const remove = () => {
@@ -145,7 +145,7 @@ describe('a file goes by the word of the API', () => {
     }
   })
 
-  test('also when the end cannot be told, which is said', async () => {
+  test('a file is removed also when the outcome cannot be reported, which is an error', async () => {
     const { state, requestRemoval } = world(PERMITTED)
     state.endFails = true
     await expect(requestRemoval()).rejects.toThrow('the API went away')

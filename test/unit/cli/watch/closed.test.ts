@@ -8,14 +8,14 @@ const alone: Surroundings = { siblings: [], hasLater: false, isCompressedHere: f
 const whole = { whole: true } as const
 const IDLE = { unchangedMs: 20_000, ageMs: 901_000 }
 
-/** The verdict on each of these files, in the order given. */
+/** The verdict on each of these files, in the given order. */
 function verdicts(files: readonly Observed[], ending: Parameters<typeof judgeFile>[2] = null) {
   const around = surroundingsOf(files)
   return files.map((one) => judgeFile(one, around.get(one.file.name) ?? alone, ending, limits))
 }
 
-describe('a file counts as closed', () => {
-  test('when a later run was begun after its last write', () => {
+describe('closed files', () => {
+  test('a file is closed when a later run has begun after its last write', () => {
     const files = [
       foundFile('run00007.mid.gz', { begun: 0, written: 100 }),
       foundFile('run00008.mid.gz', { begun: 113, written: 200 }),
@@ -26,7 +26,7 @@ describe('a file counts as closed', () => {
     ])
   })
 
-  test('when a later file of the same run was begun', () => {
+  test('a file is closed when a later file of the same run has begun', () => {
     const files = [
       foundFile('run00007sub0009.mid.lz4', { written: 100 }),
       foundFile('run00007sub0010.mid.lz4', { begun: 100, written: 200 }),
@@ -37,7 +37,7 @@ describe('a file counts as closed', () => {
     })
   })
 
-  test('at 99999 when run 100000 is there, whatever the order of their names', () => {
+  test('run 99999 is closed when run 100000 exists, whatever the order of their names', () => {
     const files = [
       foundFile('run99999.mid.gz', { written: 100 }),
       foundFile('run100000.mid.gz', { begun: 101, written: 200 }),
@@ -45,7 +45,7 @@ describe('a file counts as closed', () => {
     expect(verdicts(files.map((file) => observed(file)))[0]).toMatchObject({ kind: 'closed' })
   })
 
-  test('when it ends as a whole run does', () => {
+  test('a file is closed when it ends like a complete run', () => {
     expect(verdicts([observed(foundFile('run00007.mid'))], whole)).toEqual([
       { kind: 'closed', evidence: 'end-of-run', warning: null },
     ])
@@ -54,14 +54,14 @@ describe('a file counts as closed', () => {
     ])
   })
 
-  test('after a crash, when nobody wrote to it for so long, with a word about its end', () => {
+  test('after a crash a file is closed when it was not written for the idle time, with a warning about its end', () => {
     const crashed = observed(foundFile('run00007.mid'), IDLE)
     expect(verdicts([crashed], { whole: false, doubt: 'it does not end in an end-of-run event' })).toEqual([
       { kind: 'closed', evidence: 'idle', warning: 'it does not end in an end-of-run event' },
     ])
   })
 
-  test('by our own watching when its date lies in the future', () => {
+  test('a file with a date in the future is closed by the observed time', () => {
     const odd = { unchangedMs: 900_000, ageMs: -5_000_000 }
     expect(verdicts([observed(foundFile('run00007.mid'), odd)], { whole: false, doubt: null })).toMatchObject(
       [{ kind: 'closed' }],
@@ -69,8 +69,8 @@ describe('a file counts as closed', () => {
   })
 })
 
-describe('a file waits', () => {
-  test('while a higher number is there that was begun before its last write: the numbers began again, or an old run is copied in', () => {
+describe('open files', () => {
+  test('a file is not closed by a higher number that began before its last write: the numbers were restarted, or an old run was copied in', () => {
     const files = [
       foundFile('run00007.mid.gz', { begun: 500, written: 900 }),
       foundFile('run00008.mid.gz', { begun: 300, written: 950 }),
@@ -78,13 +78,13 @@ describe('a file waits', () => {
     expect(verdicts(files.map((file) => observed(file)))[0]).toEqual({ kind: 'undecided' })
   })
 
-  test('while it is not idle and its end does not say that it is whole', () => {
+  test('a file that is not idle and does not end like a complete run stays open', () => {
     expect(verdicts([observed(foundFile('run00007.mid'))], { whole: false, doubt: 'x' })).toMatchObject([
       { kind: 'open' },
     ])
   })
 
-  test('for its compression: neither of both goes, and a .mid among compressed runs is not sent on its own', () => {
+  test('a file that is being compressed stays open, and so does its result; a .mid among compressed runs waits', () => {
     const pair = [
       observed(foundFile('run00007.mid', { written: 10 })),
       observed(foundFile('run00007.mid.gz', { written: 20 })),
@@ -97,14 +97,14 @@ describe('a file waits', () => {
     ])
   })
 
-  test('while its compressor has the other file open, be it ever so slow', () => {
+  test('a file stays open while its compressor has the other file open, however slow it is', () => {
     const mid = observed(foundFile('run00007.mid'), { ...IDLE, ageMs: 9e6 })
     const gz = observed(foundFile('run00007.mid.gz'), { ...IDLE, writer: 'gzip (process 5)' })
     expect(verdicts([mid, gz], whole).map(({ kind: is }) => is)).toEqual(['open', 'open'])
   })
 })
 
-test('when a compressor died, the .mid is the run and its .gz is left', () => {
+test('after the death of a compressor the .mid is the run and its .gz is not sent', () => {
   const [mid, gz] = [observed(foundFile('run00007.mid'), IDLE), observed(foundFile('run00007.mid.gz'), IDLE)]
   expect(verdicts([mid, gz], whole)).toEqual([
     { kind: 'closed', evidence: 'end-of-run', warning: null },
@@ -115,7 +115,7 @@ test('when a compressor died, the .mid is the run and its .gz is left', () => {
   ])
 })
 
-test('a .mid that was unpacked beside its .gz in the store is not sent as well', () => {
+test('a .mid that was unpacked from a .gz in the store is not sent', () => {
   const [mid, gz] = [
     observed(foundFile('run00007.mid'), IDLE),
     observed(foundFile('run00007.mid.gz'), { ...IDLE, isInStore: true }),
@@ -126,7 +126,7 @@ test('a .mid that was unpacked beside its .gz in the store is not sent as well',
   })
 })
 
-test('a .mid that nothing compresses goes as it is in the end, also among compressed runs', () => {
+test('a .mid that is never compressed is sent as it is in the end, also among compressed runs', () => {
   const files = [
     observed(foundFile('run00006.mid.gz')),
     observed(foundFile('run00007.mid', { written: 2000 }), IDLE),
@@ -134,7 +134,7 @@ test('a .mid that nothing compresses goes as it is in the end, also among compre
   expect(verdicts(files, whole)[1]).toMatchObject({ kind: 'closed' })
 })
 
-test('nothing is closed that somebody has open for writing or that changed a moment ago, whatever else is said', () => {
+test('a file that is open for writing or changed a moment ago is never closed, whatever the other evidence', () => {
   const milliseconds = fc.integer({ min: -1e9, max: 1e9 })
   const surroundings = fc.record({
     siblings: fc.constant([]),

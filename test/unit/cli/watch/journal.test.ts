@@ -46,7 +46,7 @@ const entry = (name: string, more: Partial<JournalEntry> = {}): JournalEntry => 
 const reopen = (present: readonly string[] = [], at = NOW) => openJournal(path, new Set(present), at)
 
 describe('the journal', () => {
-  test('remembers a version of a file over a restart, the last word about it, and nothing of another version', () => {
+  test('the journal has the last entry of a version of a file after a restart, and none of another version', () => {
     const journal = reopen()
     expect(journal.write(entry('run1.mid'))).toBe(true)
     expect(journal.write(entry('run1.mid', { isNoted: true }))).toBe(true)
@@ -59,7 +59,7 @@ describe('the journal', () => {
     for (const other of others) expect(reopen(['run1.mid']).find('run1.mid', other)).toBeNull()
   })
 
-  test('cut anywhere by a kill loses the last line at most, and the next line is whole', () => {
+  test('a journal that a kill has cut anywhere loses at most the last line, and the next line is complete', () => {
     const lines = [entry('run1.mid'), entry('run2.mid')].map((one) => `${JSON.stringify(one)}\n`).join('')
     for (let length = 0; length <= lines.length; length += 7) {
       writeFileSync(path, lines)
@@ -72,19 +72,19 @@ describe('the journal', () => {
     }
   })
 
-  test('takes no notice of damage', () => {
+  test('damaged lines of the journal are ignored', () => {
     writeFileSync(path, `\0\0{"name":1}\n${JSON.stringify(entry('run1.mid'))}\nnot json\n{}\n`)
     expect(reopen(['run1.mid']).find('run1.mid', file('run1.mid'))).not.toBeNull()
   })
 
-  test('goes on in memory on a full disk, and says so', () => {
+  test('on a full disk the journal continues in memory, and returns that it was not written', () => {
     const journal = reopen()
     symlinkSync('/dev/full', path)
     expect(journal.write(entry('run1.mid'))).toBe(false)
     expect(journal.find('run1.mid', file('run1.mid'))).not.toBeNull()
   })
 
-  test('stays short: it is written anew without what no longer counts', () => {
+  test('a journal with many superseded lines is rewritten without them', () => {
     const journal = reopen()
     for (let count = 0; count < 100; count++) journal.write(entry('run1.mid'))
     journal.write(entry('run2.mid', { state: 'deleted' }))
@@ -94,7 +94,7 @@ describe('the journal', () => {
     expect(readFileSync(path, 'utf8')).not.toContain('run2')
   })
 
-  test('remembers those that the catalogue counts until it was told that they are gone', () => {
+  test('files that were reported as present are kept in the journal until their removal is reported', () => {
     reopen().write(entry('run1.mid', { isNoted: true }))
     const later = reopen([], NOW + 400 * DAY_MS)
     expect(later.noted()).toEqual([entry('run1.mid', { isNoted: true })])
@@ -104,7 +104,7 @@ describe('the journal', () => {
   })
 
   test.each(['deleted', 'gone'] as const)(
-    'of a file that is back after it was %s says that it is in the store, and is to be told of',
+    'the entry of a file that is back after it was %s states that it is in the store, and has to be reported',
     (state) => {
       reopen().write(entry('run1.mid', { isNoted: true, state }))
       const journal = reopen(['run1.mid'])
@@ -113,7 +113,7 @@ describe('the journal', () => {
     },
   )
 
-  test('remembers files of a disk that is not mounted today, for three months', () => {
+  test('files of an unmounted disk are kept in the journal for three months', () => {
     reopen().write(entry('run1.mid'))
     for (let times = 0; times < 3; times++)
       expect(reopen([], NOW + 80 * DAY_MS).find('run1.mid', file('run1.mid'))).not.toBeNull()
@@ -122,7 +122,7 @@ describe('the journal', () => {
 })
 
 describe('the log of deletions', () => {
-  test('has what was begun under a permission and not told of, also of a program that was killed', async () => {
+  test('the log of deletions has the unreported removals, also those of a killed process', async () => {
     const begun = (
       permission: number,
       state: 'intended' | 'deleted' | 'not-deleted' | 'told' = 'intended',
@@ -164,7 +164,7 @@ describe('the log of deletions', () => {
     why: '',
   } as const
 
-  test('only grows', () => {
+  test('the log of deletions is never truncated', () => {
     openDeletionLog(path).append(record)
     openDeletionLog(path).append({ ...record, state: 'deleted' })
     const states = readFileSync(path, 'utf8')
@@ -174,7 +174,7 @@ describe('the log of deletions', () => {
     expect(states).toEqual(['intended', 'deleted'])
   })
 
-  test('has room of its own on a full disk: else nothing could be removed from it', () => {
+  test('the log of deletions has reserved space on a full disk, so that files can be removed from it', () => {
     let isFull = true
     const log = openDeletionLog(path, (target, line, options) => {
       if (isFull && existsSync(`${path}.reserve`))
@@ -189,7 +189,7 @@ describe('the log of deletions', () => {
     expect(statSync(`${path}.reserve`).size).toBeGreaterThan(100_000)
   })
 
-  test('that cannot be written to says so', () => {
+  test('a log of deletions that cannot be written throws', () => {
     symlinkSync('/dev/full', path)
     expect(() => openDeletionLog(path).append(record)).toThrow('ENOSPC')
   })

@@ -18,7 +18,7 @@ const put = (...names: readonly string[]) => {
 const names = async () => (await scanFolder(folder, 'LNGS')).files.map(({ name }) => name)
 
 describe('the files of a folder', () => {
-  test('come in the order of their numbers: five digits, six and seven, and subruns', async () => {
+  test('files are listed in the order of their numbers: five, six and seven digits, and subruns', async () => {
     put(
       'run1000000.mid.gz',
       'run100000.mid.gz',
@@ -37,7 +37,7 @@ describe('the files of a folder', () => {
     ])
   })
 
-  test('say in which folder they lie, whatever is done in it; another that takes its place is another', async () => {
+  test('files have the identity of their folder, which changes only when another folder takes its place', async () => {
     put('run00001.mid')
     const before = await scanFolder(folder, 'LNGS')
     put('run00002.mid')
@@ -51,12 +51,12 @@ describe('the files of a folder', () => {
     rmSync(`${folder}-aside`, { recursive: true })
   })
 
-  test('are all seen, beyond the hundredth too', async () => {
+  test('all files are listed, also beyond the hundredth', async () => {
     put(...Array.from({ length: 250 }, (_, index) => `run${String(99_900 + index).padStart(5, '0')}.mid.gz`))
     expect((await names()).length).toBe(250)
   })
 
-  test('are those of runs alone: nothing hidden, temporary, beside a run, or named otherwise', async () => {
+  test('only files of runs are listed: no hidden files, temporary files, sidecars or other names', async () => {
     put(
       '.run00001.mid.gz',
       'run00001.mid.gz.part',
@@ -71,7 +71,7 @@ describe('the files of a folder', () => {
     expect(await scanFolder(folder, 'LNGS')).toMatchObject({ files: [], unreadable: [] })
   })
 
-  test('include no links and no folders, and that is said', async () => {
+  test('links and folders are not listed as files, and the reason is returned', async () => {
     put('real')
     symlinkSync(join(folder, 'real'), join(folder, 'run00001.mid.gz'))
     mkdirSync(join(folder, 'run00002.mid.gz'))
@@ -83,14 +83,14 @@ describe('the files of a folder', () => {
     ])
   })
 
-  test('cannot be listed where there is no folder, which is said in words', async () => {
+  test('a missing folder is reported with a sentence', async () => {
     await expect(scanFolder(join(folder, 'away'), 'LNGS')).rejects.toThrow(
       'there is no such folder (is its disk mounted?)',
     )
   })
 })
 
-test('one lane takes the newest file, the other the oldest, by what was written last', () => {
+test('one worker takes the newest file, the other the oldest, by their last write', () => {
   const files = [
     { file: foundFile('run00012.mid', { written: 300 }) },
     { file: foundFile('run99999.mid', { written: 200 }) },
@@ -101,11 +101,11 @@ test('one lane takes the newest file, the other the oldest, by what was written 
   expect(chooseNext([], 'oldest')).toBeNull()
 })
 
-describe('files that stay on the disk', () => {
+describe('files that are kept on the disk', () => {
   const now = 1000 * HOUR_S
   const old = (name: string, hoursAgo: number) => foundFile(name, { written: now - hoursAgo * HOUR_S })
 
-  test('are those of the newest runs, all their files, by number and not by text', () => {
+  test('all files of the newest runs are kept, by number and not by text', () => {
     const files = [
       old('run99998.mid', 50),
       old('run99999.mid', 49),
@@ -119,7 +119,7 @@ describe('files that stay on the disk', () => {
     ])
   })
 
-  test('are also those written last where the numbers began again', () => {
+  test('the runs written last are also kept, where the numbers were restarted', () => {
     const files = [
       old('run90000.mid', 500),
       old('run90001.mid', 499),
@@ -132,7 +132,7 @@ describe('files that stay on the disk', () => {
     ])
   })
 
-  test('are the young ones, and those that say they come from the future', () => {
+  test('young files are kept, and those with a date in the future', () => {
     const files = [old('run00001.mid', 25), old('run00002.mid', 23), old('run00003.mid', -100)]
     expect([...filesToKeep(files, { newestRuns: 0, hours: 24 }, now * 1000).keys()]).toEqual([
       'run00002.mid',

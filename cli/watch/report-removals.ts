@@ -13,7 +13,7 @@ import { remember } from './send-next.ts'
 import { sentenceOf, type Watch } from './watch-state.ts'
 
 /** Throws when the catalogue does not answer; the rest is reported later. */
-export async function settle(watch: Watch, safety: SafetyPort): Promise<void> {
+export async function reportRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
   await endRemovals(watch, safety)
   await reportVanished(watch, safety)
 }
@@ -32,10 +32,10 @@ async function endRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
   for (const record of await deletions.unreported()) {
     // Removals in another folder belong to the process that watches it, and may be in progress.
     if (dirname(record.path) !== watch.request.folder) continue
-    const gone = await isDeleted(watch, record)
-    if (gone === null) continue
+    const deleted = await isDeleted(watch, record)
+    if (deleted === null) continue
     try {
-      await safety.endRemoval(record, record.permission, gone, context.signal)
+      await safety.endRemoval(record, record.permission, deleted, context.signal)
     } catch (error) {
       // An error of this removal only: it is reported again the next time, and the others go on.
       if (context.signal.aborted || classify(error) instanceof TransientError) throw error
