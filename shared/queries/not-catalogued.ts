@@ -99,5 +99,5 @@ export function notCataloguedText({ tag, runNumber }: RunId, heard: readonly Arr
   const beginning = `run ${runNumber} of ${tag} is not in the catalogue`
   if (heard.length === 0) return beginning
   const more = heard.length > MAX_IN_SENTENCE ? '; and more' : ''
-  return `${beginning}, but its files were reported:${heard.slice(0, MAX_IN_SENTENCE).map(arrivedFilesText).join('; ')}${more}`
+  return `${beginning}, but its files were reported: ${heard.slice(0, MAX_IN_SENTENCE).map(arrivedFilesText).join('; ')}${more}`
 }

@@ -13,7 +13,7 @@ import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import { type ObjectVersion, parseRunKey } from '../../run.ts'
-import { deleteObject, lookForVersion } from '../../storage/delete-object.ts'
+import { deleteObject, findVersion } from '../../storage/delete-object.ts'
 import { leaseOwner } from '../../work/lease.ts'
 import {
   type CloudDeletion,
@@ -149,7 +149,7 @@ async function prepare(
   // From here the deletion takes less than the lease, or the requests are given up: nobody else begins
   // meanwhile.
   await renewClaim(database, claim, context.config.work.leaseSeconds)
-  const look = await lookForVersion(context.s3, version, inTime(context, held))
+  const look = await findVersion(context.s3, version, inTime(context, held))
   if (look !== 'there')
     return refused(
       look === 'other' ? 'changed' : 'not-in-store',
@@ -232,7 +232,7 @@ async function carryOut(
   if (answer.kind === 'changed')
     return await stays(context, claim, refused('changed', 'another object was dropped under the key'))
   // Asked also when the host's time is over: what was done has to be known.
-  const look = await lookForVersion(context.s3, version, inTime(context))
+  const look = await findVersion(context.s3, version, inTime(context))
   if (look === 'there') {
     if (answer.kind !== 'unknown')
       return await stays(context, claim, refused('still-there', 'the store says it deleted it, and has it'))

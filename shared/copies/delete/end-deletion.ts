@@ -9,7 +9,7 @@ import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { ObjectVersion } from '../../run.ts'
-import { lookForVersion } from '../../storage/delete-object.ts'
+import { findVersion } from '../../storage/delete-object.ts'
 import type { ReadBack } from '../verify/look.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import type { Deleted, Refusal } from './deletion-rules.ts'
@@ -132,7 +132,7 @@ export async function endWhatWasBegun(
     sizeBytes: tombstone.sizeBytes,
     lastModified: tombstone.writtenAt,
   }
-  const look = await lookForVersion(context.s3, version, inTime(context, held))
+  const look = await findVersion(context.s3, version, inTime(context, held))
   if (look === 'there') return null
   // Catalogued again since: the object that has the key may well be the same contents, uploaded in another
   // way.

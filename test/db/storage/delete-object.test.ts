@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { ObjectVersion } from '../../../shared/run.ts'
-import { deleteObject, hasOtherVersions, lookForVersion } from '../../../shared/storage/delete-object.ts'
+import { deleteObject, findVersion, hasOtherVersions } from '../../../shared/storage/delete-object.ts'
 import { describeObject, listObjects } from '../../../shared/storage/objects.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 import { startHttpServer } from '../../support/http-server.ts'
@@ -24,14 +24,14 @@ describe('on a store that knows conditional deletion', () => {
   test('this version is deleted', async () => {
     const version = await stored('a', 'one')
     expect(await deleteObject(context.s3, version, signal)).toEqual({ kind: 'deleted', marked: false })
-    expect(await lookForVersion(context.s3, version, signal)).toBe('absent')
+    expect(await findVersion(context.s3, version, signal)).toBe('absent')
   })
 
   test('another version under the key is not', async () => {
     const version = await stored('b', 'one')
     await context.put('b', 'two')
     expect(await deleteObject(context.s3, version, signal)).toEqual({ kind: 'changed' })
-    expect(await lookForVersion(context.s3, version, signal)).toBe('other')
+    expect(await findVersion(context.s3, version, signal)).toBe('other')
   })
 
   test('an object that is gone already is no error', async () => {
@@ -61,7 +61,7 @@ describe('on a store that knows conditional deletion', () => {
 test('what nothing tells apart is not deleted', async () => {
   const version = { ...(await stored('f', 'one')), etag: '' }
   await expect(deleteObject(context.s3, version, signal)).rejects.toMatchObject({ name: 'InvalidInputError' })
-  expect(await lookForVersion(context.s3, version, signal)).toBe('other')
+  expect(await findVersion(context.s3, version, signal)).toBe('other')
 })
 
 /** A store that answers what a test wants, and remembers what it was asked. */

@@ -544,7 +544,7 @@ describe('a run that is not in the catalogue', () => {
       expect(text).toContain(shown)
     expect(text).not.toContain('<script>alert')
     const { detail } = (await (await get('/runs/LNGS/4712')).json()) as { readonly detail: string }
-    expect(detail).toContain('the ledger knows of it: cygno-data/LNGS/run04712.mid.gz: failed since 20')
+    expect(detail).toContain('its files were reported: cygno-data/LNGS/run04712.mid.gz: failed since 20')
     expect(detail).toContain(`after 6 attempts: ${REASON}`)
   })
 
@@ -564,7 +564,7 @@ describe('a run that is not in the catalogue', () => {
       'has arrived and is waiting to be read',
     )
     const text = await (await get('/runs/LNGS/4711', browser)).text()
-    expect(text).toContain('nobody has told of a file of it')
+    expect(text).toContain('no file of this run has been reported')
     expect(text).toContain('cygnet reconcile --prefix LNGS/')
     expect(await (await get('/runs/LNGS/4711')).json()).toMatchObject({
       detail: 'run 4711 of LNGS is not in the catalogue',
