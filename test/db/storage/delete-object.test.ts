@@ -34,7 +34,7 @@ describe('on a store that knows conditional deletion', () => {
     expect(await findVersion(context.s3, version, signal)).toBe('other')
   })
 
-  test('an object that is gone already is no error', async () => {
+  test('a missing object is not an error', async () => {
     const version = await stored('c', 'one')
     await deleteObject(context.s3, version, signal)
     expect(await deleteObject(context.s3, version, signal)).toEqual({ kind: 'absent' })
@@ -52,13 +52,13 @@ describe('on a store that knows conditional deletion', () => {
     })
   })
 
-  test('a bucket that is not there is an error, not an object that is gone', async () => {
+  test('a missing bucket is an error, not a missing object', async () => {
     const version = { ...(await stored('e', 'one')), bucket: 'no-such-bucket' }
     await expect(deleteObject(context.s3, version, signal)).rejects.toMatchObject({ name: 'NoSuchBucket' })
   })
 })
 
-test('what nothing tells apart is not deleted', async () => {
+test('a version that nothing identifies is not deleted', async () => {
   const version = { ...(await stored('f', 'one')), etag: '' }
   await expect(deleteObject(context.s3, version, signal)).rejects.toMatchObject({ name: 'InvalidInputError' })
   expect(await findVersion(context.s3, version, signal)).toBe('other')
@@ -160,7 +160,7 @@ describe('an answer', () => {
     expect(requests).toHaveLength(1)
   })
 
-  test('with a delete marker says that the bytes are still there', async () => {
+  test('with a delete marker reports that the bytes still exist', async () => {
     const { s3 } = await recordingStore({
       status: 204,
       headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'm' },

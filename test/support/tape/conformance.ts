@@ -212,7 +212,7 @@ export function driverConformance(
       expect(fingerprint(read)).toBe(fingerprint(bytes))
     })
 
-    it('what was staged is let go again without harm to the copy, said twice or of a request that nobody knows', async () => {
+    it('a staged file is released without harm to the copy, also twice or for an unknown request', async () => {
       const bytes = randomBytes(5000)
       const file = await tapeFileOf(bytes)
       await copy(file, bytes)
