@@ -29,7 +29,7 @@ export interface ExtractionTimes {
   readonly zlibSeconds: number
   /** Null where igzip is not installed. */
   readonly igzipSeconds: number | null
-  /** Of the igzip program by itself, writing to nowhere: what cannot be undercut. */
+  /** The igzip program alone, with its output discarded: the lower limit. */
   readonly igzipAloneSeconds: number | null
   readonly zlibRatio: number
   readonly igzipRatio: number | null
@@ -90,7 +90,7 @@ interface Pieces {
   readonly end: Piece
 }
 
-/** A short simulated run in three pieces; the middle one may be repeated, since it looks back at nothing. */
+/** A short simulated run in three pieces; the middle one can be repeated, since it has no back-references. */
 async function piecesOfRun(): Promise<Pieces> {
   const chunks: Uint8Array[] = []
   for await (const chunk of simulateRun({ runNumber: 1, events: EVENTS_IN_PIECE })) chunks.push(chunk)
@@ -119,7 +119,7 @@ async function writeRun(path: string, { begin, events, end }: Pieces, sizeBytes:
   await pipeline(Readable.from(bytes), createWriteStream(path))
 }
 
-/** Seconds of a program that reads the file and writes to nowhere. */
+/** Seconds of a program that reads the file and discards its output. */
 async function timeProgram(command: string, args: readonly string[]): Promise<number> {
   const before = performance.now()
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -172,7 +172,7 @@ async function measureTimes(path: string, tell: (line: string) => void): Promise
   const zlib: ChildResult[] = []
   const igzip: ChildResult[] = []
   const alone: number[] = []
-  // In turns: whatever else the machine does strikes all of them.
+  // In turns: other load on the machine affects all of them.
   for (let round = 0; round < ROUNDS; round += 1) {
     zcat.push(await timeProgram('zcat', [path]))
     zlib.push(await extractInChild(path, 'never'))

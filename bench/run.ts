@@ -1,7 +1,7 @@
 /**
- * `npm run bench [-- extraction pipeline catalogue tape bundles]`: measures, and writes into
- * docs/benchmarks.md. What is compared is measured in the same run, and given as ratios: seconds of one
- * machine say nothing about another.
+ * `npm run bench [-- extraction pipeline catalogue tape bundles]`: measures, and writes docs/benchmarks.md.
+ * Compared values are measured in the same run and given as ratios, since seconds of one machine mean little
+ * on another.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
@@ -196,10 +196,7 @@ async function main(names: readonly string[]): Promise<void> {
   writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), measured))
 }
 
-/**
- * The page with these sections in the place of those of the same titles; the others stay as they were
- * measured before.
- */
+/** The page with these sections in place of those with the same titles; the other sections are kept. */
 function pageWith(page: string, measured: readonly string[]): string {
   const [cpu] = cpus()
   const machine = `${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 1e9)} GB, Node ${process.versions.node}, ${process.platform}`

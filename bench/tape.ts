@@ -1,9 +1,8 @@
 /**
  * A copy from S3 to a real WebDAV endpoint (XRootD over TLS, with checksums), streamed through our driver,
- * against `curl | curl` and against downloading and then uploading, all of the same file in the same run:
- * once with nothing between the ends but this machine, which both then share, and once with each end behind a
- * link of limited rate, as in production. Further the driver's memory, and a copy that the endpoint makes by
- * itself.
+ * compared with `curl | curl` and with a download followed by an upload, of the same file in the same run: once
+ * directly, with both ends sharing this machine, and once with each end behind a link of limited rate, as in
+ * production. Also the driver's memory, and a third-party copy.
  */
 import { execFile } from 'node:child_process'
 import { createCipheriv, createHash, randomBytes } from 'node:crypto'
@@ -38,7 +37,7 @@ export interface CopyTimes {
   readonly sizeBytes: number
   readonly streamed: Timed
   readonly pipe: Timed
-  /** The endpoint's checksum asked for and compared, as ours. */
+  /** Followed by a comparison of the endpoint's checksum, as in our driver. */
   readonly comparedPipe: Timed
   readonly download: Timed
   readonly upload: Timed
@@ -55,8 +54,7 @@ export interface TapeBench {
 
 const MB = 1_000_000
 /**
- * Slow enough that the processors of a small machine wait for the links, fast enough that it does not take
- * all day.
+ * Slow enough that the processors of a small machine wait for the links, fast enough for a short benchmark.
  */
 const LINK_BYTES_PER_SECOND = 40 * MB
 const SIZES = { unlimited: 500 * MB, limited: 300 * MB, largest: 2000 * MB }
@@ -67,7 +65,7 @@ type Tell = (line: string) => void
 
 export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
   const folder = await mkdtemp(join(tmpdir(), 'cygnet-bench-'))
-  // The server has a user of its own.
+  // The server runs as a user of its own.
   await run('chmod', ['755', folder])
   const embedded = await startEmbedded({ dataFolder: folder, buckets: [BUCKET], notifications: false })
   const xrootd = await startXrootd({ dataFolder: folder })
