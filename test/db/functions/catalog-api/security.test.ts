@@ -235,7 +235,7 @@ describe('settings of access', () => {
   it.each<[Readonly<Record<string, string>>, RegExp]>([
     [{ CYGNET_OIDC_ISSUER: 'http://iam.example.org/' }, /must be an https address/],
     [{ CYGNET_ROLES: '/cygno=root:*' }, /"\/cygno=root:\*"/],
-    [{ CYGNET_ANONYMOUS_SCOPES: 'read' }, /"read" is no scope/],
+    [{ CYGNET_ANONYMOUS_SCOPES: 'read' }, /"read" is not a scope/],
     [
       { CYGNET_OIDC_ISSUER: 'https://iam.example.org/', CYGNET_OIDC_CLIENT_ID: 'x' },
       /CYGNET_PUBLIC_URL and CYGNET_SESSION_SECRET/,
