@@ -50,7 +50,7 @@ export interface CatalogueBench {
 }
 
 export async function benchCatalogue(
-  tell: (line: string) => void,
+  log: (line: string) => void,
   sizes: Sizes = SIZES,
 ): Promise<CatalogueBench> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-bench-'))
@@ -61,7 +61,7 @@ export async function benchCatalogue(
     await admin.destroy()
     const database = openDatabase(mariadb.url, 1, WITHOUT_LIMITS)
     await migrate(database)
-    await fillCatalogue(database, sizes, await simulatedMetadata(), tell)
+    await fillCatalogue(database, sizes, await simulatedMetadata(), log)
     const { secret } = await createToken(
       database,
       { name: 'bench', scopes: ['read:*', 'link:*'], days: 1 },
@@ -74,12 +74,12 @@ export async function benchCatalogue(
     try {
       const latencies = []
       for (const { what, targetMs, requests } of benchmarks()) {
-        tell(what)
+        log(what)
         latencies.push({ what, targetMs, ...(await ask(ours, requests)) })
       }
       const legacy = []
       for (const [what, seconds, address] of LEGACY) {
-        tell(`logbook, ${what}`)
+        log(`logbook, ${what}`)
         const bytes = (await ours.text(address(1))).length
         const [plainPerSecond, oursPerSecond] = [
           await rate(plain, address, seconds),

@@ -52,12 +52,12 @@ const EVENTS_IN_PIECE = 5
 
 /** Runs the whole benchmark in a temporary folder of about 2.5 GB. */
 export async function benchExtraction(
-  tell: (line: string) => void,
+  log: (line: string) => void,
   sizesBytes = [50 * MB, 450 * MB, 2000 * MB],
 ): Promise<ExtractionBench> {
   const folder = await mkdtemp(join(tmpdir(), 'cygnet-bench-'))
   try {
-    tell('compressing a piece of a run at level 6, as the experiment does')
+    log('compressing a piece of a run at level 6, as the experiment does')
     const run = await piecesOfRun()
     const memory: ExtractionMemory[] = []
     let times: ExtractionTimes | null = null
@@ -65,11 +65,11 @@ export async function benchExtraction(
       const path = join(folder, 'run00001.mid.gz')
       await writeRun(path, run, sizeBytes)
       if (sizeBytes === 450 * MB || (times === null && sizeBytes === sizesBytes.at(-1)))
-        times = await measureTimes(path, tell)
+        times = await measureTimes(path, log)
       for (const igzip of ['never', 'auto'] as const) {
         const { peakRssBytes } = await extractInChild(path, igzip)
         memory.push({ sizeBytes, igzip, peakRssBytes })
-        tell(`${sizeBytes / MB} MB, igzip ${igzip}: peak RSS ${Math.round(peakRssBytes / MB)} MB`)
+        log(`${sizeBytes / MB} MB, igzip ${igzip}: peak RSS ${Math.round(peakRssBytes / MB)} MB`)
       }
     }
     if (times === null) throw new TransientError('no size to measure was given')
@@ -166,7 +166,7 @@ async function child(path: string, igzip: Igzip): Promise<void> {
   console.log(JSON.stringify({ peakRssBytes, uncompressedBytes: metadata.uncompressedBytes }))
 }
 
-async function measureTimes(path: string, tell: (line: string) => void): Promise<ExtractionTimes> {
+async function measureTimes(path: string, log: (line: string) => void): Promise<ExtractionTimes> {
   const hasIgzip = spawnSync('igzip', ['--version'], { stdio: 'ignore' }).error === undefined
   const zcat: number[] = []
   const zlib: ChildResult[] = []
@@ -193,11 +193,11 @@ async function measureTimes(path: string, tell: (line: string) => void): Promise
     zlibRatio: zlibSeconds / zcatSeconds,
     igzipRatio: igzipSeconds === null ? null : igzipSeconds / zcatSeconds,
   }
-  tell(
+  log(
     `zcat ${zcatSeconds.toFixed(2)} s; extraction with zlib ${zlibSeconds.toFixed(2)} s = ${times.zlibRatio.toFixed(2)} × zcat`,
   )
   if (igzipSeconds !== null)
-    tell(
+    log(
       `igzip alone ${times.igzipAloneSeconds?.toFixed(2)} s; extraction with igzip ${igzipSeconds.toFixed(2)} s = ${times.igzipRatio?.toFixed(2)} × zcat`,
     )
   return times

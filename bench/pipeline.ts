@@ -46,7 +46,7 @@ const SEEN_EVERY_MS = 2
 
 export async function benchPipeline(
   signal: AbortSignal,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<PipelineResult> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-bench-'))
   const stack = await startStack({
@@ -65,16 +65,16 @@ export async function benchPipeline(
   try {
     const body = await runFileBytes({ runNumber: 1, camera: 16, events: 12, digitizers: false })
     await measureLatency(context, body, 0, 20, signal)
-    tell(`latency of ${SAMPLES} objects of ${body.length} bytes`)
+    log(`latency of ${SAMPLES} objects of ${body.length} bytes`)
     const latency = await measureLatency(context, body, 1000, SAMPLES, signal)
-    tell(`${POURED} objects poured in`)
+    log(`${POURED} objects poured in`)
     const pouring = await measureThroughput(
       context,
       10_000,
       (from) => pour(context, body, from, signal),
       signal,
     )
-    tell(`${POURED} objects announced at once`)
+    log(`${POURED} objects announced at once`)
     const embedded = readConnection(folder)
     if (embedded === null) throw new Error('the embedded store has no address')
     const backlog = await measureBacklog(context, embedded, body, 20_000, signal)

@@ -29,7 +29,7 @@ const TARGETS = {
   copyRssMB: 150,
 }
 
-const tell = (line: string) => void process.stderr.write(`${line}\n`)
+const log = (line: string) => void process.stderr.write(`${line}\n`)
 const verdict = (met: boolean) => (met ? 'met' : '**missed**')
 const table = (header: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
   [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
@@ -186,11 +186,11 @@ async function main(names: readonly string[]): Promise<void> {
     throw new InvalidInputError(`there is no benchmark ${unknown.join(', ')}; there are ${PARTS.join(', ')}`)
   const wanted = names.length === 0 ? PARTS : PARTS.filter((part) => names.includes(part))
   const measured: string[] = []
-  if (wanted.includes('extraction')) measured.push(extractionSection(await benchExtraction(tell)))
+  if (wanted.includes('extraction')) measured.push(extractionSection(await benchExtraction(log)))
   if (wanted.includes('pipeline'))
-    measured.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), tell)))
-  if (wanted.includes('catalogue')) measured.push(catalogueSection(await benchCatalogue(tell)))
-  if (wanted.includes('tape')) measured.push(tapeSection(await benchTape(tell)))
+    measured.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), log)))
+  if (wanted.includes('catalogue')) measured.push(catalogueSection(await benchCatalogue(log)))
+  if (wanted.includes('tape')) measured.push(tapeSection(await benchTape(log)))
   if (wanted.includes('bundles')) measured.push(bundlesSection(await measureBundles()))
   process.stdout.write(`${measured.join('\n\n')}\n`)
   writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), measured))

@@ -61,9 +61,9 @@ const SIZES = { unlimited: 500 * MB, limited: 300 * MB, largest: 2000 * MB }
 const ROUNDS = { unlimited: 5, limited: 3 }
 const run = promisify(execFile)
 
-type Tell = (line: string) => void
+type Log = (line: string) => void
 
-export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
+export async function benchTape(log: Log, sizes = SIZES): Promise<TapeBench> {
   const folder = await mkdtemp(join(tmpdir(), 'cygnet-bench-'))
   // The server runs as a user of its own.
   await run('chmod', ['755', folder])
@@ -78,10 +78,10 @@ export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
       await makeObject(bench, sizes.largest),
     ]
     await contenders.pipe(file)
-    const unlimited = await inTurn(contenders, file, ROUNDS.unlimited, tell)
-    tell('each end behind a link of limited rate')
-    const limited = await behindLinks(bench, smaller, tell)
-    tell('third-party copy, and memory')
+    const unlimited = await inTurn(contenders, file, ROUNDS.unlimited, log)
+    log('each end behind a link of limited rate')
+    const limited = await behindLinks(bench, smaller, log)
+    log('third-party copy, and memory')
     const thirdParty = await contenders.streamed(file, 'auto')
     const memory = []
     for (const copied of [file, largest])
@@ -97,7 +97,7 @@ export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
   }
 }
 
-async function behindLinks(bench: Bench, file: TapeFile, tell: Tell): Promise<TapeBench['limited']> {
+async function behindLinks(bench: Bench, file: TapeFile, log: Log): Promise<TapeBench['limited']> {
   const links = await openLinks(endsOf(bench), LINK_BYTES_PER_SECOND)
   try {
     const { streamed, pipe, downloadUpload } = await openContenders(bench, links)
@@ -107,7 +107,7 @@ async function behindLinks(bench: Bench, file: TapeFile, tell: Tell): Promise<Ta
       downloadUpload: (copied) => links.carry(copied.sizeBytes, () => downloadUpload(copied)),
     }
     return {
-      ...(await inTurn(contenders, file, ROUNDS.limited, tell)),
+      ...(await inTurn(contenders, file, ROUNDS.limited, log)),
       bytesPerSecond: LINK_BYTES_PER_SECOND,
     }
   } finally {
@@ -115,15 +115,10 @@ async function behindLinks(bench: Bench, file: TapeFile, tell: Tell): Promise<Ta
   }
 }
 
-async function inTurn(
-  contenders: Contenders,
-  file: TapeFile,
-  rounds: number,
-  tell: Tell,
-): Promise<CopyTimes> {
+async function inTurn(contenders: Contenders, file: TapeFile, rounds: number, log: Log): Promise<CopyTimes> {
   const taken = []
   for (let round = 0; round < rounds; round++) {
-    tell(`round ${round + 1} of ${rounds}: streamed, curl | curl, download then upload`)
+    log(`round ${round + 1} of ${rounds}: streamed, curl | curl, download then upload`)
     const streamed = await contenders.streamed(file)
     const { copy, compared } = await contenders.pipe(file)
     const { download, upload } = await contenders.downloadUpload(file)

@@ -29,14 +29,14 @@ export async function fillCatalogue(
   database: Database,
   sizes: Sizes,
   metadata: FileMetadata,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<void> {
-  tell(`${BLOCK} runs`)
+  log(`${BLOCK} runs`)
   for (let number = 1; number <= BLOCK; number++) await makeTemplate(database, number, metadata)
   for (const [tag, count] of Object.entries(sizes)) {
     for (let block = 0; block * BLOCK < count; block += AT_ONCE) {
       const last = Math.min(block + AT_ONCE, Math.ceil(count / BLOCK)) - 1
-      tell(`runs of ${tag}: ${(last + 1) * BLOCK}`)
+      log(`runs of ${tag}: ${(last + 1) * BLOCK}`)
       await inTransaction(database, async (trx) => {
         await sql`SET SESSION unique_checks = 0, foreign_key_checks = 0, max_statement_time = 0`.execute(trx)
         for (const statement of repeated(tag, block, last)) await statement.execute(trx)

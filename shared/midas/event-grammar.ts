@@ -150,7 +150,7 @@ export class EventGrammar implements Grammar {
     if (dataBytes > this.#limits.maxEventBytes)
       return this.#end(
         'event-too-large',
-        `its header says ${dataBytes} bytes, more than the ${this.#limits.maxEventBytes} an event may have`,
+        `its header states ${dataBytes} bytes, more than the ${this.#limits.maxEventBytes} an event may have`,
       )
     if (kind === 'begin-of-run' || kind === 'end-of-run') return this.#runBoundary(kind, header, offset)
     if (kind === 'message') this.#countInternal(header)
@@ -244,7 +244,7 @@ export class EventGrammar implements Grammar {
     const offset = this.current?.offset ?? 0
     if (sizeBytes > this.#left)
       return this.#unreadable(
-        () => `bank ${bankName(nameCode)} says ${sizeBytes} bytes, more than its event has left`,
+        () => `bank ${bankName(nameCode)} states ${sizeBytes} bytes, more than its event has left`,
         BANK_HEADER_BYTES[this.#format],
       )
     if (tidInfo(type) === undefined)

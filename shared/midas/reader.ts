@@ -143,7 +143,7 @@ function endingProblem(grammar: EventGrammar, slicer: Slicer): Finding | null {
     return { code: `cut-in-${kind}`, message, offset: end }
   }
   if (inconsistent) {
-    const message = `the event at byte ${cutOffset} (id ${header.id}) says ${header.dataBytes} bytes, more than the file has left; ${read}`
+    const message = `the event at byte ${cutOffset} (id ${header.id}) states ${header.dataBytes} bytes, more than the file has left; ${read}`
     return { code: 'event-beyond-end', message, offset: cutOffset }
   }
   const message = `the file ends at byte ${end}, inside the event at byte ${cutOffset} (id ${header.id}, serial number ${header.serial}); ${read}`
