@@ -11,7 +11,7 @@ export interface BundleFigures {
   readonly coldImportMs: number
 }
 
-/** A cold import may take so long, milliseconds. */
+/** Target for a cold import, milliseconds. */
 export const COLD_IMPORT_TARGET_MS = 200
 
 /** Packages the functions and imports each bundle in `processes` new processes, one after the other. */

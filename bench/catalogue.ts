@@ -1,6 +1,6 @@
 /**
- * The catalogue's API on a million runs: how long searches, single runs and links take, and how many requests
- * a second the old tools' endpoint answers on one core, against a plain endpoint that does `SELECT *`.
+ * The catalogue's API on a million runs: the time of searches, single runs and links, and the requests per
+ * second of the old tools' endpoint on one core, compared with a plain endpoint that runs `SELECT *`.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -24,7 +24,7 @@ import { fillCatalogue, RARE, type Sizes } from './catalogue/fill.ts'
 const SIZES: Sizes = { LNGS: 700_000, LNF: 200_000, MAN: 100_000 }
 const BUFFER_POOL_BYTES = 4 * 2 ** 30
 
-/** Asked one by one, milliseconds. */
+/** Of sequential requests, milliseconds. */
 export interface Latency {
   readonly what: string
   readonly targetMs: number
@@ -32,7 +32,7 @@ export interface Latency {
   readonly p50: number
   readonly p99: number
   readonly max: number
-  /** Given up after the time limit of searches. */
+  /** Aborted at the time limit of searches. */
   readonly refused: number
 }
 
@@ -50,7 +50,7 @@ export interface CatalogueBench {
 }
 
 export async function benchCatalogue(
-  tell: (line: string) => void,
+  log: (line: string) => void,
   sizes: Sizes = SIZES,
 ): Promise<CatalogueBench> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-bench-'))
@@ -61,7 +61,7 @@ export async function benchCatalogue(
     await admin.destroy()
     const database = openDatabase(mariadb.url, 1, WITHOUT_LIMITS)
     await migrate(database)
-    await fillCatalogue(database, sizes, await simulatedMetadata(), tell)
+    await fillCatalogue(database, sizes, await simulatedMetadata(), log)
     const { secret } = await createToken(
       database,
       { name: 'bench', scopes: ['read:*', 'link:*'], days: 1 },
@@ -73,13 +73,13 @@ export async function benchCatalogue(
     const plain = await serve('plain-logbook.ts', environment, null)
     try {
       const latencies = []
-      for (const { what, targetMs, requests } of questions()) {
-        tell(what)
+      for (const { what, targetMs, requests } of benchmarks()) {
+        log(what)
         latencies.push({ what, targetMs, ...(await ask(ours, requests)) })
       }
       const legacy = []
       for (const [what, seconds, address] of LEGACY) {
-        tell(`logbook, ${what}`)
+        log(`logbook, ${what}`)
         const bytes = (await ours.text(address(1))).length
         const [plainPerSecond, oursPerSecond] = [
           await rate(plain, address, seconds),
@@ -111,7 +111,7 @@ async function simulatedMetadata() {
   return await extractFile({ fileName: 'run00001.mid.gz', open }, options)
 }
 
-/** Nothing of the store or the queues is asked: links are signed, not looked up. */
+/** The store and the queues are not used: links are signed, not checked. */
 const settings = (databaseUrl: string) => ({
   ...childEnvironment(),
   CYGNET_DATABASE_URL: databaseUrl,
@@ -131,7 +131,7 @@ interface Server {
   stop(): Promise<void>
 }
 
-/** On one core of its own, where the machine can be told so. */
+/** On a core of its own, where the machine supports that. */
 async function serve(script: string, environment: NodeJS.ProcessEnv, token: string | null): Promise<Server> {
   const program = fileURLToPath(new URL(`./catalogue/${script}`, import.meta.url))
   const child: ChildProcess = spawn('taskset', ['-c', '0', process.execPath, program], {
@@ -167,7 +167,7 @@ interface Request {
   readonly body?: unknown
 }
 
-interface Question {
+interface Benchmark {
   readonly what: string
   readonly targetMs: number
   readonly requests: readonly Request[]
@@ -176,11 +176,11 @@ interface Question {
 const EACH = 40
 const times = (path: (index: number) => string): readonly Request[] =>
   Array.from({ length: EACH }, (_, index) => ({ path: path(index) }))
-/** A run of LNGS, another each time, the same in each benchmark. */
+/** A run of LNGS, a different one each time, the same in each benchmark. */
 const someRun = (index: number) => 1 + ((index * 7919 * 31) % 690_000)
 const iso = (index: number) => new Date((1_600_000_000 + someRun(index) * 300) * 1000).toISOString()
 
-function questions(): readonly Question[] {
+function benchmarks(): readonly Benchmark[] {
   const lists = ['-run', 'run', '-start', '-size', 'events', '-catalogued'].flatMap((sort) =>
     times((at) => `/api/v1/runs?limit=50&sort=${sort}${at % 2 === 0 ? '' : '&tag=LNGS'}`),
   )
@@ -258,7 +258,7 @@ async function ask(server: Server, requests: readonly Request[]) {
   return { samples: taken.length, p50: at(0.5), p99: at(0.99), max: at(1), refused }
 }
 
-/** What is asked, for how many seconds, and where. */
+/** The query, for how many seconds, and its address. */
 const LEGACY: readonly (readonly [string, number, (index: number) => string])[] = [
   ['one run', 6, (at) => `/cygno_sql_query.php?site=lngs&run=${someRun(at)}`],
   [
@@ -271,7 +271,7 @@ const LEGACY: readonly (readonly [string, number, (index: number) => string])[] 
 
 const CLIENTS = 4
 
-/** Requests a second of some clients that ask one after the other. */
+/** Requests per second of some clients that each send one request after the other. */
 async function rate(server: Server, address: (index: number) => string, seconds: number): Promise<number> {
   for (let index = 0; index < 2; index++) await server.text(address(index))
   const began = performance.now()

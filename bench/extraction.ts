@@ -29,7 +29,7 @@ export interface ExtractionTimes {
   readonly zlibSeconds: number
   /** Null where igzip is not installed. */
   readonly igzipSeconds: number | null
-  /** Of the igzip program by itself, writing to nowhere: what cannot be undercut. */
+  /** The igzip program alone, with its output discarded: the lower limit. */
   readonly igzipAloneSeconds: number | null
   readonly zlibRatio: number
   readonly igzipRatio: number | null
@@ -52,12 +52,12 @@ const EVENTS_IN_PIECE = 5
 
 /** Runs the whole benchmark in a temporary folder of about 2.5 GB. */
 export async function benchExtraction(
-  tell: (line: string) => void,
+  log: (line: string) => void,
   sizesBytes = [50 * MB, 450 * MB, 2000 * MB],
 ): Promise<ExtractionBench> {
   const folder = await mkdtemp(join(tmpdir(), 'cygnet-bench-'))
   try {
-    tell('compressing a piece of a run at level 6, as the experiment does')
+    log('compressing a piece of a run at level 6, as the experiment does')
     const run = await piecesOfRun()
     const memory: ExtractionMemory[] = []
     let times: ExtractionTimes | null = null
@@ -65,11 +65,11 @@ export async function benchExtraction(
       const path = join(folder, 'run00001.mid.gz')
       await writeRun(path, run, sizeBytes)
       if (sizeBytes === 450 * MB || (times === null && sizeBytes === sizesBytes.at(-1)))
-        times = await measureTimes(path, tell)
+        times = await measureTimes(path, log)
       for (const igzip of ['never', 'auto'] as const) {
         const { peakRssBytes } = await extractInChild(path, igzip)
         memory.push({ sizeBytes, igzip, peakRssBytes })
-        tell(`${sizeBytes / MB} MB, igzip ${igzip}: peak RSS ${Math.round(peakRssBytes / MB)} MB`)
+        log(`${sizeBytes / MB} MB, igzip ${igzip}: peak RSS ${Math.round(peakRssBytes / MB)} MB`)
       }
     }
     if (times === null) throw new TransientError('no size to measure was given')
@@ -90,7 +90,7 @@ interface Pieces {
   readonly end: Piece
 }
 
-/** A short simulated run in three pieces; the middle one may be repeated, since it looks back at nothing. */
+/** A short simulated run in three pieces; the middle one can be repeated, since it has no back-references. */
 async function piecesOfRun(): Promise<Pieces> {
   const chunks: Uint8Array[] = []
   for await (const chunk of simulateRun({ runNumber: 1, events: EVENTS_IN_PIECE })) chunks.push(chunk)
@@ -119,7 +119,7 @@ async function writeRun(path: string, { begin, events, end }: Pieces, sizeBytes:
   await pipeline(Readable.from(bytes), createWriteStream(path))
 }
 
-/** Seconds of a program that reads the file and writes to nowhere. */
+/** Seconds of a program that reads the file and discards its output. */
 async function timeProgram(command: string, args: readonly string[]): Promise<number> {
   const before = performance.now()
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -166,13 +166,13 @@ async function child(path: string, igzip: Igzip): Promise<void> {
   console.log(JSON.stringify({ peakRssBytes, uncompressedBytes: metadata.uncompressedBytes }))
 }
 
-async function measureTimes(path: string, tell: (line: string) => void): Promise<ExtractionTimes> {
+async function measureTimes(path: string, log: (line: string) => void): Promise<ExtractionTimes> {
   const hasIgzip = spawnSync('igzip', ['--version'], { stdio: 'ignore' }).error === undefined
   const zcat: number[] = []
   const zlib: ChildResult[] = []
   const igzip: ChildResult[] = []
   const alone: number[] = []
-  // In turns: whatever else the machine does strikes all of them.
+  // In turns: other load on the machine affects all of them.
   for (let round = 0; round < ROUNDS; round += 1) {
     zcat.push(await timeProgram('zcat', [path]))
     zlib.push(await extractInChild(path, 'never'))
@@ -193,11 +193,11 @@ async function measureTimes(path: string, tell: (line: string) => void): Promise
     zlibRatio: zlibSeconds / zcatSeconds,
     igzipRatio: igzipSeconds === null ? null : igzipSeconds / zcatSeconds,
   }
-  tell(
+  log(
     `zcat ${zcatSeconds.toFixed(2)} s; extraction with zlib ${zlibSeconds.toFixed(2)} s = ${times.zlibRatio.toFixed(2)} × zcat`,
   )
   if (igzipSeconds !== null)
-    tell(
+    log(
       `igzip alone ${times.igzipAloneSeconds?.toFixed(2)} s; extraction with igzip ${igzipSeconds.toFixed(2)} s = ${times.igzipRatio?.toFixed(2)} × zcat`,
     )
   return times

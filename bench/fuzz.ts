@@ -1,11 +1,11 @@
 /**
  * Mutation fuzzing of extraction: small valid files in every compression and bank format are damaged at
- * random, and each must end as a result or an InvalidInputError, quickly, in flat memory, with what the
- * result says agreeing with itself.
+ * random. Each must end as a result or an InvalidInputError, quickly, with constant memory, and the result
+ * must be consistent.
  *
  *   node bench/fuzz.ts --count 100000 --seed 1
  *
- * The same seed gives the same files. A failure prints the file's number; `--first N --count 1` repeats it
+ * The same seed produces the same files. A failure prints the file's number; `--first N --count 1` repeats it
  * alone.
  */
 import { createHash } from 'node:crypto'
@@ -25,7 +25,7 @@ export interface FuzzResult {
   readonly outcomes: Readonly<Record<string, number>>
   readonly slowestMs: number
   readonly peakRssBytes: number
-  /** Sentences; empty when all is well. */
+  /** Sentences; empty when there are no failures. */
   readonly failures: readonly string[]
 }
 
@@ -37,11 +37,14 @@ export interface FuzzOptions {
   readonly onProgress?: (done: number) => void
 }
 
-/** No file here has more than 20 kB; a second is a hang. Generous, since other work may have the machine. */
+/**
+ * No file here has more than 20 kB; a second would be a hang. Generous, since the machine may have other
+ * load.
+ */
 const HANG_MS = 5000
 /**
- * What the process may grow to. Extraction itself needs a few megabytes for such files; the garbage collector
- * takes its time.
+ * Limit for the process. Extraction itself needs a few megabytes for such files; the garbage collector adds
+ * more.
  */
 const MAX_RSS_BYTES = 512 * 1024 * 1024
 
@@ -71,7 +74,7 @@ const mutations: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[] 
   // A cut at the end, and one at the start.
   (bytes, random) => bytes.slice(0, random(bytes.length)),
   (bytes, random) => bytes.slice(random(Math.min(64, bytes.length))),
-  // A piece lost, one doubled, one moved elsewhere.
+  // A piece lost, one doubled, one moved.
   (bytes, random) => splice(bytes, random(bytes.length), random(200), 0),
   (bytes, random) => splice(bytes, random(bytes.length), 0, random(200)),
   (bytes, random) => splice(bytes, random(bytes.length), random(200), random(200)),
@@ -84,11 +87,11 @@ const mutations: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[] 
       if (random(2) === 0) view.setUint32(random(copy.length - 3), value, true)
       else view.setUint16(random(copy.length - 1), value & 0xffff, true)
     }),
-  // Garbage and zeros behind the end.
+  // Garbage and zeros after the end.
   (bytes, random) =>
     Buffer.concat([bytes, Buffer.from(Array.from({ length: random(100) }, () => random(256)))]),
   (bytes, random) => Buffer.concat([bytes, Buffer.alloc(random(3000))]),
-  // The whole once more.
+  // The whole file twice.
   (bytes) => Buffer.concat([bytes, bytes]),
 ]
 
@@ -116,7 +119,7 @@ interface Seed {
   readonly pack: (plain: Uint8Array) => Uint8Array
 }
 
-/** Every bank format in every compression; damage strikes inside (the compression is sound) or outside. */
+/** Every bank format in every compression; damage is applied inside (the compression is valid) or outside. */
 function seeds(): readonly Seed[] {
   const packers: readonly (readonly [string, (plain: Uint8Array) => Uint8Array])[] = [
     ['', (plain) => plain],
@@ -134,7 +137,7 @@ function seeds(): readonly Seed[] {
   )
 }
 
-/** Damages one file after the other and looks at how each ends. */
+/** Damages one file after the other and checks how each ends. */
 export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   const outcomes: Record<string, number> = {}
   const failures: string[] = []
@@ -147,7 +150,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     const random = randomOf(options.seed, file)
     const seed = all[random(all.length)]
     if (seed === undefined) break
-    // bzip2 is slow to write: it is only damaged from outside, and rarely from inside.
+    // bzip2 is slow to write: it is damaged only from outside, and rarely from inside.
     const inside = seed.name.endsWith('.mid') || random(seed.name.endsWith('.bz2') ? 8 : 2) === 0
     let bytes = inside ? seed.plain : seed.packed
     for (let left = 1 + random(3); left > 0; left -= 1)
@@ -201,7 +204,7 @@ async function tryFile(
   }
 }
 
-/** What a result says against itself or against the bytes; null when nothing. */
+/** A contradiction within a result or with the bytes; null when there is none. */
 function contradiction(metadata: FileMetadata, bytes: Uint8Array): string | null {
   const sum = Object.values(metadata.eventsById).reduce((total, count) => total + count, 0)
   if (sum !== metadata.eventCount) return `${metadata.eventCount} events, but by id ${sum}`

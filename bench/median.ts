@@ -1,4 +1,4 @@
-/** The value in the middle; of an even number the mean of the two. NaN of none. */
+/** The median; the mean of the middle two for an even number of values. NaN of none. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = Math.floor(sorted.length / 2)

@@ -1,6 +1,4 @@
-/**
- * From PUT to catalogue row: latency of small objects one by one, and objects per second when they pour in.
- */
+/** From PUT to catalogue row: latency of single small objects, and objects per second under load. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,16 +19,16 @@ import { database, openContext, queues, s3 } from '../shared/runtime/open-contex
 
 export interface PipelineResult {
   readonly objectBytes: number
-  /** From the beginning of the PUT until the row is seen by another connection, ms. */
+  /** From the start of the PUT until another connection sees the row, ms. */
   readonly latencyMs: {
     readonly p50: number
     readonly p99: number
     readonly max: number
     readonly samples: number
   }
-  /** Uploading and cataloguing at once, everything on this machine. */
+  /** Uploading and cataloguing at the same time, all on this machine. */
   readonly pouring: Throughput
-  /** Objects that were there already, announced all at once. */
+  /** Objects stored before, announced all at once. */
   readonly backlog: Throughput
 }
 
@@ -43,12 +41,12 @@ interface Throughput {
 const SAMPLES = 200
 const POURED = 2000
 const UPLOADS_AT_ONCE = 16
-const PATIENCE_MS = 120_000
+const TIMEOUT_MS = 120_000
 const SEEN_EVERY_MS = 2
 
 export async function benchPipeline(
   signal: AbortSignal,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<PipelineResult> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-bench-'))
   const stack = await startStack({
@@ -67,16 +65,16 @@ export async function benchPipeline(
   try {
     const body = await runFileBytes({ runNumber: 1, camera: 16, events: 12, digitizers: false })
     await measureLatency(context, body, 0, 20, signal)
-    tell(`latency of ${SAMPLES} objects of ${body.length} bytes`)
+    log(`latency of ${SAMPLES} objects of ${body.length} bytes`)
     const latency = await measureLatency(context, body, 1000, SAMPLES, signal)
-    tell(`${POURED} objects poured in`)
+    log(`${POURED} objects poured in`)
     const pouring = await measureThroughput(
       context,
       10_000,
       (from) => pour(context, body, from, signal),
       signal,
     )
-    tell(`${POURED} objects announced at once`)
+    log(`${POURED} objects announced at once`)
     const embedded = readConnection(folder)
     if (embedded === null) throw new Error('the embedded store has no address')
     const backlog = await measureBacklog(context, embedded, body, 20_000, signal)
@@ -88,7 +86,7 @@ export async function benchPipeline(
   }
 }
 
-// Every object has the same content, so the tag tells them apart: the run number inside stays the same.
+// All objects have the same content, so the tag distinguishes them: the run number inside is always the same.
 const keyOf = (index: number, prefix = 'BENCH') => `${prefix}${index}/run00001.mid.gz`
 
 const put = (context: Context<'s3'>, key: string, body: Uint8Array) =>
@@ -155,7 +153,7 @@ async function measureThroughput(
   const began = performance.now()
   await work(from)
   let there = 0
-  while (there < POURED && performance.now() - began < PATIENCE_MS) {
+  while (there < POURED && performance.now() - began < TIMEOUT_MS) {
     await sleep(20, undefined, { signal })
     there = (await count(context)) - before
   }
@@ -163,7 +161,7 @@ async function measureThroughput(
   return { objects: POURED, objectsPerSecond: there / seconds, lost: POURED - there }
 }
 
-/** The objects are in the store, silent, until the listing announces them all at once. */
+/** The objects are stored without notifications, until the listing announces them all at once. */
 async function measureBacklog(
   context: Context<'database' | 'queues' | 's3'>,
   embedded: Connection,

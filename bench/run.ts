@@ -1,7 +1,7 @@
 /**
- * `npm run bench [-- extraction pipeline catalogue tape bundles]`: measures, and writes into
- * docs/benchmarks.md. What is compared is measured in the same run, and given as ratios: seconds of one
- * machine say nothing about another.
+ * `npm run bench [-- extraction pipeline catalogue tape bundles]`: measures, and writes docs/benchmarks.md.
+ * Compared values are measured in the same run and given as ratios, since seconds of one machine mean little
+ * on another.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
@@ -29,7 +29,7 @@ const TARGETS = {
   copyRssMB: 150,
 }
 
-const tell = (line: string) => void process.stderr.write(`${line}\n`)
+const log = (line: string) => void process.stderr.write(`${line}\n`)
 const verdict = (met: boolean) => (met ? 'met' : '**missed**')
 const table = (header: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
   [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
@@ -186,20 +186,17 @@ async function main(names: readonly string[]): Promise<void> {
     throw new InvalidInputError(`there is no benchmark ${unknown.join(', ')}; there are ${PARTS.join(', ')}`)
   const wanted = names.length === 0 ? PARTS : PARTS.filter((part) => names.includes(part))
   const measured: string[] = []
-  if (wanted.includes('extraction')) measured.push(extractionSection(await benchExtraction(tell)))
+  if (wanted.includes('extraction')) measured.push(extractionSection(await benchExtraction(log)))
   if (wanted.includes('pipeline'))
-    measured.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), tell)))
-  if (wanted.includes('catalogue')) measured.push(catalogueSection(await benchCatalogue(tell)))
-  if (wanted.includes('tape')) measured.push(tapeSection(await benchTape(tell)))
+    measured.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), log)))
+  if (wanted.includes('catalogue')) measured.push(catalogueSection(await benchCatalogue(log)))
+  if (wanted.includes('tape')) measured.push(tapeSection(await benchTape(log)))
   if (wanted.includes('bundles')) measured.push(bundlesSection(await measureBundles()))
   process.stdout.write(`${measured.join('\n\n')}\n`)
   writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), measured))
 }
 
-/**
- * The page with these sections in the place of those of the same titles; the others stay as they were
- * measured before.
- */
+/** The page with these sections in place of those with the same titles; the other sections are kept. */
 function pageWith(page: string, measured: readonly string[]): string {
   const [cpu] = cpus()
   const machine = `${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 1e9)} GB, Node ${process.versions.node}, ${process.platform}`

@@ -71,5 +71,5 @@ async function main(): Promise<void> {
   s3.destroy()
 }
 
-// A bundle in the form that functions are deployed in knows no await outside of functions.
+// A bundle in the format of deployed functions does not support top-level await.
 void main()

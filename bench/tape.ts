@@ -1,9 +1,8 @@
 /**
  * A copy from S3 to a real WebDAV endpoint (XRootD over TLS, with checksums), streamed through our driver,
- * against `curl | curl` and against downloading and then uploading, all of the same file in the same run:
- * once with nothing between the ends but this machine, which both then share, and once with each end behind a
- * link of limited rate, as in production. Further the driver's memory, and a copy that the endpoint makes by
- * itself.
+ * compared with `curl | curl` and with a download followed by an upload, of the same file in the same run: once
+ * directly, with both ends sharing this machine, and once with each end behind a link of limited rate, as in
+ * production. Also the driver's memory, and a third-party copy.
  */
 import { execFile } from 'node:child_process'
 import { createCipheriv, createHash, randomBytes } from 'node:crypto'
@@ -38,7 +37,7 @@ export interface CopyTimes {
   readonly sizeBytes: number
   readonly streamed: Timed
   readonly pipe: Timed
-  /** The endpoint's checksum asked for and compared, as ours. */
+  /** Followed by a comparison of the endpoint's checksum, as in our driver. */
   readonly comparedPipe: Timed
   readonly download: Timed
   readonly upload: Timed
@@ -55,19 +54,18 @@ export interface TapeBench {
 
 const MB = 1_000_000
 /**
- * Slow enough that the processors of a small machine wait for the links, fast enough that it does not take
- * all day.
+ * Slow enough that the processors of a small machine wait for the links, fast enough for a short benchmark.
  */
 const LINK_BYTES_PER_SECOND = 40 * MB
 const SIZES = { unlimited: 500 * MB, limited: 300 * MB, largest: 2000 * MB }
 const ROUNDS = { unlimited: 5, limited: 3 }
 const run = promisify(execFile)
 
-type Tell = (line: string) => void
+type Log = (line: string) => void
 
-export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
+export async function benchTape(log: Log, sizes = SIZES): Promise<TapeBench> {
   const folder = await mkdtemp(join(tmpdir(), 'cygnet-bench-'))
-  // The server has a user of its own.
+  // The server runs as a user of its own.
   await run('chmod', ['755', folder])
   const embedded = await startEmbedded({ dataFolder: folder, buckets: [BUCKET], notifications: false })
   const xrootd = await startXrootd({ dataFolder: folder })
@@ -80,10 +78,10 @@ export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
       await makeObject(bench, sizes.largest),
     ]
     await contenders.pipe(file)
-    const unlimited = await inTurn(contenders, file, ROUNDS.unlimited, tell)
-    tell('each end behind a link of limited rate')
-    const limited = await behindLinks(bench, smaller, tell)
-    tell('third-party copy, and memory')
+    const unlimited = await inTurn(contenders, file, ROUNDS.unlimited, log)
+    log('each end behind a link of limited rate')
+    const limited = await behindLinks(bench, smaller, log)
+    log('third-party copy, and memory')
     const thirdParty = await contenders.streamed(file, 'auto')
     const memory = []
     for (const copied of [file, largest])
@@ -99,7 +97,7 @@ export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
   }
 }
 
-async function behindLinks(bench: Bench, file: TapeFile, tell: Tell): Promise<TapeBench['limited']> {
+async function behindLinks(bench: Bench, file: TapeFile, log: Log): Promise<TapeBench['limited']> {
   const links = await openLinks(endsOf(bench), LINK_BYTES_PER_SECOND)
   try {
     const { streamed, pipe, downloadUpload } = await openContenders(bench, links)
@@ -109,7 +107,7 @@ async function behindLinks(bench: Bench, file: TapeFile, tell: Tell): Promise<Ta
       downloadUpload: (copied) => links.carry(copied.sizeBytes, () => downloadUpload(copied)),
     }
     return {
-      ...(await inTurn(contenders, file, ROUNDS.limited, tell)),
+      ...(await inTurn(contenders, file, ROUNDS.limited, log)),
       bytesPerSecond: LINK_BYTES_PER_SECOND,
     }
   } finally {
@@ -117,15 +115,10 @@ async function behindLinks(bench: Bench, file: TapeFile, tell: Tell): Promise<Ta
   }
 }
 
-async function inTurn(
-  contenders: Contenders,
-  file: TapeFile,
-  rounds: number,
-  tell: Tell,
-): Promise<CopyTimes> {
+async function inTurn(contenders: Contenders, file: TapeFile, rounds: number, log: Log): Promise<CopyTimes> {
   const taken = []
   for (let round = 0; round < rounds; round++) {
-    tell(`round ${round + 1} of ${rounds}: streamed, curl | curl, download then upload`)
+    log(`round ${round + 1} of ${rounds}: streamed, curl | curl, download then upload`)
     const streamed = await contenders.streamed(file)
     const { copy, compared } = await contenders.pipe(file)
     const { download, upload } = await contenders.downloadUpload(file)

@@ -1,7 +1,6 @@
 /**
- * A catalogue of a million runs, as they lie in the tables: some hundred simulated runs with their
- * parameters, repeated under further numbers by the database itself. Sites, sizes and shares are of the
- * experiment's order.
+ * A catalogue of a million runs: some hundred simulated runs with their parameters, repeated under other
+ * numbers by the database itself. Sites, sizes and proportions are those of the experiment.
  */
 import { sql } from 'kysely'
 import { type Content, replicaRow } from '../../shared/catalogue/replicas.ts'
@@ -15,7 +14,7 @@ export type Sizes = Readonly<Record<string, number>>
 
 const BUCKET = 'cygno-data'
 const TEMPLATE = 'TEMPLATE'
-/** Runs made one by one, and then repeated. */
+/** Runs created one by one, and then repeated. */
 const BLOCK = 500
 /** Blocks that one statement repeats. */
 const AT_ONCE = 50
@@ -23,21 +22,21 @@ const FIRST_BEGIN = 1_600_000_000
 const RUN_SECONDS = 300
 const AT = new Date('2026-01-15T08:00:00Z')
 
-/** What few runs have, by number, in the first tag. */
+/** Properties of few runs, by number, in the first tag. */
 export const RARE = { failed: 7, suspicious: 5, mismatch: 20, voltage: 451.5, text: 'neutron gun' } as const
 
 export async function fillCatalogue(
   database: Database,
   sizes: Sizes,
   metadata: FileMetadata,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<void> {
-  tell(`${BLOCK} runs`)
+  log(`${BLOCK} runs`)
   for (let number = 1; number <= BLOCK; number++) await makeTemplate(database, number, metadata)
   for (const [tag, count] of Object.entries(sizes)) {
     for (let block = 0; block * BLOCK < count; block += AT_ONCE) {
       const last = Math.min(block + AT_ONCE, Math.ceil(count / BLOCK)) - 1
-      tell(`runs of ${tag}: ${(last + 1) * BLOCK}`)
+      log(`runs of ${tag}: ${(last + 1) * BLOCK}`)
       await inTransaction(database, async (trx) => {
         await sql`SET SESSION unique_checks = 0, foreign_key_checks = 0, max_statement_time = 0`.execute(trx)
         for (const statement of repeated(tag, block, last)) await statement.execute(trx)
@@ -55,7 +54,7 @@ export async function fillCatalogue(
 
 const pick = <T>(values: readonly [T, ...T[]], index: number): T => values[index % values.length] ?? values[0]
 
-/** One in five a pedestal, one in a hundred cut off; one in three is still in the store. */
+/** One in five is a pedestal, one in a hundred is cut off, one in three is still in the store. */
 async function makeTemplate(database: Database, number: number, metadata: FileMetadata): Promise<void> {
   const pedestal = number % 5 === 0
   const complete = number % 100 !== 0
@@ -193,7 +192,7 @@ const FILE_COLUMNS = `bucket, last_modified, compression, size_bytes, uncompress
 const COPY_COLUMNS = `bucket, kind, endpoint, size_bytes, state, requested_at, requested_by, started_at, stored_at, verified_at,
   verified_by, checked_at, updated_at`
 
-/** The block once more, under the numbers of the blocks `first` to `last` of the tag. */
+/** Repeats the block under the numbers of the blocks `first` to `last` of the tag. */
 function repeated(tag: string, first: number, last: number) {
   const [from, to] = [first * BLOCK + 1, (last + 1) * BLOCK]
   const columns = (of: string, names: string) => sql.raw(names.replaceAll(/\w+/g, (name) => `${of}.${name}`))
@@ -226,7 +225,10 @@ function repeated(tag: string, first: number, last: number) {
   ]
 }
 
-/** A few of the first tag are like no other: spread over all numbers, or the search ends soon by chance. */
+/**
+ * Some runs of the first tag have rare properties, spread over all numbers, so that a search does not end
+ * early by chance.
+ */
 async function makeRare(database: Database, tag: string): Promise<void> {
   const some = (every: number, count: number) =>
     sql`tag = ${tag} AND run_number IN (${sql.join(Array.from({ length: count }, (_, index) => 101 + index * every))})`

@@ -1,6 +1,6 @@
 /**
- * The logbook endpoint as a plain script would be written, for comparison: `SELECT *`, all rows in memory,
- * all values as texts. No sign-in, no limits, no checks but of the numbers. Prints its port.
+ * The logbook endpoint as a plain script, for comparison: `SELECT *`, all rows in memory, all values as
+ * texts. No sign-in and no limits; only the numbers are validated. Prints its port.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,4 +1,4 @@
-/** catalog-api in a process of its own: prints its port. Its settings come in the environment. */
+/** catalog-api in a process of its own: prints its port. Settings are passed in the environment. */
 import { createHandler, needs } from '../../functions/catalog-api/handler.ts'
 import { loadConfig } from '../../shared/config/config.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'

@@ -1,6 +1,6 @@
 /**
- * Three ways to bring one file from S3 to a WebDAV endpoint: streamed by our driver, `curl | curl`, and a
- * download, then an upload.
+ * Three ways to copy a file from S3 to a WebDAV endpoint: streamed by our driver, `curl | curl`, and a
+ * download followed by an upload.
  */
 import { execFile, spawn } from 'node:child_process'
 import { rm, writeFile } from 'node:fs/promises'
@@ -21,10 +21,10 @@ import { createMeter, type Meter, type Timed } from './measure.ts'
 
 export const BUCKET = 'bench'
 
-/** Each brings the file to a name of its own at the endpoint, and removes it afterwards. */
+/** Each copies the file to a name of its own at the endpoint, and removes it afterwards. */
 export interface Contenders {
   streamed(file: TapeFile, thirdParty?: 'auto' | 'never'): Promise<TapeCopyDone & Timed>
-  /** And the question for the endpoint's checksum that our copy ends with; without it curl proves nothing. */
+  /** With a query of the endpoint's checksum, as at the end of our copy; without it curl verifies nothing. */
   pipe(file: TapeFile): Promise<{ readonly copy: Timed; readonly compared: Timed }>
   downloadUpload(file: TapeFile): Promise<{ readonly download: Timed; readonly upload: Timed }>
 }
@@ -46,7 +46,7 @@ export const endsOf = ({ embedded, xrootd }: Bench): Ends => ({
 })
 export const objectOf = (file: TapeFile) => ({ bucket: BUCKET, key: file.name.slice(BUCKET.length + 1) })
 
-/** The environment of a store at this address, which is in all that is signed. */
+/** The environment of a store at this address, which is part of everything that is signed. */
 export function openStore({ embedded }: Bench, storeUrl: string) {
   const { connection } = embedded
   const s3 = { ...connection.s3, endpoint: storeUrl }
@@ -57,20 +57,20 @@ export function openStore({ embedded }: Bench, storeUrl: string) {
   return { environment, s3: createS3Client(loadConfig(environment)) }
 }
 
-/** @param links in front of the servers, over which they are reached then. */
+/** @param links in front of the servers, through which they are then reached. */
 export async function openContenders(bench: Bench, links?: Links): Promise<Contenders> {
   const { folder, embedded, xrootd } = bench
   const ends = links?.ends ?? endsOf(bench)
   const timed = createMeter([embedded.pid, xrootd.pid, ...(links?.pids ?? [])])
   const { environment, s3 } = openStore(bench, ends.storeUrl)
   const token = xrootd.token()
-  // On no command line: everybody on the machine sees those.
+  // Not on a command line, which all users of the machine can read.
   const authorization = join(folder, 'authorization')
   await writeFile(authorization, `Authorization: Bearer ${token}\nExpect:\n`, { mode: 0o600 })
   const root = ends.tapeUrl.replace(/^davs:/, 'https:')
   const curl = `curl -sSf --cacert '${xrootd.caFile}' -H '@${authorization}'`
   let copies = 0
-  /** A name of its own for every copy, and room made again afterwards. */
+  /** A separate name for every copy, removed afterwards to free the space. */
   const named = async <T>(file: TapeFile, work: (copy: TapeFile) => Promise<T>): Promise<T> => {
     const name = `${BUCKET}/copy${copies++}/${file.name.split('/').at(-1)}`
     const done = await work({ ...file, name })
@@ -111,7 +111,7 @@ export async function openContenders(bench: Bench, links?: Links): Promise<Conte
 
 const COPY = fileURLToPath(new URL('../tape-copy.ts', import.meta.url))
 
-/** As functions are deployed: in one file. */
+/** In one file, as functions are deployed. */
 export async function bundleCopy(folder: string): Promise<string> {
   const outfile = join(folder, 'tape-copy.cjs')
   const mainFields = ['module', 'main']
@@ -129,8 +129,8 @@ export async function bundleCopy(folder: string): Promise<string> {
 }
 
 /**
- * The seconds are those of the copy, as it is in a function that runs already; the work of the cores is with
- * the start of the process.
+ * The seconds are those of the copy alone, as in a running function; the CPU time includes the start of the
+ * process.
  */
 async function copyInProcess(program: string, job: TapeCopyJob, timed: Meter): Promise<TapeCopyDone & Timed> {
   const child = spawn(process.execPath, ['--max-semi-space-size=1', program], {

@@ -1,8 +1,8 @@
 /**
  * A link of limited rate in front of a server of this machine, in a process of its own: forked with the
- * server's port and the rate in bytes a second. All connections together pass so many bytes a second towards
- * the server, and as many back, as on one network link; no delay is added. It tells its port first, then the
- * bytes passed whenever a message comes, and ends with its parent.
+ * server's port and the rate in bytes per second. All connections together pass this many bytes per second in
+ * each direction, as on one network link, without added delay. It first sends its port, then the bytes passed
+ * whenever it receives a message, and ends with its parent.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -10,28 +10,27 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LOOPBACK } from '../../infra/local/ports.ts'
 
-/** What it says first. */
+/** The first message. */
 export interface Listening {
   readonly port: number
   readonly pid: number
 }
 
-/** What it says when asked: everything since it began. */
+/** The answer to a message: totals since the start. */
 export interface Passed {
   readonly toServerBytes: number
   readonly toClientBytes: number
 }
 
 /**
- * A bucket holds what the link passes in this time: timers are late by a millisecond or so, and the rate
- * shall hold all the same.
+ * A bucket holds what the link passes in this time: timers are late by about a millisecond, and the rate must
+ * be kept nevertheless.
  */
 const BUCKET_MS = 10
 
 /**
- * One direction, as a token bucket: instead of the tokens it keeps the time at which all that was let through
- * is paid for. It holds one chunk of each connection; the rest waits in the sockets, whose senders are held
- * back.
+ * One direction, as a token bucket: instead of tokens it stores the time at which everything passed so far is
+ * paid for. It holds one chunk per connection; the rest waits in the sockets, which blocks their senders.
  */
 function createDirection(bytesPerSecond: number) {
   let passedBytes = 0

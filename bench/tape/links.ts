@@ -1,6 +1,6 @@
 /**
- * The two ends of a copy, each behind a link of limited rate of its own, as the store and the tape endpoint
- * are in production.
+ * The two ends of a copy, each behind its own link of limited rate, as the store and the tape endpoint in
+ * production.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,9 +18,9 @@ export interface Links {
   readonly ends: Ends
   readonly pids: readonly number[]
   /**
-   * What the work gives, once it is certain that so many bytes came from the store over its link and went to
-   * the tape over the other.
-   * @throws when they took another way: what was measured is something else then.
+   * The result of the work, once it is verified that this many bytes came from the store over its link and
+   * went to the tape over the other.
+   * @throws when they took another way: then something else was measured.
    */
   carry<T>(sizeBytes: number, work: () => Promise<T>): Promise<T>
   close(): Promise<void>
@@ -33,7 +33,7 @@ interface Link {
   close(): Promise<void>
 }
 
-/** @throws when a link cannot be laid. */
+/** @throws when a link cannot be opened. */
 export async function openLinks(ends: Ends, bytesPerSecond: number): Promise<Links> {
   const store = await openLink(ends.storeUrl, bytesPerSecond)
   const tape = await openLink(ends.tapeUrl, bytesPerSecond)
@@ -65,15 +65,15 @@ async function openLink(url: string, bytesPerSecond: number): Promise<Link> {
   const child = fork(PROGRAM, [new URL(url).port, String(bytesPerSecond)], { env: childEnvironment() })
   const ended = new AbortController()
   child.once('exit', () => ended.abort(new Error(`the link in front of ${url} ended`)))
-  const said = async <T>() => ((await once(child, 'message', { signal: ended.signal })) as [T])[0]
-  const { port, pid } = await said<Listening>()
+  const received = async <T>() => ((await once(child, 'message', { signal: ended.signal })) as [T])[0]
+  const { port, pid } = await received<Listening>()
   return {
     pid,
     url: url.replace(/:\d+/, `:${port}`),
     async passed() {
       ended.signal.throwIfAborted()
       child.send('passed')
-      return await said<Passed>()
+      return await received<Passed>()
     },
     async close() {
       child.disconnect()

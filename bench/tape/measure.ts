@@ -1,18 +1,15 @@
-/** Contenders measured in turn, so that what disturbs the machine disturbs all of them; medians. */
+/** Measures contenders in turn, so that other load affects all of them; medians. */
 
 import { readFileSync } from 'node:fs'
 import { median } from '../median.ts'
 
 export interface Timed {
   readonly seconds: number
-  /**
-   * For how long processors worked meanwhile, in all processes that take part together: on n cores at most n
-   * times the seconds.
-   */
+  /** CPU time of all participating processes together: on n cores at most n times the seconds. */
   readonly coreSeconds: number
 }
 
-/** Measures work that these processes do, beside this process and those it starts and sees end. */
+/** Measures the work of these processes, of this process, and of those it starts and waits for. */
 export type Meter = (work: () => Promise<unknown>) => Promise<Timed>
 
 export function createMeter(pids: readonly number[]): Meter {
@@ -31,18 +28,18 @@ export const both = (first: Timed, second: Timed): Timed => ({
 })
 
 /**
- * Linux counts these times in hundredths of a second for programs, whatever its own clock (USER_HZ,
+ * Linux reports these times to programs in hundredths of a second, independent of its own clock (USER_HZ,
  * times(2)).
  */
 const TICKS_PER_SECOND = 100
 
 /**
- * Of a process with all its threads and the children it has seen end: utime, stime, cutime and cstime of
- * proc_pid_stat(5).
+ * CPU time of a process with all its threads and the children it waited for: utime, stime, cutime and cstime
+ * of proc_pid_stat(5).
  */
 function coreSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  // The second field is the program's name, in brackets, with whatever characters it has.
+  // The second field is the program's name, in brackets, with arbitrary characters.
   const fromThird = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (
     fromThird
@@ -52,7 +49,7 @@ function coreSecondsOf(pid: number): number {
   )
 }
 
-/** Each measured value's median over the rounds. */
+/** The median of each measured value over the rounds. */
 export function medians<Name extends string>(
   rounds: readonly Readonly<Record<Name, Timed>>[],
 ): Readonly<Record<Name, Timed>> {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { Command } from 'commander'
 import { classify } from '../../shared/errors.ts'
-import type { NotificationRule, WantedNotifications } from '../../shared/storage/bucket-notifications.ts'
+import type { NotificationRequest, NotificationRule } from '../../shared/storage/bucket-notifications.ts'
 import { print, printJson, printToStderr, table } from '../output.ts'
 import { interruption, loadStoreSettings } from '../settings.ts'
 
@@ -66,7 +66,7 @@ async function apply({ bucket, arn, prefix, suffix, yes, json }: ApplyOptions): 
   const { applyBucketNotifications, planBucketNotifications } = await import(
     '../../shared/storage/bucket-notifications.ts'
   )
-  const wanted: WantedNotifications = { bucket, arn, prefixes: prefix, suffixes: suffix }
+  const wanted: NotificationRequest = { bucket, arn, prefixes: prefix, suffixes: suffix }
   await withS3(async (s3, signal) => {
     const act = yes ? applyBucketNotifications : planBucketNotifications
     const { changed, before, after } = await act(s3, wanted, signal)

@@ -9,7 +9,7 @@ import {
   completeMultipart,
   createMultipart,
   holds,
-  isUploadGone,
+  isUploadMissing,
   listParts,
   listUploads,
   type MultipartUpload,
@@ -45,7 +45,7 @@ export async function sendInParts(
     return { outcome, etagIsMd5 }
   } catch (error) {
     if (signal.aborted) throw signal.reason
-    if (isUploadGone(error)) {
+    if (isUploadMissing(error)) {
       state.remove()
       return { outcome: 'gone', etagIsMd5 }
     }

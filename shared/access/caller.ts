@@ -1,14 +1,14 @@
 /**
- * Who asks, and what they may do: decided once a request, from an API token, a sign-in, or what everybody
- * may.
+ * The caller and their rights, determined once per request from an API token, a sign-in, or the rights of
+ * anonymous callers.
  */
 import { allows, EVERY_TAG, type Right, tagsOf } from './scopes.ts'
 
 export interface Caller {
   readonly kind: 'anonymous' | 'token' | 'person'
-  /** For logs and rate limits, no secret: `anonymous`, `token:12`, `person:<subject of the IAM>`. */
+  /** For logs and rate limits, not secret: `anonymous`, `token:12`, `person:<subject of the IAM>`. */
   readonly subject: string
-  /** For people. */
+  /** A name for people. */
   readonly name: string
   /** `read:LNGS`, `operate:*`: see scopes.ts. */
   readonly scopes: readonly string[]
@@ -21,7 +21,7 @@ export function tagsAllowed(caller: Caller, right: Right): typeof EVERY_TAG | re
   return allows(caller.scopes, right, EVERY_TAG) ? EVERY_TAG : tagsOf(caller.scopes, right)
 }
 
-/** What the groups of an IAM stand for. */
+/** The roles that groups of an IAM can have. */
 export type Role = 'reader' | 'shifter' | 'operator'
 
 export const ROLE_RIGHTS: Readonly<Record<Role, readonly Right[]>> = {

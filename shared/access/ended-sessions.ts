@@ -1,7 +1,6 @@
 /**
- * Sessions of browsers that were ended before their time. A session is in its cookie alone; what stands here
- * makes a copy of that cookie worthless. A row is kept until the sessions that it ends would have ended by
- * themselves.
+ * Browser sessions that were ended before their expiry. A session exists only in its cookie; a row here
+ * invalidates all copies of that cookie. A row is kept until the sessions that it ends would have expired.
  */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -14,15 +13,15 @@ export interface BegunSession {
   readonly begunAt: Date
 }
 
-/** Clocks of those who look differ from the clock of who removes. */
-const KEPT_LONGER_MS = 3_600_000
-/** Rows past their time, of which one that ends a session removes some. */
-const REMOVED_AT_ONCE = 100
+/** Tolerance for clock differences between processes. */
+const RETENTION_MARGIN_MS = 3_600_000
+/** Expired rows, some of which are removed with each new row. */
+const REMOVED_PER_CALL = 100
 
 const tables = (database: Database) => database.withTables<{ endedSessions: EndedSessionsTable }>()
 const nameOf = (id: string) => `session:${id}`
 
-/** True when the session was ended, or all sessions of its person when it had begun. */
+/** Whether the session was ended, alone or with all sessions of its person. */
 export async function isEnded(database: Database, { id, subject, begunAt }: BegunSession): Promise<boolean> {
   const rows = await tables(database)
     .selectFrom('endedSessions')
@@ -32,14 +31,11 @@ export async function isEnded(database: Database, { id, subject, begunAt }: Begu
   return rows.some((row) => row.name === nameOf(id) || row.endedAt >= begunAt)
 }
 
-/** @param expiresAt when it would have ended by itself. */
+/** @param expiresAt the expiry of the session. */
 export const endSession = (database: Database, id: string, at: Date, expiresAt: Date): Promise<void> =>
   end(database, nameOf(id), at, expiresAt)
 
-/**
- * Ends all sessions that the person has now. @param expiresAt when the last of them would have ended by
- * itself.
- */
+/** Ends all current sessions of a person. @param expiresAt the expiry of the last of them. */
 export const endSessionsOf = (
   database: Database,
   subject: string,
@@ -47,7 +43,7 @@ export const endSessionsOf = (
   expiresAt: Date,
 ): Promise<void> => end(database, subject, at, expiresAt)
 
-/** A row only ever ends more: of two that are written at the same time, the later counts. */
+/** A row can only be extended: of two concurrent writes, the later time counts. */
 async function end(database: Database, name: string, at: Date, expiresAt: Date): Promise<void> {
   await tables(database)
     .insertInto('endedSessions')
@@ -59,7 +55,7 @@ async function end(database: Database, name: string, at: Date, expiresAt: Date):
     .execute()
   await tables(database)
     .deleteFrom('endedSessions')
-    .where('expiresAt', '<', new Date(at.getTime() - KEPT_LONGER_MS))
-    .limit(REMOVED_AT_ONCE)
+    .where('expiresAt', '<', new Date(at.getTime() - RETENTION_MARGIN_MS))
+    .limit(REMOVED_PER_CALL)
     .execute()
 }

@@ -1,11 +1,11 @@
-/** What the groups of an IAM stand for: the setting CYGNET_ROLES, and the scopes that a person has by it. */
+/** The roles of IAM groups: the setting CYGNET_ROLES, and the scopes that a person has by it. */
 import { InvalidInputError } from '../errors.ts'
 import { isTag } from '../run.ts'
 import { ROLE_RIGHTS, type Role } from './caller.ts'
 import { EVERY_TAG } from './scopes.ts'
 
 export interface Grant {
-  /** Without the slash in front that some IAMs write and others do not: `cygno/ops`. */
+  /** Without the leading slash that only some IAMs write: `cygno/ops`. */
   readonly group: string
   readonly role: Role
   readonly tag: string
@@ -14,8 +14,8 @@ export interface Grant {
 const ENTRY = /^(?<group>.+)=(?<role>reader|shifter|operator):(?<tag>.+)$/s
 
 /**
- * Reads `GROUP=ROLE:TAG;GROUP=ROLE:TAG`. A group may stand there several times, and a tag may be `*`.
- * @throws InvalidInputError for an entry that is none: a mistyped role must not quietly give nothing.
+ * Parses `GROUP=ROLE:TAG;GROUP=ROLE:TAG`. A group may occur several times, and a tag may be `*`.
+ * @throws InvalidInputError for an invalid entry, so that a mistyped role does not silently grant nothing.
  */
 export function parseRoles(text: string): readonly Grant[] {
   const entries = text.split(';').map((entry) => entry.trim())
@@ -33,14 +33,14 @@ function parseEntry(entry: string): Grant {
 }
 
 /**
- * The scopes of who is in these groups. Groups are compared exactly; being in `a/b` does not mean being in
- * `a`.
+ * The scopes of a person in these groups. Groups are compared exactly: membership in `a/b` does not imply
+ * membership in `a`.
  */
 export function scopesOfGroups(grants: readonly Grant[], groups: readonly string[]): readonly string[] {
   const names = new Set(groups.map(plainGroup))
   const held = grants.filter(({ group }) => names.has(group))
   const scopes = new Set(held.flatMap(({ role, tag }) => ROLE_RIGHTS[role].map((right) => `${right}:${tag}`)))
-  // Short, for the cookie: what is held for all tags need not be said for each.
+  // Short, for the cookie: a right for all tags need not be listed for each.
   return [...scopes].filter(
     (scope) =>
       scope.endsWith(`:${EVERY_TAG}`) || !scopes.has(`${scope.slice(0, scope.indexOf(':'))}:${EVERY_TAG}`),

@@ -1,10 +1,10 @@
-/** The tables of access as TypeScript sees them. Times are UTC. */
+/** The tables of access as TypeScript types. Times are UTC. */
 import type { ColumnType, Generated, Selectable } from 'kysely'
 
-/** What a holder of a token may do; the token itself is nowhere, its SHA-256 is the row's key. */
+/** API tokens and their scopes. The token itself is not stored; its SHA-256 is the key of the row. */
 export interface ApiTokensTable {
   id: Generated<number>
-  /** For people: which machine or person has it. */
+  /** For people: the machine or person that has it. */
   name: string
   tokenHash: Buffer
   /** `push:LNGS`, `overwrite:LNGS`: see shared/access/scopes.ts. */
@@ -19,9 +19,12 @@ export type ApiToken = Selectable<ApiTokensTable>
 
 /** Sessions that were ended: see ended-sessions.ts. */
 export interface EndedSessionsTable {
-  /** `session:<id>` for one session; `person:<subject>` for all of a person that began until `ended_at`. */
+  /**
+   * `session:<id>` for one session; `person:<subject>` for all sessions of a person that began until
+   * `ended_at`.
+   */
   name: string
   endedAt: Date
-  /** When the last session that the row ends would have ended by itself. */
+  /** The expiry of the last session that the row ends. */
   expiresAt: Date
 }

@@ -1,6 +1,6 @@
 /**
- * API tokens: `cyg_` and 256 random bits. Only their SHA-256 is kept, so that nobody who reads the catalogue
- * or a backup of it can use one; a random text of that length needs no salt and no slow hash.
+ * API tokens: `cyg_` and 256 random bits. Only their SHA-256 is stored, so that read access to the catalogue
+ * or its backup does not reveal any; a random text of that length needs no salt and no slow hash.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
@@ -15,8 +15,8 @@ const NAME = /^(?!\d+$)[A-Za-z0-9][\w.@-]{0,99}$/
 const LONGEST_DAYS = 3650
 const DAY_MS = 86_400_000
 
-/** A token that sends many parts is noted as used once a minute, not thousands of times. */
-const USE_NOTED_MS = 60_000
+/** The use of a token is recorded at most once a minute, not for each of thousands of requests. */
+const USE_RECORDED_MS = 60_000
 
 export type TokenState = 'valid' | 'expired' | 'revoked'
 
@@ -24,8 +24,8 @@ const tables = (database: Database) => database.withTables<{ apiTokens: ApiToken
 const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
 
 /**
- * Makes a token; its secret is returned here and can never be shown again.
- * @throws InvalidInputError for a name, a scope or a number of days that cannot be.
+ * Creates a token; its secret is returned here and cannot be shown again.
+ * @throws InvalidInputError for an invalid name, scope or number of days.
  */
 export async function createToken(
   database: Database,
@@ -40,7 +40,7 @@ export async function createToken(
     throw new InvalidInputError('a token needs at least one scope, e.g. push:LNGS')
   for (const scope of wanted.scopes) parseScope(scope)
   if (!Number.isInteger(wanted.days) || wanted.days < 1 || wanted.days > LONGEST_DAYS)
-    throw new InvalidInputError(`a token lives from 1 to ${LONGEST_DAYS} days`)
+    throw new InvalidInputError(`a token is valid for 1 to ${LONGEST_DAYS} days`)
   const secret = `${PREFIX}${randomBytes(32).toString('base64url')}`
   const expiresAt = new Date(at.getTime() + wanted.days * DAY_MS)
   const { insertId } = await tables(database)
@@ -56,10 +56,7 @@ export async function createToken(
   return { id: Number(insertId), secret, expiresAt }
 }
 
-/**
- * The token of this secret, or null when there is none. Says nothing about whether it is still good: see
- * `stateOf`.
- */
+/** The token with this secret, or null. Its validity is checked by `stateOf`. */
 export async function findToken(database: Database, secret: string): Promise<ApiToken | null> {
   if (!FORM.test(secret)) return null
   const query = tables(database).selectFrom('apiTokens').selectAll().where('tokenHash', '=', hashOf(secret))
@@ -71,13 +68,13 @@ export function stateOf(token: Pick<ApiToken, 'expiresAt' | 'revokedAt'>, at: Da
   return token.expiresAt <= at ? 'expired' : 'valid'
 }
 
-/** Notes that a token was used, to the minute. */
-export async function noteUse(database: Database, token: ApiToken, at: Date): Promise<void> {
-  if (token.lastUsedAt !== null && at.getTime() - token.lastUsedAt.getTime() < USE_NOTED_MS) return
+/** Records the use of a token, to the minute. */
+export async function recordUse(database: Database, token: ApiToken, at: Date): Promise<void> {
+  if (token.lastUsedAt !== null && at.getTime() - token.lastUsedAt.getTime() < USE_RECORDED_MS) return
   await tables(database).updateTable('apiTokens').set({ lastUsedAt: at }).where('id', '=', token.id).execute()
 }
 
-/** All tokens, also those that are over: the newest first. */
+/** All tokens, including expired and revoked ones, newest first. */
 export const listTokens = (database: Database): Promise<readonly Omit<ApiToken, 'tokenHash'>[]> =>
   tables(database)
     .selectFrom('apiTokens')
@@ -86,8 +83,8 @@ export const listTokens = (database: Database): Promise<readonly Omit<ApiToken, 
     .execute()
 
 /**
- * Ends the token of this id, or all of this name; those that were revoked before stay as they were. Returns
- * how many ended now.
+ * Revokes the token of this id, or all of this name; tokens revoked before are not changed. Returns how many
+ * were revoked now.
  * @throws InvalidInputError when there is none.
  */
 export async function revokeTokens(database: Database, idOrName: string, at: Date): Promise<number> {

@@ -1,17 +1,18 @@
-/** Adler-32 (RFC 1950), the checksum of tape systems; Node has none of its own. */
+/** Adler-32 (RFC 1950), the checksum of tape systems, which Node does not provide. */
 
 const BASE = 65521
 /** With this many words, the sums of one lane and of its prefixes fit 16 bits: 255 · 22 · 23 / 2 < 65536. */
 const WORDS_PER_GROUP = 22
-/** After so many groups the sums are reduced; they stay far below 2^53. */
+/** After this many groups the sums are reduced; they stay far below 2^53. */
 const GROUPS_PER_REDUCTION = 64
 const GROUP_BYTES = 4 * WORDS_PER_GROUP
 
 /**
- * The checksum of bytes that come in pieces.
+ * The checksum of bytes that arrive in pieces.
  *
- * Four bytes at a time: a word's bytes 0 and 2 are added in the two halves of one 32-bit number, bytes 1 and
- * 3 in another. That is three times as fast as byte by byte, and every byte of every run goes through here.
+ * Processes four bytes at a time: a word's bytes 0 and 2 are added in the two halves of one 32-bit number,
+ * bytes 1 and 3 in another. This is three times as fast as byte by byte, and all bytes of every run are
+ * processed here.
  */
 export class Adler32 {
   #a = 1
@@ -64,7 +65,7 @@ export class Adler32 {
       const byte2 = even >>> 16
       const byte3 = odd >>> 16
       const before = (evenBefore & 0xffff) + (evenBefore >>> 16) + (oddBefore & 0xffff) + (oddBefore >>> 16)
-      // A byte counts in b once for each byte from it to the group's end.
+      // A byte counts in b once for each byte from it to the end of the group.
       b += GROUP_BYTES * a + 4 * before + 4 * byte0 + 3 * byte1 + 2 * byte2 + byte3
       a += byte0 + byte1 + byte2 + byte3
       groups += 1

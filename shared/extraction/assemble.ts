@@ -1,4 +1,4 @@
-/** From what was read in a file to what is kept about it. */
+/** Builds the metadata of a file from what was read. */
 import { InvalidInputError } from '../errors.ts'
 import { type Camera, cameraOf } from '../midas/camera.ts'
 import { namedCompression } from '../midas/decompress/decoder.ts'
@@ -11,9 +11,7 @@ import type { Checksums, FileMetadata } from './metadata.ts'
 import { runParameters, runTimes } from './run-parameters.ts'
 import type { WalkedFile } from './walk-file.ts'
 
-/**
- * @throws InvalidInputError when neither the file's contents nor its name tell a run number.
- */
+/** @throws InvalidInputError when neither the file's contents nor its name contain a run number. */
 export function assembleMetadata(
   fileName: string,
   file: WalkedFile,
@@ -33,7 +31,7 @@ export function assembleMetadata(
   }
   const named = namedCompression(fileName)
   if (named !== compression) {
-    const message = `by its name the file has ${described(named)}, by its contents ${described(compression)}`
+    const message = `by its name the file has ${describeCompression(named)}, by its contents ${describeCompression(compression)}`
     warnings.push({ code: 'compression-name-mismatch', message, offset: null })
   }
   const begin = readDump(walked.beginDump, 'begin-of-run', warnings)
@@ -65,15 +63,15 @@ export function assembleMetadata(
   }
 }
 
-/** A file's name alone, as a key below some tag. */
+/** Parses a file name without a tag. */
 const runFileNumbers = (fileName: string) => parseRunKey(`TAG/${fileName}`)
 
-const described = (compression: WalkedFile['compression']) =>
+const describeCompression = (compression: WalkedFile['compression']) =>
   compression === 'none' ? 'no compression' : `${compression} compression`
 
 /**
- * The gravest fault is the problem: first what is wrong with the compression, then damaged events, then how
- * the stream ends. The others are warnings, unless they only follow from it.
+ * The most severe fault is the problem: first faults of the compression, then damaged events, then the end of
+ * the stream. The others are warnings, unless they are only consequences.
  */
 function judge({ compression, decoded, walked }: WalkedFile): {
   readonly problem: Finding | null
@@ -97,7 +95,7 @@ function garbage({ compression, decoded }: WalkedFile, sizeBytes: number): reado
   return [{ code: 'trailing-garbage', message, offset }]
 }
 
-/** Runs a decoder whose failure is no reason to give up the file. */
+/** Runs a decoder whose failure only causes a warning. */
 function orWarn<T>(code: string, warnings: Finding[], decode: () => T): T | null {
   try {
     return decode()
@@ -123,7 +121,7 @@ function readDump(
       throw error
     }
   })
-  // Both dumps come from the same program: what is wrong with one is wrong with the other.
+  // Both dumps come from the same program: a fault in one is in the other as well.
   for (const warning of parsed?.warnings ?? [])
     if (warnings.every(({ code }) => code !== warning.code)) warnings.push(warning)
   return parsed?.tree ?? null

@@ -7,7 +7,7 @@ import { crc32c } from './crc32c.ts'
 import type { Checksums } from './metadata.ts'
 import { MultipartEtag } from './multipart-etag.ts'
 
-/** Digests that are computed when asked for: those a store or a sidecar file may state. */
+/** Digests that are computed on request: those that a store or a sidecar file may state. */
 export type FurtherDigest = 'crc32' | 'crc32c' | 'sha1' | 'crc64nvme'
 
 export interface RunningChecksums {
@@ -19,7 +19,7 @@ export interface RunningChecksums {
 
 const hex32 = (value: number): string => value.toString(16).padStart(8, '0')
 
-/** @param partBytes also compute the ETag of an upload in parts of this size; null for none. */
+/** @param partBytes also compute the ETag of a multipart upload with parts of this size; null for none. */
 export function createChecksums(
   further: readonly FurtherDigest[] = [],
   partBytes: number | null = null,

@@ -1,4 +1,4 @@
-/** Decompression by an installed program (igzip, bzip2), where it is faster than what Node brings. */
+/** Decompression by an installed program (igzip, bzip2), where it is faster than Node. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { ByteSource } from '../midas/decompress/byte-source.ts'
@@ -11,8 +11,8 @@ export interface Program {
 
 export interface ProcessEnd {
   /**
-   * unavailable: not installed, nothing was read. failed: it complained or stopped early; what came out is
-   * not to be trusted.
+   * unavailable: not installed, nothing was read. failed: it reported an error or stopped early; its output
+   * is not reliable.
    */
   readonly outcome: 'done' | 'failed' | 'unavailable'
   readonly outputBytes: number
@@ -24,9 +24,9 @@ const TAIL_BYTES = 64 * 1024
 const PIECE_BYTES = 256 * 1024
 
 /**
- * Runs the rest of `source` through a program that reads standard input and writes standard output.
- * The program is gone when this returns or throws.
- * @throws whatever `sink` and `source` throw, and the signal's reason when it is aborted.
+ * Runs the rest of `source` through a program that reads standard input and writes standard output. The
+ * program has ended when this returns or throws.
+ * @throws what `sink` and `source` throw, and the signal's reason when it is aborted.
  */
 export async function decompressByProcess(
   program: Program,
@@ -54,7 +54,7 @@ export async function decompressByProcess(
   child.stderr.on('data', () => {
     complained = true
   })
-  // The program may stop reading early: that is seen in its exit or here, never an error of ours.
+  // The program may stop reading early, which is not an error here: its exit status shows why.
   child.stdin.on('error', () => {
     stdinBroke = true
   })

@@ -1,4 +1,7 @@
-/** Extraction: one pass over a run file gives its checksums and everything the catalogue keeps about it. */
+/**
+ * Extraction: one pass over a run file yields its checksums and everything that the catalogue stores about
+ * it.
+ */
 import { setImmediate as turn } from 'node:timers/promises'
 import { ByteSource } from '../midas/decompress/byte-source.ts'
 import { assembleMetadata } from './assemble.ts'
@@ -8,17 +11,17 @@ import { BZIP2, IGZIP, type Programs, walkFile } from './walk-file.ts'
 
 export interface FileSource {
   readonly fileName: string
-  /** Gives the file from its start; called again when damage must be looked at more closely. */
+  /** Opens the file from its start; called again when damage must be located precisely. */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 export interface ExtractionOptions {
-  /** auto: gzip through the igzip program where it is installed. The results are the same. */
+  /** auto: decompress gzip with the igzip program where it is installed. The results are the same. */
   readonly igzip: 'auto' | 'never'
-  /** A larger event is taken for a damaged header. */
+  /** A larger event is treated as a damaged header. */
   readonly maxEventBytes: number
   readonly digests?: readonly FurtherDigest[]
-  /** Also compute the ETag of an upload in parts of so many bytes. */
+  /** Also compute the ETag of a multipart upload with parts of this size. */
   readonly partBytes?: number | null
   readonly signal: AbortSignal
   /** Called with the bytes of the file read so far. */
@@ -27,16 +30,16 @@ export interface ExtractionOptions {
   readonly programs?: Programs
 }
 
-/** Below this, decompressing takes less time than starting a program. */
+/** Below this size, decompression is faster than starting a program. */
 const PROGRAM_MINIMUM_BYTES = 2 * 1024 * 1024
-/** Hashed in one go; between two, this thread serves whoever decompresses. */
+/** Hashed at once; in between, this thread serves the decompressor. */
 const SLICE_BYTES = 128 * 1024
 
 /**
- * Reads a run file once, in flat memory whatever its size. The checksums cover all of it, also where its
- * contents end early. A faulty file gives a partial result with `complete: false`.
- * @throws InvalidInputError when there is nothing readable in it, it is no MIDAS file, or a decompression
- * bomb; whatever `open` throws; the signal's reason when it is aborted.
+ * Reads a run file once, with constant memory at any size. The checksums always cover the whole file, even if
+ * its contents end early. A faulty file yields a partial result with `complete: false`.
+ * @throws InvalidInputError when the file has no readable contents, is not a MIDAS file, or is a
+ * decompression bomb; what `open` throws; the signal's reason when it is aborted.
  */
 export async function extractFile(source: FileSource, options: ExtractionOptions): Promise<FileMetadata> {
   const { signal } = options
@@ -65,7 +68,7 @@ export async function extractFile(source: FileSource, options: ExtractionOptions
 }
 
 /**
- * Hands out a file's pieces and hashes each only when the next is asked for: by then the first is being
+ * Yields a file's pieces, and hashes each only when the next is requested: by then the first is being
  * decompressed in another thread.
  */
 async function* hashed(

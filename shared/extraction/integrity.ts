@@ -1,7 +1,4 @@
-/**
- * Compares the digests that were computed from an object's bytes with those that the store and the uploader
- * state.
- */
+/** Compares the digests computed from an object's bytes with those stated by the store and the uploader. */
 import type { Checksums } from './metadata.ts'
 
 type DigestName = keyof Checksums
@@ -18,7 +15,7 @@ export interface Comparison {
   readonly agrees: boolean
 }
 
-/** Digests beyond md5, sha256 and adler32 that must be computed to compare all that is stated. */
+/** Digests other than md5, sha256 and adler32 that must be computed to compare everything that is stated. */
 export function furtherDigests(
   stated: readonly Stated[],
 ): readonly ('crc32' | 'crc32c' | 'sha1' | 'crc64nvme')[] {
@@ -27,8 +24,8 @@ export function furtherDigests(
 }
 
 /**
- * One comparison for every digest that is stated and was computed. The ETag of a multipart upload counts only
- * when it agrees: the size of its parts was a guess, and a wrong guess is no disagreement.
+ * One comparison for each digest that is both stated and computed. The ETag of a multipart upload counts only
+ * when it agrees: the part size was guessed, and a wrong guess is not a mismatch.
  */
 export function compareDigests(stated: readonly Stated[], computed: Checksums): readonly Comparison[] {
   return stated.flatMap(({ by, digests }) =>

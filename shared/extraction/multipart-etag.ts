@@ -1,34 +1,36 @@
 /**
- * The ETag of a multipart upload as a checksum. It is the MD5 of the parts' MD5s and their number, so it says
- * nothing without the size of the parts, which the store does not tell; but S3 clients cut at whole MiB, and
- * of those few or one fit.
+ * The ETag of a multipart upload as a checksum. It is the MD5 of the parts' MD5s and their number, so it can
+ * be verified only with the part size, which the store does not state. But S3 clients use parts of whole MiB,
+ * of which few or only one match.
  */
 import { createHash } from 'node:crypto'
 
 const MIB = 1024 * 1024
 
 /**
- * Tried first where several sizes fit: aws-cli, the SDKs and rclone, mc and `cygnet push`, s3cmd, and round
- * numbers.
+ * Preferred where several sizes match: those of aws-cli, the SDKs and rclone, mc and `cygnet push`, s3cmd,
+ * and round numbers.
  */
-const USUAL_MIB = [8, 5, 16, 15, 64, 10, 32, 50, 100, 128, 256, 512]
+const COMMON_MIB = [8, 5, 16, 15, 64, 10, 32, 50, 100, 128, 256, 512]
 
 /**
- * The part size, in bytes, with which an object of `sizeBytes` has as many parts as its ETag says; the
- * likeliest where several do. Null when the ETag is none of a multipart upload, or no whole number of MiB
- * fits.
+ * The part size, in bytes, for which an object of `sizeBytes` has as many parts as its ETag states; the most
+ * likely one if several match. Null when this is not the ETag of a multipart upload, or no whole number of
+ * MiB matches.
  */
 export function likelyPartBytes(etag: string, sizeBytes: number): number | null {
   const parts = Number(/^[0-9a-f]{32}-(\d{1,5})$/.exec(etag)?.[1] ?? 0)
   if (parts < 1 || parts > 10_000) return null
   const fits = (mib: number) => Math.ceil(sizeBytes / (mib * MIB)) === parts
-  const usual = USUAL_MIB.find(fits)
+  const usual = COMMON_MIB.find(fits)
   if (usual !== undefined) return usual * MIB
   const smallest = Math.ceil(sizeBytes / parts / MIB)
   return fits(smallest) ? smallest * MIB : null
 }
 
-/** Computes the ETag that S3 gives to bytes that come in any pieces, uploaded in parts of `partBytes`. */
+/**
+ * Computes the ETag that S3 gives to bytes uploaded in parts of `partBytes`; they may arrive in any pieces.
+ */
 export class MultipartEtag {
   readonly #partBytes: number
   readonly #ofParts = createHash('md5')

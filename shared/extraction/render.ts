@@ -1,4 +1,4 @@
-/** A file's metadata as one JSON object, for the CLI and for programs that read it. */
+/** A file's metadata as one JSON object, for the CLI and programs that use it. */
 
 import type { Camera } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'

@@ -1,15 +1,15 @@
 /**
- * The run parameters of the legacy Runlog and the ODB paths they come from.
+ * The run parameters of the legacy Runlog and their ODB paths.
  *
  * MIDAS's logger filled these columns itself, through ODB links, at begin and end of run; here they are read
- * from the dumps inside the run file. Columns that the Python tools added by hand (file_*,
- * online_reco_status) have no ODB path.
+ * from the dumps in the run file. Columns that the Python tools added manually (file_*, online_reco_status)
+ * have no ODB path.
  */
 import type { OdbScalar, OdbTree, OdbValue } from '../midas/odb/tree.ts'
 
 /**
- * A Runlog column's value as it is stored: numbers, text (DATETIME as `YYYY-MM-DD HH:MM:SS` local time),
- * booleans as 1 and 0, null when absent.
+ * A Runlog column's value as stored: numbers, text (DATETIME as `YYYY-MM-DD HH:MM:SS` local time), booleans
+ * as 1 and 0, null when absent.
  */
 export type RunParameter = number | string | null
 export type RunParameters = Readonly<Record<string, RunParameter>>
@@ -28,9 +28,9 @@ export interface RunlogColumn {
   readonly name: string
   readonly sqlType: RunlogSqlType
   readonly odbPath: string
-  /** Which dump the value is read from: the one at begin of run, or the one at end of run. */
+  /** The dump from which the value is read: that at begin of run, or that at end of run. */
   readonly dump: 'begin' | 'end'
-  /** A path that replaces the value once the run has ended; null for nearly all. */
+  /** A path that replaces the value once the run has ended; null for nearly all columns. */
   readonly odbPathAtEnd: string | null
 }
 
@@ -96,9 +96,8 @@ export const runlogColumns: readonly RunlogColumn[] = [
 ]
 
 /**
- * Every Runlog column the ODB gives. Begin-of-run columns come from the begin dump, or, where the file has
- * lost it, from the end dump as things stood then. What is absent, of a wrong type or out of its SQL type's
- * range is null.
+ * All Runlog columns from the ODB. Begin-of-run columns come from the begin dump or, if that is missing, from
+ * the end dump. Absent values, and values of a wrong type or outside the range of the SQL type, are null.
  */
 export function runParameters(beginDump: OdbTree | null, endDump: OdbTree | null): RunParameters {
   const atBegin = beginDump ?? endDump
@@ -114,9 +113,9 @@ export function runParameters(beginDump: OdbTree | null, endDump: OdbTree | null
 }
 
 /**
- * Begin and end of the run by the ODB's own clock readings, Unix seconds. `stoppedAt` is null while the run
- * goes on: a begin dump, and the end dump of a subrun in the middle of a run, still carry the text `Stop
- * time` of the run before.
+ * Begin and end of the run by the ODB's clock, Unix seconds. `stoppedAt` is null while the run continues: a
+ * begin dump, and the end dump of a subrun in the middle of a run, still contain the text `Stop time` of the
+ * previous run.
  */
 export function runTimes(
   beginDump: OdbTree | null,
@@ -130,8 +129,8 @@ function startOf(dump: OdbTree | null): number | null {
 }
 
 /**
- * The stop time counts only in an end dump, set and not before the start; MIDAS sets it to 0 when a run
- * begins.
+ * The stop time is valid only in an end dump, if it is set and not before the start; MIDAS sets it to 0 when
+ * a run begins.
  */
 function stopOf(beginDump: OdbTree | null, endDump: OdbTree | null): number | null {
   const stop = unixSeconds(endDump?.get('/Runinfo/Stop time binary'))
@@ -146,7 +145,7 @@ function unixSeconds(value: OdbValue | undefined): number | null {
     : null
 }
 
-/** A key that is an array of one is read as its element, as MIDAS's logger does. */
+/** An array of one element is read as that element, as MIDAS's logger does. */
 function scalar(value: OdbValue | undefined): OdbScalar {
   return isArray(value) ? (value.length === 1 ? value[0] : undefined) : value
 }
@@ -159,7 +158,7 @@ const FLOAT_MAX = 3.402823466e38
 const TEXT_BYTES = 65_535
 const VARCHAR_CHARACTERS = 255
 
-/** The value as a column holds it; null for what is of another type or out of its range. */
+/** The value in the type of a column; null for another type or a value outside the range. */
 export function coerceParameter(value: OdbValue | undefined, sqlType: RunlogSqlType): RunParameter {
   const given = scalar(value)
   switch (sqlType) {
@@ -190,7 +189,7 @@ function integer(value: OdbScalar, least: number, most: number): number | null {
 
 function cutBytes(text: string, most: number): string {
   const bytes = Buffer.from(text, 'utf8')
-  // A character cut in two would become a replacement character: it is left out instead.
+  // A character that would be cut in two is omitted, since it would become a replacement character.
   return bytes.length <= most
     ? text
     : new TextDecoder().decode(bytes.subarray(0, most)).replace(/\ufffd$/, '')

@@ -1,6 +1,6 @@
 /**
- * One reading of a run file: decompression by what its first bytes announce, and the walk over the MIDAS
- * stream inside.
+ * One pass over a run file: decompression, according to its first bytes, and the walk over the MIDAS stream
+ * inside.
  */
 import { InvalidInputError } from '../errors.ts'
 import { ByteSource } from '../midas/decompress/byte-source.ts'
@@ -29,7 +29,7 @@ export interface WalkOptions {
 export interface Programs {
   readonly gzip: Program | null
   readonly bzip2: Program | null
-  /** Smaller files are decompressed in this process: starting another takes longer. */
+  /** Smaller files are decompressed in this process, since starting another one takes longer. */
   readonly minimumBytes: number
 }
 
@@ -43,9 +43,10 @@ export interface WalkedFile {
 }
 
 /**
- * Bombs: what grows more than `MAX_RATIO` times. Runs of real detectors shrink two to five times, a run of
- * blank frames up to a thousand times (deflate's most). What still is sound MIDAS may therefore be long, what
- * no longer is may not, and no run has millions of events (the largest on record 164,350).
+ * Limits for decompression bombs, which expand more than `MAX_RATIO` times. Runs of real detectors compress
+ * two to five times, a run of blank frames up to a thousand times (the maximum of deflate). So an expanding
+ * stream may be long as long as it is valid MIDAS, and short once it is not; and no run has millions of
+ * events (the largest known has 164,350).
  */
 const MAX_RATIO = 200
 const SOUND_BYTES = 4 * 1024 ** 3
@@ -67,8 +68,8 @@ const PIECE_BYTES = 1024 * 1024
 /**
  * Reads `bytes` as far as needed to know how the file ends.
  * @param bytes the file from its start.
- * @param reopen the file from its start once more; used when the first reading left a doubt.
- * @throws InvalidInputError when there is no MIDAS stream in the file, or a bomb.
+ * @param reopen opens the file again from its start; used when the first pass is not conclusive.
+ * @throws InvalidInputError when there is no MIDAS stream in the file, or it is a bomb.
  */
 export async function walkFile(
   bytes: ByteSource,
@@ -83,7 +84,7 @@ export async function walkFile(
   const fast = await walkByProcess(compression, bytes, options)
   if (fast !== 'in-process' && fast !== 'again') return fast
   if (fast === 'in-process') return walkInProcess(compression, bytes, reopen, options)
-  // The program's word is not enough about a faulty file: ours is the same wherever this runs.
+  // For a faulty file the program's result is not sufficient: ours is the same on all machines.
   const input = reopen()[Symbol.asyncIterator]()
   try {
     return await walkInProcess(compression, new ByteSource(input), reopen, options)
@@ -109,8 +110,8 @@ async function passThrough(bytes: ByteSource, sink: Sink): Promise<DecodeEnd> {
 }
 
 /**
- * in-process: no program is to be used, and nothing was read. again: it did not work out, or not without a
- * doubt.
+ * in-process: no program is used, and nothing was read. again: the program failed, or its result is not
+ * conclusive.
  */
 async function walkByProcess(
   compression: 'gzip' | 'bzip2',
@@ -132,13 +133,13 @@ async function walkByProcess(
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error
     if (outcome === 'unavailable') return 'in-process'
-    // A refusal of the contents comes early: then the rest of the file need not be read.
+    // Invalid contents are refused early: then the rest of the file need not be read.
     if (outcome === 'failed') while ((await bytes.take(PIECE_BYTES)) !== null);
     return 'again'
   }
 }
 
-/** Decodes into a new walk, watching the ratio. */
+/** Decodes into a new walk and checks the expansion ratio. */
 async function walk(
   compression: Compression,
   bytes: ByteSource,

@@ -1,4 +1,4 @@
-/** Bank headers, and what was seen in them: counts and bytes per bank name. */
+/** Bank headers, and counts and bytes per bank name. */
 import { u16, u32 } from './events.ts'
 import type { BankFormat } from './format.ts'
 
@@ -26,8 +26,8 @@ export function bankNameCode(name: string): number {
 }
 
 /**
- * The name as text: bytes that are not printable ASCII, and the backslash, are written as \xNN, so no two
- * names look alike.
+ * The name as text: bytes that are not printable ASCII, and the backslash, are written as \xNN, so that
+ * different names have different texts.
  */
 export function bankName(nameCode: number): string {
   let name = ''
@@ -41,25 +41,26 @@ export function bankName(nameCode: number): string {
   return name
 }
 
-/** Distinct names kept: real runs have about ten; random bytes taken for banks would bring one each. */
+/** Most distinct names: real runs have about ten; random bytes read as banks would add one each. */
 export const MAX_BANK_NAMES = 1000
 
 interface Entry {
   count: number
   bytes: number
-  /** Of the event being read, not yet known to be whole. */
+  /** For the event being read, which may not be complete. */
   pendingCount: number
   pendingBytes: number
 }
 
-/** Counts banks name by name. The banks of an event count once the whole event was read. */
+/** Counts banks by name. The banks of an event count once the whole event was read. */
 export class BankTally {
   readonly #entries = new Map<number, Entry>()
   /** Name codes of the event being read. */
   #touched: number[] = []
 
   /**
-   * Notes a bank of the event being read. Names beyond `MAX_BANK_NAMES` are not kept: then false is returned.
+   * Records a bank of the event being read. Returns false for names beyond `MAX_BANK_NAMES`, which are not
+   * counted.
    */
   add(nameCode: number, sizeBytes: number): boolean {
     let entry = this.#entries.get(nameCode)
@@ -74,7 +75,7 @@ export class BankTally {
     return true
   }
 
-  /** The event is whole: its banks count. */
+  /** The event is complete: its banks count. */
   commit(): void {
     for (const nameCode of this.#touched) {
       const entry = this.#entries.get(nameCode)
@@ -87,7 +88,7 @@ export class BankTally {
     this.#touched.length = 0
   }
 
-  /** The event is damaged or cut: its banks do not count, and names seen in it alone are forgotten. */
+  /** The event is damaged or cut: its banks do not count, and names seen only in it are dropped. */
   rollback(): void {
     for (const nameCode of this.#touched) {
       const entry = this.#entries.get(nameCode)

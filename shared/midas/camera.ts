@@ -1,6 +1,6 @@
 /**
- * Camera frames: banks CAM0 to CAM9, one a camera, each with one frame of 16-bit pixels, row after row. The
- * detectors of today have camera 0 alone, the next ones several.
+ * Camera frames: banks CAM0 to CAM9, one per camera, each with one frame of 16-bit pixels, row after row.
+ * Current detectors have only camera 0, the next ones several.
  */
 import { InvalidInputError } from '../errors.ts'
 
@@ -10,19 +10,19 @@ interface CameraShape {
   readonly width: number
   /** Rows, pixels. */
   readonly height: number
-  /** Of one frame. */
+  /** Size of one frame. */
   readonly sizeBytes: number
 }
 
 /** A camera of a run. */
 export interface Camera extends CameraShape {
-  /** That of its bank: 0 for CAM0. */
+  /** The number of its bank: 0 for CAM0. */
   readonly number: number
 }
 
 const BYTES_PER_PIXEL = 2
 
-/** The sensors of the experiment, recognised by the size of their frames. */
+/** The sensors of the experiment, identified by the size of their frames. */
 const sensors: readonly CameraShape[] = (
   [
     ['ORCA Fusion', 2304, 2304],
@@ -32,9 +32,9 @@ const sensors: readonly CameraShape[] = (
 ).map(([model, width, height]) => ({ model, width, height, sizeBytes: width * height * BYTES_PER_PIXEL }))
 
 /**
- * The camera behind a bank CAM<number> of `sizeBytes`. The bank carries no dimensions: a size that is no known
- * sensor's is taken for a square region of an unknown one.
- * @throws InvalidInputError when the size is no known sensor's and no square of whole 16-bit pixels.
+ * The camera of a bank CAM<number> of `sizeBytes`. The bank has no dimensions: an unknown size is assumed to
+ * be a square region of an unknown sensor.
+ * @throws InvalidInputError when the size is neither that of a known sensor nor a square of 16-bit pixels.
  */
 export function cameraOf(number: number, sizeBytes: number): Camera {
   const known = sensors.find((sensor) => sensor.sizeBytes === sizeBytes)

@@ -1,10 +1,10 @@
-/** Keeps the bytes of one small part of a stream that is wanted whole: an ODB dump, a digitizer header. */
+/** Collects one small part of a stream as a whole: an ODB dump, a digitizer header. */
 export class Capture {
   #bytes = new Uint8Array(0)
   #length = 0
   readonly #limit: number
 
-  /** @param limit bytes wanted; what comes beyond is dropped. */
+  /** @param limit bytes to collect; any beyond are dropped. */
   constructor(limit: number) {
     this.#limit = limit
   }
@@ -13,7 +13,7 @@ export class Capture {
     const taken = Math.min(piece.length, this.#limit - this.#length)
     if (taken <= 0) return
     if (this.#length + taken > this.#bytes.length) {
-      // Grows with what really comes: a size that a damaged header claims costs nothing.
+      // Grows with the actual data: a size claimed by a damaged header costs nothing.
       const grown = new Uint8Array(
         Math.min(this.#limit, Math.max(4096, 2 * this.#bytes.length, this.#length + taken)),
       )

@@ -13,9 +13,9 @@ export interface DigitizerBoard {
   readonly model: 1742 | 1720
   readonly samplesPerChannel: number
   readonly channels: number
-  /** Triggers inside the event the header was read from. */
+  /** Triggers in the event of this header. */
   readonly triggers: number
-  /** Vertical resolution, bits. The DAQ's header holds 2^bits in some versions and bits in others. */
+  /** Vertical resolution, bits. The DAQ's header contains 2^bits in some versions and bits in others. */
   readonly resolutionBits: number
   readonly samplingMHz: number
 }
@@ -33,7 +33,7 @@ export interface DigitizerHeader {
   readonly boards: readonly DigitizerBoardHeader[]
 }
 
-/** Board summaries alone, as the catalogue keeps them. */
+/** The summaries of the boards, as stored in the catalogue. */
 export function digitizerBoards(header: DigitizerHeader): readonly DigitizerBoard[] {
   return header.boards.map(
     ({ model, samplesPerChannel, channels, triggers, resolutionBits, samplingMHz }) => ({
@@ -49,15 +49,15 @@ export function digitizerBoards(header: DigitizerHeader): readonly DigitizerBoar
 
 /** Numbers before the per-channel and per-trigger lists. */
 const FIXED_WORDS = 6
-/** More than any crate holds. */
+/** More than any crate has. */
 const BOARDS_MOST = 16
 const CHANNELS_MOST = 64
 const SAMPLES_MOST = 1 << 20
 const TRIGGERS_MOST = 1 << 16
 
 /**
- * Reads a DGH0 bank of MIDAS type `type` (any integer type of at most 32 bits; the experiment writes DWORD).
- * @throws InvalidInputError naming the number that makes no sense; word counts must match to the last word.
+ * Parses a DGH0 bank of MIDAS type `type` (any integer type of at most 32 bits; the experiment writes DWORD).
+ * @throws InvalidInputError naming the invalid number; the number of words must match exactly.
  */
 export function decodeDigitizerHeader(data: Uint8Array, type: number): DigitizerHeader {
   const words = integers(data, type)
@@ -75,7 +75,7 @@ export function decodeDigitizerHeader(data: Uint8Array, type: number): Digitizer
   return { boards }
 }
 
-/** 16-bit samples that the DIG0 bank of the same event must hold. */
+/** Number of 16-bit samples in the DIG0 bank of the same event. */
 export function digitizerSampleCount(header: DigitizerHeader): number {
   return header.boards.reduce(
     (sum, board) => sum + board.triggers * board.channels * board.samplesPerChannel,
@@ -123,7 +123,7 @@ function readBoard(words: readonly number[], at: number, index: number): Digitiz
   }
 }
 
-/** The bank's numbers, read one by one: a bank begins at any offset, where typed arrays may not. */
+/** The bank's numbers, read one by one: a bank may begin at any offset, a typed array may not. */
 function integers(data: Uint8Array, type: number): readonly number[] {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
   const read = readers.get(type)

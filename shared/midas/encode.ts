@@ -1,4 +1,4 @@
-/** Writes MIDAS events, as the logger of the experiment does: for the simulator and for tests. */
+/** Writes MIDAS events as the experiment's logger does, for the simulator and for tests. */
 import { InvalidInputError } from '../errors.ts'
 import {
   BANK_FLAGS,
@@ -45,7 +45,7 @@ export function encodeEvent(event: EventToEncode): Uint8Array {
 
 /**
  * The body of an event with banks: size of all banks, flags, then each bank padded to 8 bytes.
- * @param options.padding the byte that fills the padding; real files hold stale memory there.
+ * @param options.padding the byte used for padding; real files contain stale memory there.
  * @throws InvalidInputError for a name that is not four bytes, or a bank too large for 16-bit sizes.
  */
 export function encodeBanks(

@@ -1,11 +1,10 @@
 /**
- * What follows what in a MIDAS stream: event header, then for data events the header of all banks and the
- * banks.
+ * The structure of a MIDAS stream: event headers and, for data events, the header of all banks and the banks.
  *
- * What it does with damage: a bank that does not fit in its event makes the event damaged, and the walk goes
- * on with the next event, since the event's own size is sane; an event header that cannot be one ends the
- * walk. Behind the end of the run the standard is higher: whatever is no whole, sound event is garbage, and
- * ends the walk without being a fault.
+ * Damage: a bank that does not fit into its event makes the event damaged, and the walk continues with the
+ * next event, since the event's own size is plausible; an impossible event header ends the walk. After the
+ * end of the run the rules are stricter: anything but a complete, undamaged event is garbage, and ends the
+ * walk without being a fault.
  */
 import { BankTally, bankName, bankNameCode, MAX_BANK_NAMES, readBankHeader } from './banks.ts'
 import { Capture } from './capture.ts'
@@ -58,11 +57,11 @@ export class EventGrammar implements Grammar {
   /** Camera number → size of its frames. */
   readonly cameraBytes = new Map<number, number>()
   stop: Stop | null = null
-  /** Where garbage behind the end of the run starts. */
+  /** Offset of garbage after the end of the run. */
   garbageOffset: number | null = null
-  /** Event headers read, of whatever kind. */
+  /** Event headers read, of any kind. */
   seen = 0
-  /** True from an end-of-run event on, until another run begins. */
+  /** True from an end-of-run event until another run begins. */
   ended = false
 
   capture: Capture | null = null
@@ -70,11 +69,11 @@ export class EventGrammar implements Grammar {
   #step: 'event' | 'banks' | 'bank' | 'nothing' = 'event'
   readonly #limits: Limits
   #format: BankFormat = 'bank32'
-  /** Data bytes of the event behind what was read or is being passed over. */
+  /** Data bytes of the event after those that were read or are being skipped. */
   #left = 0
-  /** Of these, how many belong to banks by the size of all banks; negative behind their end. */
+  /** How many of these belong to banks according to the size of all banks; negative after their end. */
   #declaredLeft = 0
-  /** Of the event being read: they count once it is whole. */
+  /** For the event being read: counted once it is complete. */
   #newHeader: { readonly type: number; readonly capture: Capture } | null = null
   readonly #newCameraBytes = new Map<number, number>()
 
@@ -151,7 +150,7 @@ export class EventGrammar implements Grammar {
     if (dataBytes > this.#limits.maxEventBytes)
       return this.#end(
         'event-too-large',
-        `its header says ${dataBytes} bytes, more than the ${this.#limits.maxEventBytes} an event may have`,
+        `its header states ${dataBytes} bytes, more than the ${this.#limits.maxEventBytes} an event may have`,
       )
     if (kind === 'begin-of-run' || kind === 'end-of-run') return this.#runBoundary(kind, header, offset)
     if (kind === 'message') this.#countInternal(header)
@@ -245,7 +244,7 @@ export class EventGrammar implements Grammar {
     const offset = this.current?.offset ?? 0
     if (sizeBytes > this.#left)
       return this.#unreadable(
-        () => `bank ${bankName(nameCode)} says ${sizeBytes} bytes, more than its event has left`,
+        () => `bank ${bankName(nameCode)} states ${sizeBytes} bytes, more than its event has left`,
         BANK_HEADER_BYTES[this.#format],
       )
     if (tidInfo(type) === undefined)
@@ -291,8 +290,8 @@ export class EventGrammar implements Grammar {
   }
 
   /**
-   * The banks make no sense from here on: passes over the rest of the event. Harmless only behind the
-   * declared end of all banks.
+   * The banks are invalid from here on: skips the rest of the event. Harmless only after the declared end of
+   * all banks.
    */
   #unreadable(reason: () => string, headerBytes: number): number {
     const { current } = this
@@ -313,7 +312,7 @@ export class EventGrammar implements Grammar {
     return rest
   }
 
-  /** Ends the walk at the current event; behind the end of the run that is no fault. */
+  /** Ends the walk at the current event; after the end of the run that is not a fault. */
   #end(code: string, message: string): number {
     const offset = this.current?.offset ?? 0
     if (this.ended) this.garbageOffset = offset

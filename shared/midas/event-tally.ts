@@ -1,12 +1,12 @@
-/** Counts data events: how many per id, when, and which serial numbers are missing. */
+/** Counts data events: number per id, times, and missing serial numbers. */
 import type { EventHeader } from './events.ts'
 
 interface Seen {
   count: number
-  /** The serial number that should come next; numbers wrap after 2^32. */
+  /** The expected next serial number; numbers wrap after 2^32. */
   expected: number
   missing: number
-  /** Numbers that were skipped and may still come late; only the latest are remembered. */
+  /** Skipped numbers that may still arrive late; only the latest are remembered. */
   readonly open: Set<number>
 }
 
@@ -19,7 +19,7 @@ export class EventTally {
   #firstTime: number | null = null
   #lastTime: number | null = null
 
-  /** Counts a whole data event under `id`. */
+  /** Counts a complete data event under `id`. */
   add(id: number, header: EventHeader): void {
     this.#count += 1
     this.#firstTime ??= header.timeSeconds
@@ -32,7 +32,7 @@ export class EventTally {
     seen.count += 1
     const ahead = (header.serial - seen.expected) >>> 0
     if (ahead >= HALF) {
-      // Late, or a number for the second time: only a late one closes a gap.
+      // Late, or a repeated number: only a late one closes a gap.
       if (seen.open.delete(header.serial)) seen.missing -= 1
       return
     }

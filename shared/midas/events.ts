@@ -1,4 +1,4 @@
-/** Event headers, and the question whether bytes are the start of a MIDAS file at all. */
+/** Event headers, and the check whether bytes are the start of a MIDAS file. */
 import { InvalidInputError } from '../errors.ts'
 import {
   BANK_FLAGS,
@@ -54,18 +54,17 @@ export function eventKind(id: number): EventKind {
   return upperBits === EVENT_FRAGMENT_NEXT ? 'next-fragment' : 'data'
 }
 
-/** Flags that writers really set; anything else is read by its bits, but is no evidence of a MIDAS event. */
+/** Flags that writers actually set; others are read by their bits, but are no evidence of a MIDAS event. */
 export const hasUsualFlags = (flags: number): boolean => Object.values(BANK_FLAGS).includes(flags)
 
-/** Bytes of a stream that `checkStart` wants to see: an event header and the start of its body. */
+/** Number of bytes that `checkStart` needs: an event header and the start of its body. */
 export const START_BYTES = EVENT_HEADER_BYTES + BANKS_HEADER_BYTES
 
 /**
  * Checks that a stream starts like a MIDAS file: with a begin-of-run, end-of-run or message event, or with a
- * data event whose body announces banks (runs written without ODB dumps).
- * @param start the first `START_BYTES` bytes; fewer only when the stream has no more.
- * @throws InvalidInputError when there is nothing to read, for big-endian files, and for anything that is not
- * MIDAS.
+ * data event that contains banks (runs written without ODB dumps).
+ * @param start the first `START_BYTES` bytes; fewer only when the stream is shorter.
+ * @throws InvalidInputError for empty files, big-endian files, and anything that is not MIDAS.
  */
 export function checkStart(start: Uint8Array, maxEventBytes: number): void {
   if (start.length === 0)
@@ -83,7 +82,7 @@ export function checkStart(start: Uint8Array, maxEventBytes: number): void {
 function startsLikeAnEvent(start: Uint8Array, maxEventBytes: number): boolean {
   const kind = eventKind(u16(start, 0))
   const hasMagic = u16(start, 2) === MIDAS_MAGIC
-  // Shorter than an event header: only the two words are there to be judged.
+  // Shorter than an event header: only its first two words can be checked.
   if (start.length < EVENT_HEADER_BYTES)
     return start.length >= 4 && kind !== 'data' && (hasMagic || kind === 'message')
   const { dataBytes } = readEventHeader(start, 0)
@@ -114,8 +113,8 @@ function isBigEndian(start: Uint8Array): boolean {
   return view.getUint32(12) === view.getUint32(16) + BANKS_HEADER_BYTES && hasUsualFlags(view.getUint32(20))
 }
 
-/** First bytes of things that are mistaken for runs. */
-const lookAlikes: readonly (readonly [signature: string, name: string])[] = [
+/** First bytes of file types that are mistaken for runs. */
+const KNOWN_SIGNATURES: readonly (readonly [signature: string, name: string])[] = [
   ['root', 'a ROOT file'],
   ['HSDF', 'a MIDAS history file'],
   ['HSDA', 'a MIDAS history file'],
@@ -139,6 +138,6 @@ function describeStart(start: Uint8Array): string {
   const text = String.fromCharCode(...bytes)
   const name = bytes.every((byte) => byte === 0)
     ? 'zeros'
-    : lookAlikes.find(([signature]) => text.startsWith(signature))?.[1]
+    : KNOWN_SIGNATURES.find(([signature]) => text.startsWith(signature))?.[1]
   return `it starts with the bytes ${hex}${name === undefined ? '' : ` (${name})`}`
 }

@@ -1,4 +1,4 @@
-/** Collects findings without ever growing: one per code, with the place of the first and the count of all. */
+/** Collects findings in bounded memory: one per code, with the position of the first and the count of all. */
 import type { Finding } from './finding.ts'
 
 interface Collected {
@@ -11,8 +11,7 @@ export class FindingList {
   readonly #byCode = new Map<string, Collected>()
 
   /**
-   * Notes a finding. `describe` of the first one with this code makes the sentence, given how many there were
-   * in all.
+   * Records a finding. `describe` of the first one with this code writes the sentence, given the total count.
    */
   add(code: string, offset: number | null, describe: (count: number) => string): void {
     const known = this.#byCode.get(code)

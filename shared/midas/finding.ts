@@ -1,8 +1,8 @@
-/** What a reader found wrong with a file without having to stop: a problem or a warning. */
+/** A fault in a file that does not stop its reader: a problem or a warning. */
 export interface Finding {
   /** Stable, for alerts and filters, e.g. `gzip-truncated`, `no-end-of-run`. */
   readonly code: string
-  /** One sentence a physicist understands. */
+  /** One sentence for physicists. */
   readonly message: string
   /**
    * Byte offset in the uncompressed stream (in the compressed one for codes about the compression); null

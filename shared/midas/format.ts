@@ -17,8 +17,8 @@ export const EVENT_BEGIN_OF_RUN = 0x8000
 export const EVENT_END_OF_RUN = 0x8001
 export const EVENT_MESSAGE = 0x8002
 /**
- * An event larger than the buffer travels in fragments: the id's upper four bits say which, the lower twelve
- * are the id of the whole event.
+ * An event larger than the buffer is sent in fragments: the upper four bits of the id state which fragment,
+ * the lower twelve are the id of the whole event.
  */
 export const EVENT_FRAGMENT_FIRST = 0xc000
 export const EVENT_FRAGMENT_NEXT = 0xd000
@@ -41,7 +41,7 @@ export const BANKS_HEADER_BYTES = 8
 
 export type BankFormat = 'bank16' | 'bank32' | 'bank32a'
 
-/** The flags a writer sets for each format; a reader tests bit 0x20, then bit 0x10. */
+/** The flags that writers set for each format; a reader tests bit 0x20, then bit 0x10. */
 export const BANK_FLAGS: Readonly<Record<BankFormat, number>> = { bank16: 0x01, bank32: 0x11, bank32a: 0x31 }
 
 /**
@@ -50,15 +50,12 @@ export const BANK_FLAGS: Readonly<Record<BankFormat, number>> = { bank16: 0x01, 
  */
 export const BANK_HEADER_BYTES: Readonly<Record<BankFormat, number>> = { bank16: 8, bank32: 12, bank32a: 16 }
 
-/**
- * Bytes a bank's data takes in the event: its size rounded up to 8, whatever the format (also the last
- * bank's).
- */
+/** Space of a bank's data in the event: its size rounded up to 8, in all formats (also for the last bank). */
 export function paddedBankBytes(sizeBytes: number): number {
   return Math.ceil(sizeBytes / 8) * 8
 }
 
-/** The format that an event's flags announce. */
+/** The format according to an event's flags. */
 export function bankFormat(flags: number): BankFormat {
   if ((flags & 0x20) !== 0) return 'bank32a'
   return (flags & 0x10) !== 0 ? 'bank32' : 'bank16'

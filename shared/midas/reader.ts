@@ -1,7 +1,6 @@
 /**
- * Reads a MIDAS stream piece by piece, whatever the pieces, and never holds an event: headers are looked at,
- * data are passed over, and only ODB dumps and the first digitizer header are kept. Memory is bounded for any
- * input.
+ * Reads a MIDAS stream in pieces of any size without storing events: headers are read, data are skipped, and
+ * only ODB dumps and the first digitizer header are kept. Memory is bounded for any input.
  */
 import { InvalidInputError } from '../errors.ts'
 import { EventGrammar } from './event-grammar.ts'
@@ -11,27 +10,24 @@ import { Slicer } from './slicer.ts'
 import type { Limits, WalkResult } from './walk-result.ts'
 
 const MIB = 1024 * 1024
-/** A larger event is taken for a damaged header. */
+/** A larger event is treated as a damaged header. */
 export const DEFAULT_MAX_EVENT_BYTES = 256 * MIB
-/** A larger ODB dump is passed over. */
+/** A larger ODB dump is skipped. */
 const DEFAULT_MAX_DUMP_BYTES = 16 * MIB
 
 export interface MidasReader {
-  /** Bytes of the stream taken so far. */
+  /** Bytes of the stream read so far. */
   readonly position: number
-  /** True once nothing that follows can count: the walk met something that is no event. */
+  /** True once nothing that follows can count: the walk found something that is not an event. */
   readonly hasStopped: boolean
-  /** Event headers read so far, of whatever kind. */
+  /** Event headers read so far, of any kind. */
   readonly eventsSeen: number
   /**
-   * Takes the next bytes of the stream; they are not kept.
+   * Reads the next bytes of the stream; they are not kept.
    * @throws InvalidInputError when the stream does not start like a MIDAS file.
    */
   push(bytes: Uint8Array): void
-  /**
-   * Says that the stream is over.
-   * @throws InvalidInputError when there was nothing to read in it.
-   */
+  /** Called at the end of the stream. @throws InvalidInputError when the stream had no readable contents. */
   end(): WalkResult
 }
 
@@ -75,7 +71,7 @@ export function createReader(limits: Partial<Limits> = {}): MidasReader {
 
 function result(grammar: EventGrammar, slicer: Slicer): WalkResult {
   const { events, banks } = grammar
-  const ending = howItEnds(grammar, slicer)
+  const ending = endingProblem(grammar, slicer)
   banks.rollback()
   const { first, last } = events.times
   if (events.count === 0 && grammar.internal.size === 0)
@@ -115,7 +111,7 @@ function result(grammar: EventGrammar, slicer: Slicer): WalkResult {
  * Why the stream does not end as a run does: the walk stopped, an event is cut, or there is no end of run.
  * Null when it does.
  */
-function howItEnds(grammar: EventGrammar, slicer: Slicer): Finding | null {
+function endingProblem(grammar: EventGrammar, slicer: Slicer): Finding | null {
   const end = slicer.position
   const { count } = grammar.events
   const read = `${count} whole ${count === 1 ? 'event was' : 'events were'} read`
@@ -147,7 +143,7 @@ function howItEnds(grammar: EventGrammar, slicer: Slicer): Finding | null {
     return { code: `cut-in-${kind}`, message, offset: end }
   }
   if (inconsistent) {
-    const message = `the event at byte ${cutOffset} (id ${header.id}) says ${header.dataBytes} bytes, more than the file has left; ${read}`
+    const message = `the event at byte ${cutOffset} (id ${header.id}) states ${header.dataBytes} bytes, more than the file has left; ${read}`
     return { code: 'event-beyond-end', message, offset: cutOffset }
   }
   const message = `the file ends at byte ${end}, inside the event at byte ${cutOffset} (id ${header.id}, serial number ${header.serial}); ${read}`

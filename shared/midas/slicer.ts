@@ -1,23 +1,23 @@
 /**
- * Cuts a stream that comes in pieces of any size into headers and the data between them, without holding the
- * data.
+ * Splits a stream, received in pieces of any size, into headers and the data between them, without storing
+ * the data.
  */
 import type { Capture } from './capture.ts'
 
-/** Says how long the next header is and what it means. */
+/** Defines the length and the meaning of the next header. */
 export interface Grammar {
-  /** Bytes of the header expected next; 0 when nothing more is wanted: then the rest is passed over. */
+  /** Length of the next header; 0 when no more are needed: then the rest is skipped. */
   readonly headerBytes: number
-  /** Takes the data being passed over, while it is set. */
+  /** Receives the skipped data while it is set. */
   readonly capture: Capture | null
   /**
-   * Reads the header at `at` in `bytes`, which is at `position` in the stream; returns the data bytes to pass
-   * over behind it.
+   * Reads the header at `at` in `bytes`, which is at `position` in the stream; returns the number of data
+   * bytes to skip after it.
    */
   header(bytes: Uint8Array, at: number, position: number): number
   /**
-   * The data behind the header were passed over (also when there were none); returns how many more to pass
-   * over before the next header.
+   * Called after the data of a header were skipped (also when there were none); returns how many more to skip
+   * before the next header.
    */
   passed(): number
 }
@@ -45,12 +45,12 @@ export class Slicer {
     return this.#heldBytes
   }
 
-  /** Data bytes announced and still to come. */
+  /** Announced data bytes that are still to come. */
   get toPass(): number {
     return this.#toPass
   }
 
-  /** Takes the next piece; it is not kept. */
+  /** Reads the next piece; it is not kept. */
   push(piece: Uint8Array): void {
     const grammar = this.#grammar
     const start = this.#position

@@ -1,6 +1,6 @@
 /**
- * MIDAS type ids (TID): the numbers that say what a bank's or an ODB key's data are.
- * Source: MIDAS's own table; `UINT8` … `FLOAT64` are the names newer versions write for the same types.
+ * MIDAS type ids (TID): the data types of banks and ODB keys. Source: MIDAS's own table; `UINT8` … `FLOAT64`
+ * are the names of the same types in newer versions.
  */
 export const TID = {
   uint8: 1,
@@ -61,15 +61,12 @@ const byName = new Map(
   tids.flatMap((info) => [info.name, info.alias ?? info.name].map((name) => [name, info.tid] as const)),
 )
 
-/** What is known of a type; undefined for a number MIDAS does not define. */
+/** The properties of a type; undefined for a number that MIDAS does not define. */
 export function tidInfo(tid: number): TidInfo | undefined {
   return byTid.get(tid)
 }
 
-/**
- * The number behind a type's name as MIDAS writes it in ODB dumps and history headers; undefined when
- * unknown.
- */
+/** The number of a type, from its name in ODB dumps and history headers; undefined when unknown. */
 export function tidOfName(name: string): number | undefined {
   return byName.get(name.toUpperCase())
 }

@@ -95,9 +95,9 @@ export function arrivedFilesText({
 const triesText = (attempts: number): string => (attempts === 1 ? '1 attempt' : `${attempts} attempts`)
 
 /** One sentence, which begins with `run 12345 of LNGS is not in the catalogue`. */
-export function notCataloguedText({ tag, runNumber }: RunId, heard: readonly ArrivedFile[]): string {
+export function notCataloguedText({ tag, runNumber }: RunId, files: readonly ArrivedFile[]): string {
   const beginning = `run ${runNumber} of ${tag} is not in the catalogue`
-  if (heard.length === 0) return beginning
-  const more = heard.length > MAX_IN_SENTENCE ? '; and more' : ''
-  return `${beginning}, but its files were reported:${heard.slice(0, MAX_IN_SENTENCE).map(arrivedFilesText).join('; ')}${more}`
+  if (files.length === 0) return beginning
+  const more = files.length > MAX_IN_SENTENCE ? '; and more' : ''
+  return `${beginning}, but its files were reported: ${files.slice(0, MAX_IN_SENTENCE).map(arrivedFilesText).join('; ')}${more}`
 }

@@ -1,7 +1,7 @@
 /**
- * A function as a process that answers HTTP: what its container runs on OpenFaaS, on Knative, and wherever
- * else there are containers. HTTP functions answer as they are; queue and schedule functions behind
- * function-app.ts. SIGTERM ends it in order.
+ * A function as a process that serves HTTP: the entry point of its container on OpenFaaS, Knative and
+ * elsewhere. HTTP functions are served directly; queue and schedule functions behind function-app.ts. SIGTERM
+ * ends the process in order.
  */
 import { type Config, loadConfig } from '../config/config.ts'
 import type { Capability, Context } from '../context.ts'
@@ -11,7 +11,7 @@ import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
 import { serveHttp } from './http.ts'
 import { type Opener, openContext } from './open-context.ts'
 
-/** Of the manifest, and the function's own `needs` and `createHandler`. */
+/** From the manifest, with the function's own `needs` and `createHandler`. */
 export type ServedFunction<Needs extends Capability> = {
   readonly name: string
   readonly timeoutSeconds: number
@@ -23,15 +23,13 @@ export type ServedFunction<Needs extends Capability> = {
 )
 
 /**
- * Kubernetes kills 30 s after SIGTERM. What is still at work a little before is interrupted, and comes again.
+ * Kubernetes kills 30 s after SIGTERM. Work still in progress shortly before is interrupted, and delivered
+ * again.
  */
 const INTERRUPT_AFTER_MS = 22_000
 const GRACE_SECONDS = 25
 
-/**
- * The whole process: serves the function with the settings of the environment, or says in a log line why it
- * cannot.
- */
+/** The whole process: serves the function with the settings of the environment, or logs why it cannot. */
 export async function runFunction<Needs extends Capability>(served: ServedFunction<Needs>): Promise<void> {
   try {
     await serveFunction(served, loadConfig())
@@ -44,7 +42,7 @@ export async function runFunction<Needs extends Capability>(served: ServedFuncti
 /**
  * Serves the function on `CYGNET_LISTEN_PORT` until SIGTERM or SIGINT.
  * @returns when the last request was answered and all connections are closed.
- * @throws what the system says when the port cannot be opened.
+ * @throws the system's error when the port cannot be opened.
  */
 async function serveFunction<Needs extends Capability>(
   served: ServedFunction<Needs>,

@@ -1,27 +1,27 @@
-/** A queue function as work on one message at a time. */
+/** Builds a queue function from the work on one message. */
 import type { SQSRecord } from 'aws-lambda'
 import { ConflictError, classify } from '../errors.ts'
 import type { Invocation, QueueHandler } from './handler.ts'
 
-/** How messages are read: a format of shared/messages. */
+/** How messages are parsed: a format of shared/messages. */
 interface Format<Message> {
-  /** Throws what is wrong with the body. */
+  /** Throws an error that describes an invalid body. */
   parse(body: string): Message
-  /** What names the message in log lines. */
+  /** Identifies the message in log lines. */
   fields(message: Message): object
 }
 
-/** What the work on one message is given; the log carries the fields of the message. */
+/** What the work on one message receives; the log has the fields of the message. */
 export interface MessageInvocation extends Invocation {
-  /** The message as it came. */
+  /** The message as received. */
   readonly body: string
 }
 
 /**
- * Makes a queue function of the work on one message. The messages of a batch are worked on one after another;
- * one that cannot be parsed or whose work throws is logged and reported as failed, and the others go on. After
- * the signal aborted (the time is up, or the host stops) no further message is begun: those left are reported
- * as failed too, and are delivered again.
+ * Builds a queue function from the work on one message. The messages of a batch are processed one after
+ * another; one that cannot be parsed or whose work throws is logged and reported as failed, and the others
+ * continue. After the signal aborted (the time is up, or the host stops) no further message is started: the
+ * remaining ones are reported as failed as well, and are delivered again.
  *
  *     export const createHandler = (context: ContextOf<typeof needs>) =>
  *       eachMessage(tapeRequests, (request) => acceptTapeRequest(context, request))

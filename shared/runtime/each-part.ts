@@ -2,20 +2,20 @@
 import type { Invocation } from './handler.ts'
 
 export interface Part {
-  /** Names of the log events: the part is done, or failed. */
+  /** The log events for the part's success and failure. */
   readonly done: string
   readonly failed: string
-  /** What names the part in both, e.g. its bucket. */
+  /** Identifies the part in both, e.g. its bucket. */
   readonly fields?: object
-  /** Its result is logged with `done`; one that returns nothing logs for itself. */
+  /** Its result is logged with `done`; a part that returns nothing logs itself. */
   readonly work: () => Promise<object | undefined>
 }
 
 /**
- * Runs the parts of each sequence one after another, and the sequences at the same time. A part that fails is
- * logged and stops no other one. After the signal aborted the parts that are left are still called: each ends by
- * itself at once, and puts in order what it has to.
- * @throws at the end, what the first of the failed parts threw.
+ * Runs the parts of each sequence one after another, and the sequences at the same time. A failing part is
+ * logged and does not stop the others. After the signal aborted, the remaining parts are still called: each
+ * ends at once, after its own clean-up.
+ * @throws at the end, the error of the first failed part.
  *
  *     await eachPart(invocation, [events, runs])
  */

@@ -1,9 +1,9 @@
 /**
- * Queue and schedule functions as HTTP apps: how OpenFaaS and Knative call them.
+ * Queue and schedule functions as HTTP apps, as called by OpenFaaS and Knative.
  *
- * `POST /` takes messages as Lambda gives them (`{"Records": [...]}`) and answers which failed, or one
- * CloudEvent, whose data becomes the body of one message; a failed CloudEvent is answered 503, which Knative
- * retries and then dead-letters.
+ * `POST /` accepts messages in Lambda's format (`{"Records": [...]}`) and returns which failed, or one
+ * CloudEvent, whose data becomes the body of one message; a failed CloudEvent is answered with 503, which
+ * Knative retries and then dead-letters.
  */
 import type { SQSEvent, SQSRecord } from 'aws-lambda'
 import { Hono } from 'hono'
@@ -15,15 +15,15 @@ import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
 import { scheduledEvent } from './schedule.ts'
 
 export interface FunctionAppOptions {
-  /** The function's. */
+  /** Name of the function. */
   readonly name: string
   readonly log: Logger
   readonly timeoutSeconds: number
-  /** Interrupts what runs: the host's grace period is over. */
+  /** Interrupts running work: the host's grace period is over. */
   readonly stop: AbortSignal
 }
 
-/** Ten SQS messages of the largest size, and their framing. */
+/** Ten SQS messages of the largest size, with their framing. */
 const MAX_BODY_BYTES = 12 * 1024 * 1024
 
 const sqsEvent = z.object({
@@ -67,20 +67,22 @@ export function queueApp(handler: QueueHandler, options: FunctionAppOptions): Ht
         ? messageOf(structured.id, dataOf(structured))
         : messageOf(id ?? '', text)
     const { batchItemFailures } = await run({ Records: [record] })
-    return batchItemFailures.length === 0 ? c.body(null, 204) : c.json({ error: 'not done, try again' }, 503)
+    return batchItemFailures.length === 0
+      ? c.body(null, 204)
+      : c.json({ error: 'not finished, try again' }, 503)
   })
   return app
 }
 
 /**
- * A schedule function behind HTTP (OpenFaaS's cron connector, Knative's PingSource): any POST runs it, never
- * two at once.
+ * A schedule function behind HTTP (OpenFaaS's cron connector, Knative's PingSource): any POST runs it, but
+ * never two at once.
  */
 export function scheduleApp(handler: ScheduleHandler, options: FunctionAppOptions): HttpApp {
   const app = functionApp(options)
   let running = false
   app.post('/', async (c) => {
-    if (running) return c.json({ skipped: 'the run before is still under way' }, 202)
+    if (running) return c.json({ skipped: 'the previous run is still in progress' }, 202)
     running = true
     try {
       const event = scheduledEvent(options.name, new Date())
@@ -94,7 +96,7 @@ export function scheduleApp(handler: ScheduleHandler, options: FunctionAppOption
   return app
 }
 
-/** What went wrong stays in the log; the caller learns only that it has to come again. */
+/** Errors are only logged; the caller learns only that it should retry. */
 function functionApp({ log }: FunctionAppOptions): Hono {
   const app = new Hono()
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => c.json({ error: 'too large' }, 413) }))

@@ -1,43 +1,42 @@
 /**
- * What a function is to the hosts that run it: Lambda's own events, and with every call a signal and a log.
+ * The interface between functions and their hosts: Lambda's own events, and with every call a signal and a log.
  */
 import type { ScheduledEvent, SQSBatchResponse, SQSEvent } from 'aws-lambda'
 import type { Logger } from '../log.ts'
 
-/** Handed over with every call. */
+/** Passed with every call. */
 export interface Invocation {
   /**
-   * Aborts when the host's time limit is reached or the host must stop: end what waits, and throw or report
-   * failure.
+   * Aborts when the host's time limit is reached or the host must stop: end waiting operations, and throw or
+   * report failure.
    */
   readonly signal: AbortSignal
-  /** Carries the fields of this call (message, attempt). */
+  /** Has the fields of this call (message, attempt). */
   readonly log: Logger
 }
 
 /**
- * Works on messages of a queue. Those in `batchItemFailures` (and all of them when it throws) are delivered
- * again later, then dead-lettered; the others are deleted. So it returns only after the effects are
+ * Processes messages of a queue. Those in `batchItemFailures` (and all of them when it throws) are delivered
+ * again later, then dead-lettered; the others are deleted. So it must return only after the effects are
  * committed.
  */
 export type QueueHandler = (event: SQSEvent, invocation: Invocation) => Promise<SQSBatchResponse>
 
-/** Runs at the times of its schedule in serverless.yml, never twice at once on one host. */
+/** Runs at the times of its schedule in serverless.yml, never two at once on one host. */
 export type ScheduleHandler = (event: ScheduledEvent, invocation: Invocation) => Promise<void>
 
-/** What the host of an HTTP function says with each request; hono has it as `c.env`. */
+/** What the host of an HTTP function provides with each request; in hono it is `c.env`. */
 export interface HostOfRequest {
   /**
-   * Aborts when the host begins to end. Requests go on; an answer that would last (a stream of events) ends
-   * by itself then, and whoever reads it comes again elsewhere. Absent where the host hands on answers only
-   * as a whole.
+   * Aborts when the host begins to shut down. Requests continue; a long answer (a stream of events) ends by
+   * itself, and its client reconnects elsewhere. Absent where the host returns only complete answers.
    */
   readonly ending?: AbortSignal
-  /** Of the other end of the connection, which may be a proxy's. */
+  /** Address of the other end of the connection, which may be a proxy. */
   readonly clientAddress?: string | undefined
 }
 
-/** Answers HTTP requests: any hono app is one. */
+/** Serves HTTP requests: any hono app does. */
 export interface HttpApp {
   fetch(request: Request, host?: HostOfRequest): Response | Promise<Response>
 }

@@ -1,4 +1,4 @@
-/** Hosts an HTTP function on a port, for OpenFaaS (of-watchdog), Knative, and development. */
+/** Serves an HTTP function on a port, for OpenFaaS (of-watchdog), Knative, and development. */
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
@@ -8,14 +8,14 @@ import type { HttpApp } from './handler.ts'
 export interface HttpOptions {
   readonly app: HttpApp
   readonly log: Logger
-  /** Begins the end (SIGTERM): the host goes on serving until no request came for `idleSeconds`. */
+  /** Begins the shutdown (SIGTERM): the host continues serving until no request came for `idleSeconds`. */
   readonly signal: AbortSignal
   /** 0: any free port. */
   readonly port?: number
   readonly hostname?: string
-  /** of-watchdog and Knative go on sending requests while they take the host out of their lists. */
+  /** of-watchdog and Knative still send requests while they remove the host from their lists. */
   readonly idleSeconds?: number
-  /** The end comes at the latest so long after the signal; open requests are cut off then. */
+  /** The host stops at the latest this long after the signal; open requests are then cut off. */
   readonly graceSeconds?: number
 }
 
@@ -26,18 +26,21 @@ export interface HttpHost {
 }
 
 /**
- * Longer than gateways and their proxies keep a connection that is idle (nginx 60 s, Go's transport 90 s):
- * the side that sends requests closes first, and none is lost on a connection that is just being closed.
+ * Longer than gateways and their proxies keep an idle connection (nginx 60 s, Go's transport 90 s): the
+ * client side closes first, so no request is lost on a connection that is being closed.
  */
 const KEEP_ALIVE_MS = 600_000
 
-/** Of Kubernetes by custom, and of OpenFaaS (https://docs.openfaas.com/reference/workloads/). */
+/**
+ * The conventional paths of Kubernetes, and those of OpenFaaS
+ * (https://docs.openfaas.com/reference/workloads/).
+ */
 const HEALTH_PATHS: readonly string[] = ['/healthz', '/_/health', '/_/ready']
 
 /**
- * Serves the app, and its health beside it (`GET /healthz`): 200 while the host takes requests, 503 once it
- * is going away (it still answers the others then).
- * @returns when the port is open. @throws what the system says when it cannot be opened.
+ * Serves the app together with its health check (`GET /healthz`): 200 while the host accepts requests, 503
+ * once it is shutting down (it still answers other requests then).
+ * @returns when the port is open. @throws the system's error when it cannot be opened.
  */
 export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
   const { app, log, signal, idleSeconds = 2, graceSeconds = 25 } = options
@@ -48,7 +51,7 @@ export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
     if (HEALTH_PATHS.includes(new URL(request.url).pathname)) return health(signal.aborted)
     return app.fetch(request, { ending: signal, clientAddress: incoming.socket?.remoteAddress })
   }
-  // http1 only: createAdaptorServer's type allows for http2 servers as well.
+  // http1 only: the type of createAdaptorServer includes http2 servers.
   const server = createAdaptorServer({
     fetch: (request, env) => fetch(request, env as HttpBindings),
   }) as Server

@@ -1,6 +1,6 @@
 /**
- * Functions as AWS Lambda calls them: queue (with partial batch failure), schedule, and HTTP by API Gateway
- * v2 or function URL.
+ * Functions as called by AWS Lambda: queue (with partial batch failure), schedule, and HTTP through API
+ * Gateway v2 or a function URL.
  */
 import type {
   APIGatewayProxyEventV2,
@@ -14,7 +14,9 @@ import type { Logger } from '../log.ts'
 import { runWithin } from '../time/limits.ts'
 import type { HttpApp, Invocation, QueueHandler, ScheduleHandler } from './handler.ts'
 
-/** Kept of Lambda's time for the farewell of an interrupted run: Lambda itself stops without a word. */
+/**
+ * Part of Lambda's time reserved for the clean-up of an interrupted run: Lambda itself stops without notice.
+ */
 const RESERVE_MS = 3000
 
 /** For an event source mapping with `functionResponseType: ReportBatchItemFailures`. */
@@ -63,7 +65,7 @@ function toRequest(event: APIGatewayProxyEventV2): Request {
   })
 }
 
-/** Bodies go out as base64: Lambda hands on the bytes, whatever they are. */
+/** Bodies are returned as base64: Lambda passes on the bytes unchanged. */
 async function fromResponse(response: Response): Promise<APIGatewayProxyStructuredResultV2> {
   const headers: Record<string, string> = {}
   for (const [name, value] of response.headers) if (name !== 'set-cookie') headers[name] = value

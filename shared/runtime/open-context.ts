@@ -1,4 +1,4 @@
-/** Opens what a process needs (shared/context.ts), once. */
+/** Opens the capabilities of a process (shared/context.ts), once. */
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import type { Capabilities, Capability, Context } from '../context.ts'
@@ -14,13 +14,16 @@ interface Opened<Value> {
   close(): unknown
 }
 
-/** Makes one capability. Functions name theirs by these, so that their bundles carry no other clients. */
+/**
+ * Opens one capability. Functions name theirs by these openers, so that their bundles contain no other
+ * clients.
+ */
 export interface Opener<Name extends Capability> {
   readonly name: Name
   open(config: Config, log: Logger): Opened<Capabilities[Name]> | Promise<Opened<Capabilities[Name]>>
 }
 
-/** Connects lazily, on first use; as all of them do. */
+/** Connects on first use, like all of them. */
 export const database: Opener<'database'> = {
   name: 'database',
   open({ database: { url, connections } }) {
@@ -61,7 +64,7 @@ export const tape: Opener<'tape'> = {
   },
 }
 
-/** For a host that learns at run time what is needed. */
+/** For a host that knows only at run time which are needed. */
 export const OPENERS: { readonly [Name in Capability]: Opener<Name> } = {
   database,
   queues,
@@ -70,7 +73,7 @@ export const OPENERS: { readonly [Name in Capability]: Opener<Name> } = {
   tape,
 }
 
-/** What a function gets that names these. */
+/** The context of a function that names these. */
 export type ContextOf<Needs extends readonly Opener<Capability>[]> = Context<Needs[number]['name']>
 
 export type OpenContext<Name extends Capability> = Context<Name> & { close(): Promise<void> }

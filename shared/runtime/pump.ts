@@ -1,9 +1,10 @@
 /**
- * The queue pump: runs a queue function where no Lambda does, by long-polling its SQS queue.
+ * The queue pump: runs a queue function without Lambda, by long-polling its SQS queue.
  *
- * Every message is a call of its own and is acknowledged as soon as it is done, so that a small run never
- * waits for a large one received with it. A message that fails comes back after a back-off that doubles with
- * each delivery, until the queue dead-letters it; one whose host dies comes back when its visibility ends.
+ * Every message is a call of its own and is acknowledged as soon as it is processed, so that a small run
+ * never waits for a large one received with it. A message that fails is delivered again after a back-off that
+ * doubles with each delivery, until the queue dead-letters it; one whose host dies is delivered again when
+ * its visibility timeout ends.
  */
 import { type Message, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import type { Logger } from '../log.ts'
@@ -19,28 +20,22 @@ export interface PumpOptions {
   readonly queueUrl: string
   readonly handler: QueueHandler
   readonly log: Logger
-  /** Ends the pump: it stops receiving, and finishes what it holds within the grace period. */
+  /** Ends the pump: it stops receiving, and finishes the messages it has within the grace period. */
   readonly signal: AbortSignal
-  /** Messages worked on at once. */
+  /** Messages processed at the same time. */
   readonly concurrency?: number
-  /** Receive calls at once. */
+  /** Receive calls at the same time. */
   readonly pollers?: number
-  /**
-   * Longest time one message may take; then its signal aborts and it counts as failed. The manifest's
-   * timeout.
-   */
+  /** Longest time for one message; then its signal aborts and it counts as failed. The manifest's timeout. */
   readonly timeoutSeconds?: number
-  /**
-   * How long a message stays hidden without a sign of life; renewed every third of it while the handler
-   * works.
-   */
+  /** The visibility timeout of a message; renewed after every third of it while the handler works. */
   readonly visibilitySeconds?: number
-  /** Longest wait of one receive call for a message, 1 to 20; stopping may take as long. */
+  /** Longest wait of one receive call for a message, 1 to 20 s; stopping may take as long. */
   readonly waitSeconds?: number
   /** Delay before the second delivery of a message that failed; doubles from there. */
   readonly retrySeconds?: number
   readonly maxRetrySeconds?: number
-  /** How long messages at work may take after the signal aborts, before their own signal does. */
+  /** How long messages in progress may continue after the signal aborts, before their own signal does. */
   readonly graceSeconds?: number
   /** In [0, 1): jitter of the delays. */
   readonly random?: () => number
@@ -54,15 +49,15 @@ export interface PumpSummary {
 
 const MAX_RECEIVE = 10
 
-/** A receive call that takes so much longer than its wait has lost its connection. */
+/** A receive call that takes this much longer than its wait has lost its connection. */
 const RECEIVE_MARGIN_SECONDS = 10
 
 /** Delays between receive calls while the queue does not answer. */
 const OUTAGE = { firstMs: 200, maxMs: 30_000 }
 
 /**
- * Pumps until the signal aborts and what was at work has ended. Never throws on account of the queue or the
- * handler.
+ * Pumps until the signal aborts and the messages in progress have ended. Never throws because of the queue or
+ * the handler.
  * @returns how many deliveries there were, and how they ended.
  */
 export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
@@ -71,31 +66,31 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
   const pollers = Math.min(Math.max(1, options.pollers ?? 2), concurrency)
   const region = await sqs.config.region()
   const acknowledger = createAcknowledger({ sqs, queueUrl, log })
-  const atWork = new Map<Promise<void>, ReceivedMessage>()
+  const inProgress = new Map<Promise<void>, ReceivedMessage>()
   const stop = new AbortController()
   const counts = { received: 0, succeeded: 0, failed: 0 }
 
   const start = (message: ReceivedMessage): Promise<void> => {
     counts.received++
     const work = runMessage(message, options, stop.signal).then((succeeded) => {
-      // Taken out before the queue is told, so that no heartbeat hides the message again.
-      atWork.delete(work)
+      // Removed before the queue is informed, so that no heartbeat hides the message again.
+      inProgress.delete(work)
       counts[succeeded ? 'succeeded' : 'failed']++
       if (succeeded) acknowledger.done(message)
       else void acknowledger.retry(message, stop.signal.aborted ? 0 : retrySeconds(message, options))
     })
-    atWork.set(work, message)
+    inProgress.set(work, message)
     return work
   }
 
   log.info({ queueUrl, concurrency, pollers }, 'pump-started')
-  const beat = () => void acknowledger.extend([...atWork.values()], visibilitySeconds)
+  const beat = () => void acknowledger.extend([...inProgress.values()], visibilitySeconds)
   const heartbeat = setInterval(beat, (visibilitySeconds * 1000) / 3)
   const share = (poller: number) =>
     Math.floor(concurrency / pollers) + (poller < concurrency % pollers ? 1 : 0)
   const take = async (received: Message) => {
     const message = receivedMessage(received, queueUrl, region)
-    // Came with the last receive call, after the signal: it goes straight back for others.
+    // Received with the last call, after the signal: returned to the queue at once.
     await (signal.aborted ? acknowledger.retry(message, 0) : start(message))
   }
   let grace: NodeJS.Timeout | undefined
@@ -103,7 +98,7 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
     grace = setTimeout(() => stop.abort(), (options.graceSeconds ?? 25) * 1000)
   })
   await Promise.all(Array.from({ length: pollers }, (_, poller) => poll(options, share(poller), take)))
-  await Promise.all(atWork.keys())
+  await Promise.all(inProgress.keys())
   clearTimeout(grace)
   clearInterval(heartbeat)
   await acknowledger.flush()
@@ -112,9 +107,9 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
 }
 
 /**
- * Receives until the signal aborts; asks each time for as many messages as it has hands free. A receive call
- * under way is never cut off: the queue may just have answered it, and the messages would stay hidden with
- * nobody working on them.
+ * Receives until the signal aborts; requests each time as many messages as can be started. A receive call in
+ * progress is never aborted: the queue may just have answered it, and the messages would stay hidden without
+ * being processed.
  */
 async function poll(
   options: PumpOptions,
@@ -172,7 +167,7 @@ async function poll(
   signal.removeEventListener('abort', onAbort)
 }
 
-/** Calls the handler with one message. True when it succeeded; what went wrong is logged here. */
+/** Calls the handler with one message. True when it succeeded; errors are logged here. */
 async function runMessage(
   message: ReceivedMessage,
   options: PumpOptions,
@@ -187,7 +182,7 @@ async function runMessage(
       limits,
     )
     if (answer.batchItemFailures.length === 0) return true
-    log.warn({ ms: Math.round(performance.now() - began) }, 'message-not-done')
+    log.warn({ ms: Math.round(performance.now() - began) }, 'message-not-finished')
   } catch (error) {
     log.error({ error, ms: Math.round(performance.now() - began) }, 'message-failed')
   }

@@ -1,4 +1,4 @@
-/** Runs a scheduled function where no EventBridge does, by the schedule expressions of serverless.yml. */
+/** Runs a scheduled function without EventBridge, by the schedule expressions of serverless.yml. */
 import { randomUUID } from 'node:crypto'
 import type { ScheduledEvent } from 'aws-lambda'
 import { Cron } from 'croner'
@@ -9,17 +9,17 @@ import { pause } from '../time/pause.ts'
 import type { ScheduleHandler } from './handler.ts'
 
 export interface ScheduleOptions {
-  /** The function's: events name it as their rule. */
+  /** Name of the function; events name it as their rule. */
   readonly name: string
   /** `rate(5 minutes)` or `cron(0 3 * * ? *)`. */
   readonly expression: string
   readonly handler: ScheduleHandler
   readonly log: Logger
-  /** Ends the schedule; a run under way is finished within the grace period. */
+  /** Ends the schedule; a run in progress is finished within the grace period. */
   readonly signal: AbortSignal
-  /** Longest time one run may take. The manifest's timeout. */
+  /** Longest time for one run. The manifest's timeout. */
   readonly timeoutSeconds?: number
-  /** Each run starts up to so much later than its time, so that hosts do not act in step. */
+  /** Each run starts up to this much later than its time, so that hosts do not act in step. */
   readonly jitterSeconds?: number
   /** Runs once at the start, before the first time of the schedule. */
   readonly runAtStart?: boolean
@@ -27,16 +27,16 @@ export interface ScheduleOptions {
   readonly random?: () => number
 }
 
-/** The time of the next run after a moment; null when there is none any more. */
+/** The time of the next run after a moment; null when there is none. */
 export type Schedule = (after: Date) => Date | null
 
 const UNIT_MS: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 }
 
 /**
- * Reads a schedule expression of EventBridge: `rate(<n> <minutes|hours|days>)`, or `cron(<minute> <hour> <day
- * of month> <month> <day of week> <year>)` in UTC with Sunday as 1
+ * Parses a schedule expression of EventBridge: `rate(<n> <minutes|hours|days>)`, or `cron(<minute> <hour>
+ * <day of month> <month> <day of week> <year>)` in UTC with Sunday as 1
  * (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html).
- * @throws InvalidInputError saying what is wrong with the expression.
+ * @throws InvalidInputError that describes the error in the expression.
  */
 export function parseSchedule(expression: string): Schedule {
   const [, kind, inner = ''] = /^\s*(rate|cron)\(\s*(.*?)\s*\)\s*$/.exec(expression) ?? []
@@ -59,7 +59,7 @@ function parseCron(fields: string, expression: string): Schedule {
     throw new InvalidInputError(
       `schedule "${expression}": cron takes six fields, the last of which is the year`,
     )
-  // EventBridge writes "?" for "any"; to croner it would mean "what it is now".
+  // EventBridge writes "?" for "any"; croner reads it as the current value.
   const pattern = ['0', ...parts].map((part) => (part === '?' ? '*' : part)).join(' ')
   try {
     const cron = new Cron(pattern, {
@@ -79,9 +79,9 @@ function parseCron(fields: string, expression: string): Schedule {
 }
 
 /**
- * Runs the handler by its schedule until the signal aborts; never two runs at once, times that pass during a
- * run are skipped. What a run throws is logged; the next one starts at its time.
- * @throws InvalidInputError when the expression is wrong.
+ * Runs the handler by its schedule until the signal aborts; never two runs at once, and times that pass
+ * during a run are skipped. Errors of a run are logged; the next one starts at its time.
+ * @throws InvalidInputError when the expression is invalid.
  */
 export async function runSchedule(options: ScheduleOptions): Promise<void> {
   const { signal, log, jitterSeconds = 0, random = Math.random } = options
@@ -106,7 +106,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<void> {
 }
 
 /**
- * The first time that is still to come: a rate keeps its beat, and what passed during a long run is left out.
+ * The first time in the future: a rate keeps its phase, and times that passed during a long run are skipped.
  */
 function nextAfter(schedule: Schedule, planned: Date, now: Date): Date | null {
   const next = schedule(planned)

@@ -1,6 +1,6 @@
 /**
- * What a host tells the queue about messages: done, still at work, again later. Many messages finish within a
- * few milliseconds of each other, so that calls are gathered into the batches of ten that SQS takes.
+ * What a host reports to the queue about messages: finished, in progress, to be delivered again. Many
+ * messages finish within a few milliseconds, so calls are combined into batches of ten, the limit of SQS.
  */
 import {
   ChangeMessageVisibilityBatchCommand,
@@ -14,25 +14,25 @@ import type { ReceivedMessage } from './sqs-messages.ts'
 const MAX_BATCH = 10
 
 /**
- * How long the first of a batch waits for company, milliseconds. Nobody waits for a deletion, so it costs no
- * latency.
+ * How long the first message of a batch waits for others, milliseconds. No caller waits for a deletion, so
+ * this adds no latency.
  */
 const GATHER_MS = 10
 
-/** Attempts to delete one batch, each of which the SDK tries several times itself. */
+/** Attempts to delete one batch, in addition to the SDK's own retries. */
 const DELETE_ATTEMPTS = 3
 
 export interface Acknowledger {
   /**
-   * Deletes a message. What cannot be deleted is logged and delivered again: a handler recognises its own
+   * Deletes a message. A failure is logged, and the message is delivered again: a handler recognises its own
    * work.
    */
   done(message: ReceivedMessage): void
-  /** Hides the messages for so many seconds from now. */
+  /** Hides the messages for this many seconds from now. */
   extend(messages: readonly ReceivedMessage[], seconds: number): Promise<void>
-  /** Delivers a message again after so many seconds (0: at once). */
+  /** Delivers a message again after this many seconds (0: at once). */
   retry(message: ReceivedMessage, seconds: number): Promise<void>
-  /** Resolves when everything said so far has reached the queue or was given up. */
+  /** Resolves when all calls so far have reached the queue or were given up. */
   flush(): Promise<void>
 }
 
@@ -42,13 +42,13 @@ export function createAcknowledger(options: {
   readonly log: Logger
 }): Acknowledger {
   const { sqs, queueUrl: QueueUrl, log } = options
-  const underWay = new Set<Promise<void>>()
+  const inProgress = new Set<Promise<void>>()
   let gathered: ReceivedMessage[] = []
   let timer: NodeJS.Timeout | undefined
 
   const track = (work: Promise<void>) => {
-    const tracked = work.finally(() => underWay.delete(tracked))
-    underWay.add(tracked)
+    const tracked = work.finally(() => inProgress.delete(tracked))
+    inProgress.add(tracked)
     return tracked
   }
 
@@ -59,8 +59,7 @@ export function createAcknowledger(options: {
         const { Failed = [] } = await sqs.send(
           new DeleteMessageBatchCommand({ QueueUrl, Entries: entries(left) }),
         )
-        // A receipt that is no longer valid belongs to a message that was delivered again: nothing is left to
-        // delete.
+        // An expired receipt belongs to a message that was delivered again: there is nothing to delete.
         const failed = new Set(Failed.filter((entry) => !entry.SenderFault).map((entry) => Number(entry.Id)))
         left = left.filter((_, index) => failed.has(index))
         if (left.length === 0) return
@@ -109,7 +108,7 @@ export function createAcknowledger(options: {
         ReceiptHandle: message.receiptHandle,
         VisibilityTimeout: seconds,
       })
-      // Without it the message comes back when its visibility ends: later, not lost.
+      // If this fails, the message is delivered again when its visibility timeout ends: later, but not lost.
       return track(
         sqs.send(command).then(
           () => {},
@@ -119,14 +118,14 @@ export function createAcknowledger(options: {
     },
     async flush() {
       send()
-      while (underWay.size > 0) await Promise.all(underWay)
+      while (inProgress.size > 0) await Promise.all(inProgress)
     },
   }
 }
 
 /**
- * The index within the batch is the id: ids only have to differ within one call, and message ids may repeat
- * in one.
+ * The index within the batch is the id: ids must only differ within one call, and message ids may repeat in
+ * one.
  */
 function entries(messages: readonly ReceivedMessage[]) {
   return messages.map((message, index) => ({ Id: String(index), ReceiptHandle: message.receiptHandle }))

@@ -1,17 +1,17 @@
-/** Messages of the SQS client as Lambda would hand them to a function. */
+/** Messages of the SQS client in the form in which Lambda passes them to a function. */
 import type { Message, MessageAttributeValue } from '@aws-sdk/client-sqs'
 import type { SQSMessageAttributes, SQSRecord } from 'aws-lambda'
 
-/** A message that can be worked on: SQS gives every message these. */
+/** A message with the fields that SQS always sets. */
 export interface ReceivedMessage {
   readonly messageId: string
   readonly receiptHandle: string
-  /** How often it was delivered, this time included. */
+  /** Number of deliveries, including this one. */
   readonly attempt: number
   readonly record: SQSRecord
 }
 
-/** Makes the record; `queueUrl` gives the account and the name of its ARN. */
+/** Builds the record; `queueUrl` contains the account and the name for its ARN. */
 export function receivedMessage(message: Message, queueUrl: string, region: string): ReceivedMessage {
   const {
     MessageId: messageId = '',

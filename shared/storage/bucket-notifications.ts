@@ -1,8 +1,8 @@
 /**
- * A bucket's notification configuration: where the store sends what arrives. Applied by name and
- * idempotently; what others configured on the bucket stays as it is.
+ * A bucket's notification configuration: where the store sends arrivals. Applied by name and idempotently;
+ * configurations of others on the bucket are not changed.
  *
- * The same call serves three kinds of target, told apart by their ARN: an SQS queue of AWS, a webhook of
+ * The same call serves three kinds of target, distinguished by their ARN: an SQS queue of AWS, a webhook of
  * MinIO (`arn:minio:sqs::NAME:webhook`, named in the server's settings), a topic of Ceph or SNS
  * (`arn:aws:sns:ZONEGROUP::TOPIC`).
  */
@@ -18,27 +18,27 @@ import {
 } from '@aws-sdk/client-s3'
 import { InvalidInputError, TransientError } from '../errors.ts'
 
-/** By name, never `s3:ObjectCreated:*`: on MinIO that fires for tags and retention as well. */
+/** By name, never `s3:ObjectCreated:*`: on MinIO that includes changes of tags and retention. */
 export const ARRIVAL_EVENTS: readonly Event[] = [
   's3:ObjectCreated:Put',
   's3:ObjectCreated:CompleteMultipartUpload',
   's3:ObjectCreated:Copy',
 ]
 
-/** Ids that begin so are ours; all others are left alone. */
+/** Ids with this prefix are ours; all others are left unchanged. */
 const ID_PREFIX = 'cygnet-'
 
-export interface WantedNotifications {
+export interface NotificationRequest {
   readonly bucket: string
-  /** Where the events go. */
+  /** The target of the events. */
   readonly arn: string
-  /** Keys must begin with one of these; none given means all. */
+  /** Keys must begin with one of these; empty means any. */
   readonly prefixes?: readonly string[]
-  /** Keys must end with one of these; none given means all. */
+  /** Keys must end with one of these; empty means any. */
   readonly suffixes?: readonly string[]
 }
 
-/** One configuration of the bucket, of whatever kind. */
+/** One configuration of the bucket, of any kind. */
 export interface NotificationRule {
   readonly id: string
   readonly ours: boolean
@@ -52,7 +52,7 @@ export interface NotificationPlan {
   readonly changed: boolean
   readonly before: readonly NotificationRule[]
   readonly after: readonly NotificationRule[]
-  /** What is sent to the store when `changed`. */
+  /** Sent to the store when `changed`. */
   readonly configuration: NotificationConfiguration
 }
 
@@ -66,17 +66,17 @@ export async function readBucketNotifications(
 }
 
 /**
- * Says what `applyBucketNotifications` would do; changes nothing.
- * @throws InvalidInputError when the ARN is neither of a queue nor of a topic.
+ * Returns what `applyBucketNotifications` would do; changes nothing.
+ * @throws InvalidInputError when the ARN is neither that of a queue nor of a topic.
  */
 export async function planBucketNotifications(
   s3: S3Client,
-  wanted: WantedNotifications,
+  wanted: NotificationRequest,
   signal: AbortSignal,
 ): Promise<NotificationPlan> {
   const current = await read(s3, wanted.bucket, signal)
   const kind = targetKind(wanted.arn)
-  const wantedRules = rulesWanted(wanted)
+  const wantedRules = requestedRules(wanted)
   const queues = foreign(current.QueueConfigurations)
   const topics = foreign(current.TopicConfigurations)
   const configuration: NotificationConfiguration = {
@@ -90,14 +90,14 @@ export async function planBucketNotifications(
 }
 
 /**
- * Makes the bucket send its arrivals to the target, and nowhere else in our name.
+ * Makes the bucket send its arrivals to the target, replacing our earlier rules.
  * @returns the rules before and, as read back from the store, after.
- * @throws InvalidInputError for a wrong ARN; TransientError when the store took the configuration but does
- * not show it.
+ * @throws InvalidInputError for an invalid ARN; TransientError when the store accepted the configuration but
+ * returns another one.
  */
 export async function applyBucketNotifications(
   s3: S3Client,
-  wanted: WantedNotifications,
+  wanted: NotificationRequest,
   signal: AbortSignal,
 ): Promise<{
   readonly changed: boolean
@@ -117,7 +117,7 @@ export async function applyBucketNotifications(
   // Some stores answer 200 and do nothing.
   if (fingerprint(after) !== fingerprint(plan.after))
     throw new TransientError(
-      `the store took the notifications of bucket ${wanted.bucket} but shows something else`,
+      `the store accepted the notifications of bucket ${wanted.bucket} but returns others`,
       {
         rules: after.length,
       },
@@ -140,19 +140,18 @@ function targetKind(arn: string): 'queue' | 'topic' {
   if (service === 'sqs') return 'queue'
   if (service === 'sns') return 'topic'
   throw new InvalidInputError(
-    `"${arn}" is no target for notifications: expected arn:aws:sqs:REGION:ACCOUNT:QUEUE, arn:minio:sqs::NAME:webhook or arn:aws:sns:ZONEGROUP::TOPIC`,
+    `"${arn}" is not a target for notifications: expected arn:aws:sqs:REGION:ACCOUNT:QUEUE, arn:minio:sqs::NAME:webhook or arn:aws:sns:ZONEGROUP::TOPIC`,
   )
 }
 
 /**
- * A filter takes one prefix and one suffix, so there is a rule for each pair. The id follows from the
- * content.
+ * A filter has one prefix and one suffix, so there is one rule per pair. The id is derived from the content.
  */
-function rulesWanted({
+function requestedRules({
   arn,
   prefixes = [],
   suffixes = [],
-}: WantedNotifications): readonly NotificationRule[] {
+}: NotificationRequest): readonly NotificationRule[] {
   const distinct = (texts: readonly string[]) => (texts.length === 0 ? [''] : [...new Set(texts)])
   return distinct(prefixes).flatMap((prefix) =>
     distinct(suffixes).map((suffix) => {
@@ -205,14 +204,14 @@ function rulesOf(configuration: NotificationConfiguration): readonly Notificatio
     ...LambdaFunctionConfigurations.map((lambda) => ({ ...lambda, arn: lambda.LambdaFunctionArn })),
   ]
   return targets.map(({ Id: id = '', arn = '', Events: events = [], Filter }) => {
-    // AWS hands the names back as "Prefix" and "Suffix".
+    // AWS returns the names as "Prefix" and "Suffix".
     const value = (name: string) =>
       Filter?.Key?.FilterRules?.find((rule) => rule.Name?.toLowerCase() === name)?.Value ?? ''
     return { id, ours: isOurs(id), arn, events, prefix: value('prefix'), suffix: value('suffix') }
   })
 }
 
-/** The rules as a text that does not depend on their order, nor on that of their events. */
+/** The rules as a text that does not depend on the order of rules and events. */
 function fingerprint(rules: readonly NotificationRule[]): string {
   return JSON.stringify(
     rules.map((rule) => JSON.stringify({ ...rule, events: rule.events.toSorted() })).toSorted(),

@@ -1,10 +1,10 @@
-/** The one place where an S3 client is made. */
+/** The one place where S3 clients are created. */
 import { S3Client } from '@aws-sdk/client-s3'
 import type { Config } from '../config/config.ts'
 
 /**
- * The same for links: it is never asked for anything but signatures. A checksum in a link for a PUT would be
- * that of no bytes.
+ * The client that signs links; it sends no requests. Without automatic checksums: one in a link for a PUT
+ * would be that of an empty body.
  */
 export const createPublicS3Client = (config: Config): S3Client =>
   createS3Client({
@@ -17,8 +17,8 @@ export const createPublicS3Client = (config: Config): S3Client =>
   })
 
 /**
- * An S3 client for the configured store; path-style addresses, since MinIO, Ceph and the embedded store want
- * them.
+ * An S3 client for the configured store, with path-style addresses, as MinIO, Ceph and the embedded store
+ * require.
  */
 export function createS3Client(config: Config): S3Client {
   return new S3Client({
@@ -27,7 +27,7 @@ export function createS3Client(config: Config): S3Client {
     requestChecksumCalculation: config.store.sdkChecksums,
     responseChecksumValidation: 'WHEN_REQUIRED',
     maxAttempts: 4,
-    // A store that falls silent in the middle of an answer must not hold a function for ever.
+    // A store that stops sending in the middle of an answer must not block a function forever.
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
     ...(config.store.endpoint === undefined ? {} : { endpoint: config.store.endpoint }),
     ...(config.store.accessKeyId === undefined || config.store.secretAccessKey === undefined

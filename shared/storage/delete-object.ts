@@ -1,6 +1,6 @@
 /**
- * Deleting one version of one object and nothing else. Who decides that it may go is not here: raw runs go
- * through shared/copies/delete/delete-cloud-copy.ts, single events through clean-events.ts.
+ * Deletes one version of one object and nothing else. The decision is made elsewhere: for raw runs in
+ * shared/copies/delete/delete-cloud-copy.ts, for single events in clean-events.ts.
  */
 import {
   DeleteObjectCommand,
@@ -12,19 +12,21 @@ import { InvalidInputError } from '../errors.ts'
 import type { ObjectVersion } from '../run.ts'
 
 export type Deletion =
-  /** `marked`: the bucket keeps versions and only hid this one; its bytes leave by the bucket's own rules. */
+  /**
+   * `marked`: the bucket is versioned and only hid this one; its bytes are removed by the bucket's own rules.
+   */
   | { readonly kind: 'deleted'; readonly marked: boolean }
   /** There was no object any more. */
   | { readonly kind: 'absent' }
-  /** The key holds another object than this version: that one was left alone. */
+  /** The key has another object than this version, which was left unchanged. */
   | { readonly kind: 'changed' }
 
 /**
- * Deletes this version. In a bucket that keeps versions it is named, so that no other can be meant; else the
- * deletion is on condition of the ETag (If-Match), and for Ceph before 20, which does not know that one, on
- * condition that the object was not written since. docs/adr/0009-deletion.md says which stores keep to which
+ * Deletes this version. In a versioned bucket it is named, so that no other can be deleted. Otherwise the
+ * deletion is conditional on the ETag (If-Match), and, for Ceph before 20, which ignores that condition, on
+ * the object not having been written since. docs/adr/0009-deletion.md lists which stores honour which
  * condition.
- * @throws InvalidInputError when nothing tells this version from another; what the SDK throws.
+ * @throws InvalidInputError when nothing identifies this version; what the SDK throws.
  */
 export async function deleteObject(
   s3: S3Client,
@@ -41,7 +43,7 @@ export async function deleteObject(
     // AWS answers 501 when both are given.
     ...(version.versionId === null ? { IfMatch: `"${version.etag}"` } : { VersionId: version.versionId }),
   })
-  // AWS needs no second condition, and is not sent a header it does not document.
+  // AWS needs no second condition; it is not sent an undocumented header.
   if (version.versionId === null && s3.config.isCustomEndpoint === true)
     addUnmodifiedSince(command, version.lastModified)
   try {
@@ -50,13 +52,13 @@ export async function deleteObject(
   } catch (error) {
     const status = statusOf(error)
     if (status === 404 && !isNamed(error, 'NoSuchBucket')) return { kind: 'absent' }
-    // 409: another write of the key was under way.
+    // 409: another write of the key was in progress.
     if (status === 412 || status === 409) return { kind: 'changed' }
     throw error
   }
 }
 
-/** Ceph's own header; it takes ISO 8601 to the second, as its listings state times. */
+/** Ceph's own header, in ISO 8601 to the second, like the times in its listings. */
 function addUnmodifiedSince(command: DeleteObjectCommand, lastModified: Date): void {
   const value = `${lastModified.toISOString().slice(0, 19)}Z`
   command.middlewareStack.add(
@@ -70,10 +72,10 @@ function addUnmodifiedSince(command: DeleteObjectCommand, lastModified: Date): v
 }
 
 /**
- * What the key holds: exactly this version, another object, or nothing. Where versions are kept, `other` and
- * `absent` mean that this version is gone.
+ * What the key has: exactly this version, another object, or none. In a versioned bucket, `other` and
+ * `absent` mean that this version is deleted.
  */
-export async function lookForVersion(
+export async function findVersion(
   s3: S3Client,
   version: ObjectVersion,
   signal: AbortSignal,
@@ -93,16 +95,15 @@ export async function lookForVersion(
 }
 
 /**
- * True when the bucket keeps other versions of the key beside this one: were it deleted, one of them would
- * take its place. Delete markers are none.
+ * Whether the bucket has other versions of the key: if this one were deleted, one of them would replace it.
+ * Delete markers do not count.
  */
 export async function hasOtherVersions(
   s3: S3Client,
   version: ObjectVersion,
   signal: AbortSignal,
 ): Promise<boolean> {
-  // The key itself comes before every longer key that begins with it; its versions before those of the
-  // others.
+  // In the listing, the key itself precedes longer keys with the same prefix.
   const command = new ListObjectVersionsCommand({ Bucket: version.bucket, Prefix: version.key, MaxKeys: 10 })
   const { Versions = [] } = await s3.send(command, { abortSignal: signal })
   return Versions.some((other) => other.Key === version.key && other.VersionId !== version.versionId)

@@ -1,22 +1,22 @@
-/** Presigned links: who holds one may fetch the object until it expires, without other credentials. */
+/** Presigned links: anyone with a link may fetch the object until it expires, without other credentials. */
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { SignatureV4 } from '@smithy/signature-v4'
 import type { ObjectName } from '../run.ts'
 
-/** What S3's signature version 4 allows. */
+/** The limit of S3's signature version 4. */
 export const LONGEST_LINK_SECONDS = 7 * 86_400
 
 export interface Link {
   readonly url: string
-  /** The truth: a link signed with credentials that end earlier ends with them. */
+  /** The actual end: a link signed with temporary credentials ends with them. */
   readonly expiresAt: Date
 }
 
 export interface LinkOptions {
   readonly seconds: number
   readonly now: Date
-  /** The name under which a browser saves it. */
+  /** The file name in a browser's download. */
   readonly fileName?: string
   readonly versionId?: string | null
 }
@@ -45,17 +45,20 @@ export async function presignGet(s3: S3Client, object: ObjectName, options: Link
   return { url: `${origin.origin}${signed.path}?${query.toSorted().join('&')}`, expiresAt }
 }
 
-/** As signatures of version 4 want it: RFC 3986, every byte but letters, digits, `-`, `.`, `_` and `~`. */
+/**
+ * As required by signature version 4: RFC 3986, all bytes but letters, digits, `-`, `.`, `_` and `~` are
+ * escaped.
+ */
 const escaped = (text: string) =>
   encodeURIComponent(text).replaceAll(
     /[!'()*]/g,
     (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`,
   )
 
-/** Where the objects of a bucket are. */
+/** Location of a bucket's objects. */
 interface Place {
   readonly origin: URL
-  /** Before the key. */
+  /** Path before the key. */
   readonly path: string
   readonly signer: SignatureV4
 }
@@ -63,8 +66,8 @@ interface Place {
 const places = new WeakMap<S3Client, Map<string, Promise<Place>>>()
 
 /**
- * By the SDK's own rules (path or host, region, dualstack), read from a link that it makes, once a bucket:
- * that is most of the work of a link, and analysts ask for a thousand at a time.
+ * Determined by the SDK's own rules (path or host, region, dualstack) from a sample link, once per bucket:
+ * this is most of the work of a link, and analysts request a thousand at a time.
  */
 function placeOf(s3: S3Client, bucket: string): Promise<Place> {
   const known = places.get(s3) ?? new Map<string, Promise<Place>>()
@@ -84,7 +87,7 @@ async function resolvePlace(s3: S3Client, bucket: string): Promise<Place> {
   return { origin: new URL(sample.origin), path: sample.pathname.slice(0, -key.length), signer }
 }
 
-/** A link to ask for the headers of an object: the method is part of the signature. */
+/** A link to fetch the headers of an object: the method is part of the signature. */
 export async function presignHead(
   s3: S3Client,
   object: ObjectName,
@@ -98,7 +101,7 @@ export async function presignHead(
   return await presign(s3, command, options)
 }
 
-/** A link by which one PUT stores an object. */
+/** A link that allows one PUT of an object. */
 export async function presignPut(
   s3: S3Client,
   object: ObjectName,
@@ -120,7 +123,7 @@ async function presign(
 
 async function validity(s3: S3Client, { seconds, now }: Pick<LinkOptions, 'seconds' | 'now'>) {
   const { expiration } = await s3.config.credentials()
-  // X-Amz-Date has whole seconds: a link ends so long after the second that had begun.
+  // X-Amz-Date has whole seconds: the validity begins with the current second.
   const signedAtMs = Math.floor(now.getTime() / 1000) * 1000
   const untilCredentialsEnd =
     expiration === undefined

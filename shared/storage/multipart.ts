@@ -1,7 +1,7 @@
 /**
- * Sending an object in parts, each checked by the store on arrival (Content-MD5). The parts stay with the
- * store until they are put together or given up, so that an interrupted upload can go on; there is no object
- * under the key before the end.
+ * Sends an object in parts, each verified by the store on arrival (Content-MD5). The parts are stored until
+ * they are combined or aborted, so that an interrupted upload can be resumed; there is no object under the
+ * key before the end.
  */
 import type { Readable } from 'node:stream'
 import {
@@ -18,38 +18,38 @@ import type { ObjectName } from '../run.ts'
 import { type Body, base64OfHex, sendBody, statusOf, withinSeconds } from './send-body.ts'
 import { hasMd5Etag, type ObjectToSend, unlessOccupied } from './upload.ts'
 
-/** An upload in parts that has begun. */
+/** A multipart upload in progress. */
 export interface MultipartUpload extends ObjectName {
   readonly uploadId: string
-  /** False where the store encrypts with keys of a key service: its ETags are then no MD5s. */
+  /** False where the store encrypts with keys of a key service: then its ETags are not MD5s. */
   readonly etagIsMd5: boolean
 }
 
 export interface StoredPart {
   readonly number: number
-  /** As the store wrote it, with quotes or without: it wants it back like that. */
+  /** As the store wrote it, with or without quotes: it must be returned unchanged. */
   readonly etag: string
   readonly sizeBytes: number
 }
 
 /**
- * `occupied`: an object is under the key and was not to be replaced. `gone`: the upload was ended by somebody
- * else.
+ * `occupied`: an object exists under the key and must not be replaced. `gone`: the upload was ended by
+ * someone else.
  */
 export type SendOutcome = 'stored' | 'occupied' | 'gone'
 
-/** Seconds for a request that moves no data. */
+/** Seconds for a request that transfers no data. */
 const REQUEST_SECONDS = 60
-/** Putting thousands of parts together takes some stores minutes. */
+/** Combining thousands of parts takes some stores minutes. */
 const COMPLETION_SECONDS = 1800
 
-/** An ETag without quotes; lower case where it is an MD5. */
+/** An ETag without quotes, in lower case if it is an MD5. */
 const bareEtag = (etag: string) => etag.replaceAll('"', '').toLowerCase()
 
-/** True when the upload is known no more: completed, aborted, or cleaned by the store. */
-export const isUploadGone = (error: unknown) => error instanceof Error && error.name === 'NoSuchUpload'
+/** True when the upload no longer exists: completed, aborted, or cleaned up by the store. */
+export const isUploadMissing = (error: unknown) => error instanceof Error && error.name === 'NoSuchUpload'
 
-/** Begins an upload in parts. */
+/** Starts a multipart upload. */
 export async function createMultipart(
   s3: S3Client,
   object: ObjectToSend,
@@ -71,7 +71,7 @@ export async function createMultipart(
 
 /**
  * Sends one part; sending it again replaces it.
- * @throws TransientError when the store says that it holds other bytes.
+ * @throws TransientError when the store reports other bytes.
  */
 export async function sendPart(
   s3: S3Client,
@@ -92,7 +92,7 @@ export async function sendPart(
     })
     const { ETag: etag = '' } = await s3.send(command, { abortSignal })
     const part = { number, etag, sizeBytes: body.sizeBytes }
-    // A store that does not look at Content-MD5 still says what it holds.
+    // A store that ignores Content-MD5 still reports what it has.
     if (/^[0-9a-f]{32}$/.test(bareEtag(etag)) && !holds(upload, part, body))
       throw new TransientError(
         `the store holds other bytes of part ${number} than were sent (MD5 ${bareEtag(etag)}, not ${body.md5})`,
@@ -103,8 +103,8 @@ export async function sendPart(
 }
 
 /**
- * True when a part in the store is this one: same size, and its ETag is the part's MD5. Where ETags are no
- * MD5s the size must do: the store has compared the MD5 when the part arrived.
+ * Whether a stored part is this one: same size, and its ETag is the part's MD5. Where ETags are not MD5s,
+ * only the size is compared: the store verified the MD5 when the part arrived.
  */
 export function holds(
   upload: MultipartUpload,
@@ -114,7 +114,7 @@ export function holds(
   return part.sizeBytes === expected.sizeBytes && (!upload.etagIsMd5 || bareEtag(part.etag) === expected.md5)
 }
 
-/** The parts that the store holds of an upload, by number; null when it knows the upload no more. */
+/** The stored parts of an upload, by number; null when the upload no longer exists. */
 export async function listParts(
   s3: S3Client,
   upload: MultipartUpload,
@@ -133,7 +133,7 @@ export async function listParts(
     const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) =>
       s3.send(command, { abortSignal }),
     ).catch((error) => {
-      if (isUploadGone(error)) return null
+      if (isUploadMissing(error)) return null
       throw error
     })
     if (page === null) return null
@@ -150,7 +150,7 @@ export async function listParts(
   }
 }
 
-/** The unfinished uploads of exactly this key, by anybody. */
+/** The unfinished uploads of exactly this key, by any client. */
 export async function listUploads(
   s3: S3Client,
   { bucket, key }: ObjectName,
@@ -169,7 +169,7 @@ export async function listUploads(
     for (const upload of page.Uploads ?? [])
       if (upload.Key === key && upload.UploadId !== undefined)
         found.push({ uploadId: upload.UploadId, initiated: upload.Initiated ?? new Date(0) })
-    // Longer keys with the same beginning come after this one: the first of them ends the search.
+    // Longer keys with the same prefix follow: the first of them ends the search.
     const more =
       page.IsTruncated === true && page.NextKeyMarker === key && page.NextUploadIdMarker !== undefined
     marker = more ? { KeyMarker: key, UploadIdMarker: page.NextUploadIdMarker as string } : null
@@ -177,7 +177,7 @@ export async function listUploads(
   return found
 }
 
-/** Puts the parts together: only now there is an object under the key. */
+/** Combines the parts: only now there is an object under the key. */
 export async function completeMultipart(
   s3: S3Client,
   upload: MultipartUpload,
@@ -199,13 +199,13 @@ export async function completeMultipart(
     })
     return answer === null ? 'occupied' : 'stored'
   } catch (error) {
-    // Also when the answer to an earlier attempt was lost: the caller looks at what is under the key.
-    if (isUploadGone(error)) return 'gone'
+    // Also when the answer to an earlier attempt was lost: the caller checks the object under the key.
+    if (isUploadMissing(error)) return 'gone'
     throw error
   }
 }
 
-/** Gives up an upload and its parts; one that is gone already is no error. */
+/** Aborts an upload and deletes its parts; it is not an error if the upload no longer exists. */
 export async function abortMultipart(
   s3: S3Client,
   { bucket, key, uploadId }: Pick<MultipartUpload, 'bucket' | 'key' | 'uploadId'>,
@@ -214,7 +214,7 @@ export async function abortMultipart(
   const command = new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId })
   await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch(
     (error) => {
-      if (!isUploadGone(error) && statusOf(error) !== 404) throw error
+      if (!isUploadMissing(error) && statusOf(error) !== 404) throw error
     },
   )
 }

@@ -1,13 +1,13 @@
 /**
- * Reading objects: what is there now, its bytes as a stream that survives a lost connection, and listings
- * page by page.
+ * Reads objects: the current version, its bytes as a stream that is resumed after a lost connection, and
+ * listings page by page.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
 import { ConflictError, passesWithTime, TransientError } from '../errors.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
 
-/** Digests the store or the uploader states for an object, lower-case hex; absent where none is stated. */
+/** Digests stated by the store or the uploader for an object, lower-case hex; absent where none is stated. */
 export interface StatedDigests {
   readonly md5?: string
   readonly sha256?: string
@@ -16,19 +16,19 @@ export interface StatedDigests {
   readonly crc32c?: string
   readonly crc64nvme?: string
   readonly adler32?: string
-  /** The ETag of an upload in parts: a checksum for whoever guesses the size of the parts. */
+  /** The ETag of a multipart upload: a checksum if the part size can be guessed. */
   readonly multipartEtag?: string
 }
 
 export interface ObjectDescription extends ObjectVersion {
   /**
-   * Who said which digest: the ETag, the store's own checksum, the uploader's metadata. Content checksums
-   * only.
+   * Which source states which digest: the ETag, the store's own checksum, the uploader's metadata. Only
+   * checksums of the content.
    */
   readonly stated: readonly { readonly by: 'etag' | 'store' | 'uploader'; readonly digests: StatedDigests }[]
 }
 
-/** Without quotes, an MD5 in lower case: the form in which notifications give it too. */
+/** Without quotes, an MD5 in lower case: the same form as in notifications. */
 function unquoted(etag: string | undefined): string {
   const bare = (etag ?? '').replace(/^(?:W\/)?"?|"?$/g, '')
   return /^[0-9a-f]{32}(?:-\d+)?$/i.test(bare) ? bare.toLowerCase() : bare
@@ -45,8 +45,8 @@ const statusOf = (error: unknown) =>
 const HEX_LENGTH = { md5: 32, sha256: 64, adler32: 8 } as const
 
 /**
- * Describes the object as it is now, or null when there is none. Only digests of the content are kept: the
- * ETag of a KMS-encrypted object is none, nor is a composite checksum (it ends in `-<parts>`).
+ * Describes the current object, or null when there is none. Only digests of the content are included: not the
+ * ETag of a KMS-encrypted object, nor a composite checksum (it ends in `-<parts>`).
  */
 export async function describeObject(
   s3: S3Client,
@@ -105,7 +105,7 @@ function hexOf(
     : undefined
 }
 
-/** rclone states the MD5 of a multipart upload as base64 under a name of its own. */
+/** rclone stores the MD5 of a multipart upload as base64 under a name of its own. */
 function rcloneMd5(metadata: Readonly<Record<string, string>>): string | undefined {
   const hex = hexOfBase64(metadata.md5chksum ?? '')
   return hex.length === HEX_LENGTH.md5 ? hex : undefined
@@ -118,10 +118,10 @@ function defined(digests: Readonly<Record<string, string | undefined>>): StatedD
 const RESUMPTIONS = 5
 
 /**
- * The bytes of exactly this version (a GET on condition of its ETag). A connection lost on the way is taken
- * up again where it broke, up to five times.
- * @throws ConflictError when the object has changed meanwhile, TransientError when it ends short or cannot be
- * read on.
+ * The bytes of exactly this version (a GET conditional on its ETag). After a lost connection, reading is
+ * resumed, up to five times.
+ * @throws ConflictError when the object has been replaced, TransientError when it ends early or cannot be
+ * resumed.
  */
 export async function* readObject(
   s3: S3Client,

@@ -1,7 +1,6 @@
 /**
- * Sending bytes that are read anew for every attempt. The SDK repeats no request whose body is a stream, and
- * it neither notices a source that fails on the way nor a store that stops taking bytes: both would wait for
- * ever.
+ * Sends bytes that are read again for every attempt. The SDK does not repeat requests with a stream as body,
+ * and notices neither a failing source nor a store that stops receiving: it would wait forever.
  */
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,23 +10,23 @@ export interface Body {
   readonly sizeBytes: number
   /** Lower-case hex. */
   readonly md5: string
-  /** Reads the bytes from the first to the last; called again for every attempt. */
+  /** Reads the bytes from first to last; called again for every attempt. */
   open(): AsyncIterable<Uint8Array>
-  /** Told how many bytes were taken; a negative number when an attempt failed and its bytes do not count. */
+  /** Called with the number of bytes sent; negative when an attempt failed and its bytes do not count. */
   onSent?(bytes: number): void
 }
 
 const ATTEMPTS = 7
-/** Damage on the way is rare; damage that stays comes from the source. */
+/** Damage in transfer is rare; persistent damage comes from the source. */
 const ATTEMPTS_WHEN_DAMAGED = 3
 const FIRST_PAUSE_MS = 300
 /**
- * A store that takes no bytes, or does not answer after the last one, for so long is given up for this
- * attempt.
+ * An attempt is given up when the store receives no bytes, or does not answer after the last one, for this
+ * long.
  */
 const STALL_MS = 120_000
 
-/** The body arrived otherwise than it was sent: the next attempt may arrive whole. */
+/** The body was damaged in transfer: the next attempt may succeed. */
 const DAMAGED_ON_THE_WAY = new Set([
   'BadDigest',
   'IncompleteBody',
@@ -37,10 +36,9 @@ const DAMAGED_ON_THE_WAY = new Set([
 ])
 
 /**
- * Calls `send` with the body as a stream until it succeeds: up to seven times in about 20 s while what fails
- * passes with time.
- * @throws what `open` threw while reading, at once; else the last failure of `send`; else the signal's
- * reason.
+ * Calls `send` with the body as a stream until it succeeds: up to seven times in about 20 s while the errors
+ * are temporary.
+ * @throws what `open` threw while reading, at once; else the last error of `send`; else the signal's reason.
  */
 export async function sendBody<T>(
   body: Body,
@@ -71,12 +69,12 @@ async function attemptToSend<T>(
   signal.addEventListener('abort', onAbort, { once: true })
   const stall = setTimeout(() => {
     ended ??= {
-      error: new TransientError(`the store took no bytes for ${STALL_MS / 1000} s`),
+      error: new TransientError(`the store received no bytes for ${STALL_MS / 1000} s`),
       attempts: ATTEMPTS,
     }
     stop.abort()
   }, STALL_MS)
-  /** Why this attempt was stopped from our side: says more than the SDK's "request aborted". */
+  /** Why we stopped this attempt: more specific than the SDK's "request aborted". */
   let ended: Attempt<T> | undefined
   let sentBytes = 0
   async function* watched(): AsyncGenerator<Uint8Array> {
@@ -94,7 +92,7 @@ async function attemptToSend<T>(
     }
   }
   const stream = Readable.from(watched(), { objectMode: false })
-  stream.on('error', () => {}) // told by `ended`
+  stream.on('error', () => {}) // reported by `ended`
   try {
     return { answer: await send(stream, stop.signal) }
   } catch (error) {
@@ -107,17 +105,14 @@ async function attemptToSend<T>(
   }
 }
 
-/**
- * How many attempts are worth while. Not Implemented (501) counts among the server's errors, but no waiting
- * helps.
- */
+/** How many attempts are worthwhile. Not Implemented (501) is a server error, but not a temporary one. */
 function attemptsFor(error: unknown): number {
   if (error instanceof Error && DAMAGED_ON_THE_WAY.has(error.name)) return ATTEMPTS_WHEN_DAMAGED
   return passesWithTime(error) && statusOf(error) !== 501 ? ATTEMPTS : 1
 }
 
 /**
- * Runs a request that moves no data under a time limit.
+ * Runs a request that transfers no data under a time limit.
  * @throws TransientError when the store does not answer in time; else what the request throws; else the
  * signal's reason.
  */
@@ -138,7 +133,7 @@ export async function withinSeconds<T>(
   }
 }
 
-/** A digest as HTTP headers carry it. */
+/** A digest in the encoding of HTTP headers. */
 export const base64OfHex = (digest: string) => Buffer.from(digest, 'hex').toString('base64')
 
 /** The HTTP status of an error of the SDK. */

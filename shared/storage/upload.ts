@@ -1,6 +1,6 @@
 /**
- * Sending an object in one PUT. Its MD5 goes with it (Content-MD5), so that a store takes exactly the bytes
- * whose checksums are known, or none. Larger objects: multipart.ts.
+ * Sends an object in one PUT, with its MD5 (Content-MD5), so that a store accepts exactly the bytes whose
+ * checksums are known, or none. Larger objects: multipart.ts.
  */
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import type { ObjectName } from '../run.ts'
@@ -9,7 +9,7 @@ import { type Body, base64OfHex, sendBody, statusOf } from './send-body.ts'
 export interface ObjectToSend extends ObjectName {
   readonly metadata: Readonly<Record<string, string>>
   /**
-   * False: an object under the key stays, also one that came a moment ago (on stores that know
+   * False: an existing object under the key is kept, also one stored a moment ago (on stores that support
    * If-None-Match).
    */
   readonly replace: boolean
@@ -20,11 +20,13 @@ interface Encryption {
   readonly SSECustomerAlgorithm?: string | undefined
 }
 
-/** False where the store encrypts with keys of a key service or of the client: its ETags are then no MD5s. */
+/**
+ * False where the store encrypts with keys of a key service or of the client: then its ETags are not MD5s.
+ */
 export const hasMd5Etag = (answer: Encryption): boolean =>
   answer.SSECustomerAlgorithm === undefined && answer.ServerSideEncryption?.startsWith('aws:kms') !== true
 
-/** Sends a whole object in one PUT, of up to 5 GiB. */
+/** Sends a whole object of up to 5 GiB in one PUT. */
 export async function putWhole(
   s3: S3Client,
   object: ObjectToSend,
@@ -55,8 +57,8 @@ export async function putWhole(
 }
 
 /**
- * Asks on condition that nothing is under the key, and without it where the store knows no such condition.
- * Null: occupied.
+ * Sends the request on condition that there is no object under the key, and without the condition if the
+ * store does not support it. Null: occupied.
  */
 export async function unlessOccupied<T>(
   replace: boolean,

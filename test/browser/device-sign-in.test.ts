@@ -64,7 +64,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'signing in on 
     expect(tokens.claims()?.sub).toBe('reader')
   })
 
-  test('who did not ask for it says no, and the command is told', async () => {
+  test('a person who did not request the sign-in refuses it, and the command reports that', async () => {
     const device = await begin()
     await withPage(async (page) => {
       await page.goto(device.verification_uri_complete ?? '')

@@ -61,7 +61,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     await tab.close()
   })
 
-  test('without scripts: filter, columns, next look, theme, links and retry all work', async () => {
+  test('without scripts: filter, columns, columns kept, theme, links and retry all work', async () => {
     await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz' })
     const tab = await openTab(browser, site.origin, { javaScriptEnabled: false })
     const page = await tab.newPage()
@@ -107,7 +107,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     await tab.close()
   })
 
-  test('a run arrives while somebody reads the table: it stays, and says that there is news', async () => {
+  test('when a run arrives while the table is being read, the table stays and reports a change', async () => {
     const tab = await openTab(browser, site.origin)
     const page = await tab.newPage()
     await page.goto('/runs?tag=LNF')
@@ -147,7 +147,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     const page = await tab.newPage()
     await page.goto('/runs/LNGS/60035')
     await page.waitForSelector('.live.on')
-    expect(await page.textContent('main')).toContain('nobody has told of a file of it')
+    expect(await page.textContent('main')).toContain('no file of this run has been reported')
     await makeRun(context, { tag: 'LNGS', runNumber: 60_035, ago: 5 })
     await page.waitForSelector('h2:has-text("Parameters")')
     expect(await page.title()).toBe('Run 60035 of LNGS · Cygnet')

@@ -103,7 +103,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     await stack?.close()
   })
 
-  test('nobody in particular sees what is open to everyone, gets no link, and is asked to sign in for more', async () => {
+  test('an anonymous visitor sees what is open to everyone, gets no link, and is asked to sign in for more', async () => {
     const tab = await openTab(browser, origin)
     const page = await tab.newPage()
     await page.goto('/')
@@ -190,7 +190,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     expect([arrived, shown]).toEqual([md5(bytes), md5(bytes)])
   })
 
-  test('the reader is offered no retry, and is told so who asks for one all the same', async () => {
+  test('a reader is offered no retry, and is refused when requesting one', async () => {
     const { page } = reader
     expect(await page.locator('nav a').allTextContents()).not.toContain('Queues')
     const answer = await page.goto('/queues')
@@ -222,7 +222,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     await look(page, '10-now-live')
   })
 
-  test('the reader signs out: of the pages and of the IAM, and nothing is shown any more that is not open', async () => {
+  test('the reader signs out of the pages and of the IAM, and then sees only what is open', async () => {
     const { tab, page } = reader
     const kept = await tab.cookies(origin)
     await page.click('button:text-is("Sign out")')
@@ -245,7 +245,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     await tab.close()
   })
 
-  test('an operator sends a dead letter back once its cause is gone, and its run is catalogued', async () => {
+  test('an operator sends a dead letter back once its cause is fixed, and its run is catalogued', async () => {
     const { signal } = new AbortController()
     const dead = () => stack.context.queues.depth('runs-dead', signal)
     await failsOften(UNREADABLE)

@@ -114,7 +114,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     },
   )
 
-  test('a page that is cut off says so, since when, and is live again by itself', async () => {
+  test('a page that is cut off states since when, and becomes live again by itself', async () => {
     const port = await freePort()
     const other = await serveSite(context, () => OPERATOR, {}, port)
     const tab = await openTab(browser, other.origin)
@@ -134,7 +134,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     await again.stop()
   })
 
-  test('nothing moves for who asked for that', async () => {
+  test('nothing moves for users who prefer reduced motion', async () => {
     const moving = async (reducedMotion: 'reduce' | 'no-preference') => {
       const tab = await openTab(browser, site.origin, { reducedMotion })
       const page = await tab.newPage()

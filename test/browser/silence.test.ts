@@ -74,7 +74,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
     }
   }
 
-  test('a page says that it is not connected, and is live again and up to date once somebody answers', async () => {
+  test('a page reports that it is not connected, and is live and up to date once the server answers', async () => {
     const page = await openNow()
     proxy.silence()
     await page.clock.fastForward(DEAD_MS)
@@ -110,7 +110,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
     await page.context().close()
   })
 
-  test('a look that hangs is told and given up, and the next one goes on', async () => {
+  test('a reload that hangs is reported and given up, and the next one succeeds', async () => {
     const page = await openNow()
     const isLook = (url: URL) => url.pathname === '/'
     await page.route(isLook, () => {})

@@ -24,7 +24,7 @@ import {
   applyBucketNotifications,
   readBucketNotifications,
 } from '../../shared/storage/bucket-notifications.ts'
-import { deleteObject, lookForVersion } from '../../shared/storage/delete-object.ts'
+import { deleteObject, findVersion } from '../../shared/storage/delete-object.ts'
 import { presignGet } from '../../shared/storage/links.ts'
 import {
   abortMultipart,
@@ -277,7 +277,7 @@ export function storeConformance(
       await put('deleted', 'one')
       const version = await described('deleted')
       expect(await deleteObject(s3, version, signal)).toEqual({ kind: 'deleted', marked: false })
-      expect(await lookForVersion(s3, version, signal)).toBe('absent')
+      expect(await findVersion(s3, version, signal)).toBe('absent')
     })
 
     test.runIf(conditionalDeletes)('a conditional DELETE leaves another version alone', async () => {
@@ -307,8 +307,8 @@ export function storeConformance(
       const [one, two] = [await write('one'), await write('two')]
       expect(one.versionId).not.toBeNull()
       expect(await deleteObject(s3, two, signal)).toEqual({ kind: 'deleted', marked: false })
-      expect(await lookForVersion(s3, two, signal)).toBe('absent')
-      expect(await lookForVersion(s3, one, signal)).toBe('there')
+      expect(await findVersion(s3, two, signal)).toBe('absent')
+      expect(await findVersion(s3, one, signal)).toBe('there')
       expect(await describeObject(s3, name, signal)).toMatchObject({ versionId: one.versionId })
     })
 

@@ -49,7 +49,7 @@ describe('what libraries throw becomes one of three kinds', () => {
     expect(classify(error).cause).toBe(error)
   })
 
-  test('a failed HEAD, of which the SDK knows the status alone, says it', () => {
+  test('a failed HEAD, of which the SDK knows only the status, states it', () => {
     const error = Object.assign(new Error('UnknownError'), {
       name: 'Unknown',
       $metadata: { httpStatusCode: 503 },
@@ -57,7 +57,7 @@ describe('what libraries throw becomes one of three kinds', () => {
     expect(classify(error).message).toBe('the store answered with status 503 and no reason')
   })
 
-  test('an error without a text still says what it is', () => {
+  test('an error without a text still states its name', () => {
     expect(
       classify(
         new AggregateError([thrown({ code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' })]),

@@ -5,7 +5,7 @@
  */
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Caller } from '../../../shared/access/caller.ts'
-import { findToken, noteUse, stateOf } from '../../../shared/access/tokens.ts'
+import { findToken, recordUse, stateOf } from '../../../shared/access/tokens.ts'
 import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { HEALTH_PATHS } from '../api/health.ts'
 import type { ApiEnvironment } from '../http/route.ts'
@@ -51,7 +51,7 @@ async function holderOf(
   if (state === 'revoked')
     throw badToken(`the API token "${token.name}" was revoked on ${day(token.revokedAt ?? now())}`)
   // A catalogue that accepts no writes at present refuses no caller.
-  await noteUse(database, token, now()).catch((error) => log.warn({ error }, 'token-use-not-noted'))
+  await recordUse(database, token, now()).catch((error) => log.warn({ error }, 'token-use-not-noted'))
   return { kind: 'token', subject: `token:${token.id}`, name: token.name, scopes: token.scopes }
 }
 

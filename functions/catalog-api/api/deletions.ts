@@ -42,7 +42,7 @@ const permissionRoute = createRoute({
   path: '/api/v1/files/{bucket}/{key}/deletions',
   tags: ['Uploads'],
   summary: 'Request permission to remove a file from the disk of this machine',
-  description: `A copy on tape is verified and the object in the store looked at for this answer, for ${CHECK_SECONDS} seconds at most. When it is allowed, the deletion is written down, and the file may be removed within validSeconds; what came of it is told to …/deletions/{id}. Asked again, the copies are looked at again and the id stays.`,
+  description: `A copy on tape is verified and the object in the store checked for this answer, for ${CHECK_SECONDS} seconds at most. When it is allowed, the deletion is recorded, and the file may be removed within validSeconds; report the outcome to …/deletions/{id}. A repeated request checks the copies again and keeps the id.`,
   security: SECURITY,
   request: {
     params: fileParams,

@@ -125,11 +125,11 @@ export function registerLinks(
     const { tag, run: runNumber } = c.req.valid('param')
     const { run } = await findGeneration(database, { tag, run: runNumber }, undefined)
     const { days = config.recall.days } = c.req.valid('json')
-    const wish = { days, requestedBy: c.get('caller').name }
+    const options = { days, requestedBy: c.get('caller').name }
     const { files } = await requestRecall(
       context,
       { runId: run.id },
-      wish,
+      options,
       context.now(),
       withinTime(c),
     ).catch(asConflict)

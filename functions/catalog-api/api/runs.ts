@@ -147,8 +147,12 @@ async function page(
   fields: FieldChoice,
 ): Promise<Response> {
   const cursor = next === null ? null : writeCursor(sortOf(search), next)
-  const heard = runs.length === 0 ? await arrivedFiles(context, search) : []
-  const answer = { runs: itemsOf(runs, fields), next: cursor, ...(heard.length > 0 ? { heard } : {}) }
+  const reportedFiles = runs.length === 0 ? await arrivedFiles(context, search) : []
+  const answer = {
+    runs: itemsOf(runs, fields),
+    next: cursor,
+    ...(reportedFiles.length > 0 ? { heard: reportedFiles } : {}),
+  }
   const link: Readonly<Record<string, string>> =
     cursor === null ? {} : { link: `<${nextAddress(c, context, cursor)}>; rel="next"` }
   return taggedJson(c, answer, { vary: 'accept', ...link })

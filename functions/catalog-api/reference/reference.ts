@@ -15,7 +15,7 @@ export const API_INFO = {
   version: '1',
   description: `The catalogue of runs: find them, learn where their copies are, and get links to their files.
 
-Send an API token or a token of the IAM as \`Authorization: Bearer …\`; what is open to everybody needs none. Times are ISO 8601 in UTC. A tag that contains a slash is written with %2F in a path. What is refused is told as an RFC 9457 problem, whose \`detail\` is a sentence for people. Answers with an ETag need not be sent again: ask with If-None-Match. RateLimit headers say how many requests are left.`,
+Send an API token or a token of the IAM as \`Authorization: Bearer …\`; what is open to everyone needs none. Times are ISO 8601 in UTC. A tag that contains a slash is written with %2F in a path. A refusal is an RFC 9457 problem, whose \`detail\` is a sentence for people. Answers with an ETag need not be sent again: ask with If-None-Match. RateLimit headers state how many requests are left.`,
 } as const
 
 interface Description {

@@ -19,7 +19,7 @@ import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import { type ObjectVersion, parseRunKey } from '../../run.ts'
-import { deleteObject, lookForVersion } from '../../storage/delete-object.ts'
+import { deleteObject, findVersion } from '../../storage/delete-object.ts'
 import { leaseOwner } from '../../work/lease.ts'
 import {
   type CloudDeletion,
@@ -166,7 +166,7 @@ async function prepare(
   if (typeof tombstoneId !== 'number') return tombstoneId
   // From here the requests end, or time out, well within the lease, so no other function starts meanwhile.
   await renewClaim(database, claim, context.config.work.leaseSeconds)
-  const found = await lookForVersion(context.s3, version, requestTimeout(context, held))
+  const found = await findVersion(context.s3, version, requestTimeout(context, held))
   if (found !== 'there')
     return refused(
       found === 'other' ? 'changed' : 'not-in-store',
@@ -252,7 +252,7 @@ async function deleteAndRecord(
   if (answer.kind === 'changed')
     return await recordKept(context, claim, refused('changed', 'another object was stored under the key'))
   // Checked also after the host's time limit: what the deletion did has to be known.
-  const found = await lookForVersion(context.s3, version, requestTimeout(context))
+  const found = await findVersion(context.s3, version, requestTimeout(context))
   if (found === 'there') {
     if (answer.kind !== 'unknown')
       return await recordKept(

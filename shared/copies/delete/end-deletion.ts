@@ -6,7 +6,7 @@ import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { ObjectVersion } from '../../run.ts'
-import { lookForVersion } from '../../storage/delete-object.ts'
+import { findVersion } from '../../storage/delete-object.ts'
 import type { ReadBack } from '../verify/check-twice.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import type { Deleted, Refusal } from './deletion-rules.ts'
@@ -129,7 +129,7 @@ export async function endUnfinishedDeletion(
     sizeBytes: tombstone.sizeBytes,
     lastModified: tombstone.writtenAt,
   }
-  const found = await lookForVersion(context.s3, version, requestTimeout(context, held))
+  const found = await findVersion(context.s3, version, requestTimeout(context, held))
   if (found === 'there') return null
   // Catalogued again since: the object under the key may have the same contents, uploaded in another way.
   if (found === 'other' && claim.replica.state !== 'deleting') return null

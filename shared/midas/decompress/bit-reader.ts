@@ -1,4 +1,4 @@
-/** Reads bits, most significant first, from bytes at hand. */
+/** Reads bits, most significant first, from available bytes. */
 
 /** Thrown when the bits run out. */
 export class OutOfBits extends Error {}
@@ -9,14 +9,14 @@ export class BitReader {
   #buffer = 0
   #buffered = 0
 
-  /** @param bitOffset bits to pass over first, 0 to 7. */
+  /** @param bitOffset bits to skip first, 0 to 7. */
   constructor(bytes: Uint8Array, bitOffset: number) {
     this.#bytes = bytes
     this.#next = 0
     if (bitOffset > 0) this.read(bitOffset)
   }
 
-  /** Bits read so far, those passed over included. */
+  /** Bits read so far, including skipped ones. */
   get position(): number {
     return this.#next * 8 - this.#buffered
   }
@@ -32,7 +32,7 @@ export class BitReader {
     return (this.#buffer >>> this.#buffered) & ((1 << count) - 1)
   }
 
-  /** The next `count` bits, 1 to 24, without taking them; zeros stand in for bits beyond the end. */
+  /** The next `count` bits, 1 to 24, without consuming them; bits beyond the end are zeros. */
   peek(count: number): number {
     while (this.#buffered < count) {
       if (this.#next >= this.#bytes.length)

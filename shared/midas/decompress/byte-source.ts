@@ -1,4 +1,4 @@
-/** A stream of bytes that decompressors take from: peek, take, give back, and know the offset. */
+/** A stream of bytes for decompressors: peek, take, give back, and the current offset. */
 export class ByteSource {
   readonly #input: AsyncIterator<Uint8Array>
   #pieces: Uint8Array[] = []
@@ -6,7 +6,7 @@ export class ByteSource {
   #position = 0
   #ended = false
 
-  /** @param input pieces must stay as they are after they were handed over. */
+  /** @param input pieces must not be changed after they were passed. */
   constructor(input: AsyncIterator<Uint8Array>) {
     this.#input = input
   }
@@ -16,12 +16,12 @@ export class ByteSource {
     return this.#position
   }
 
-  /** Bytes at hand, without waiting. */
+  /** Bytes available without waiting. */
   get available(): number {
     return this.#available
   }
 
-  /** Waits until `count` bytes are at hand; false when the stream ends before. */
+  /** Waits until `count` bytes are available; false when the stream ends before. */
   async fill(count: number): Promise<boolean> {
     while (this.#available < count && !this.#ended) {
       const next = await this.#input.next()
@@ -34,7 +34,7 @@ export class ByteSource {
     return this.#available >= count
   }
 
-  /** The next bytes at hand in one piece, at most `count`, without taking them. */
+  /** The next available bytes in one piece, at most `count`, without consuming them. */
   peek(count: number): Uint8Array {
     const [first] = this.#pieces
     if (first === undefined) return new Uint8Array(0)
@@ -44,7 +44,7 @@ export class ByteSource {
     return all.subarray(0, count)
   }
 
-  /** The next bytes, at most `count`, as they come; null at the end of the stream. */
+  /** The next bytes, at most `count`, as they arrive; null at the end of the stream. */
   async take(count: number): Promise<Uint8Array | null> {
     if (this.#available === 0) await this.fill(1)
     const [first] = this.#pieces
@@ -57,7 +57,7 @@ export class ByteSource {
     return taken
   }
 
-  /** Passes over bytes; false when the stream ends before. */
+  /** Skips bytes; false when the stream ends before. */
   async skip(count: number): Promise<boolean> {
     let left = count
     while (left > 0) {
@@ -68,7 +68,7 @@ export class ByteSource {
     return true
   }
 
-  /** Gives back what was taken last. */
+  /** Returns the bytes that were taken last. */
   unread(pieces: readonly Uint8Array[]): void {
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
     this.#pieces.unshift(...pieces.filter((piece) => piece.length > 0))

@@ -20,7 +20,9 @@ const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
 
 /** Decodes blocks one after the other, in memory that is allocated once. */
 export class Bzip2Blocks {
-  /** The transformed block: in the low byte of each word the data, above it the next word's place. */
+  /**
+   * The transformed block: the data are in the low byte of each word, the index of the next word above it.
+   */
   readonly #words: Uint32Array
   #count = 0
   #origin = 0
@@ -31,7 +33,7 @@ export class Bzip2Blocks {
     this.#words = new Uint32Array(level * 100_000)
   }
 
-  /** Reads a block behind its magic number and CRC. @throws OutOfBits, Bzip2Error */
+  /** Reads a block after its magic number and CRC. @throws OutOfBits, Bzip2Error */
   read(bits: BitReader): void {
     if (bits.read(1) === 1) throw new Bzip2Error('a randomised block, obsolete since 1999')
     this.#origin = bits.read(24)
@@ -118,8 +120,8 @@ export class Bzip2Blocks {
   }
 
   /**
-   * Hands the block's data to `sink`: four equal bytes are followed by a count of further ones. Returns the
-   * CRC of what came out.
+   * Passes the block's data to `sink`: four equal bytes are followed by a count of further ones. Returns the
+   * CRC of the output.
    */
   write(sink: Sink): number {
     const words = this.#words

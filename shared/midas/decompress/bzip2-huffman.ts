@@ -2,10 +2,10 @@
 import type { BitReader } from './bit-reader.ts'
 
 const MAX_CODE_BITS = 20
-/** Codes up to this length are found in one step. */
+/** Codes up to this length are decoded in one step. */
 const FAST_BITS = 10
 
-/** Thrown when a block makes no sense. */
+/** Thrown for an invalid block. */
 export class Bzip2Error extends Error {}
 
 /** Decodes the symbols of one canonical Huffman code. */
@@ -13,7 +13,7 @@ export class HuffmanTable {
   /** For each possible next FAST_BITS bits: symbol * 32 + length, or 0 where the code is longer. */
   readonly #fast = new Uint16Array(1 << FAST_BITS)
   /**
-   * Last code of each length, -1 where there is none; and what to subtract from a code to get its place in
+   * Last code of each length, -1 if there is none; and the difference between a code and its index in
    * `#symbols`.
    */
   readonly #lastCode = new Int32Array(MAX_CODE_BITS + 2).fill(-1)
@@ -41,7 +41,7 @@ export class HuffmanTable {
     }
   }
 
-  /** @throws OutOfBits, Bzip2Error when no code fits the bits. */
+  /** @throws OutOfBits, Bzip2Error when no code matches the bits. */
   symbol(bits: BitReader): number {
     const fast = this.#fast[bits.peek(FAST_BITS)] as number
     if (fast !== 0) {
@@ -58,7 +58,7 @@ export class HuffmanTable {
   }
 }
 
-/** Code lengths as bzip2 writes them: the first, then for each symbol steps up and down. */
+/** Code lengths as encoded by bzip2: the first, then for each symbol steps up and down. */
 export function readCodeLengths(bits: BitReader, symbols: number): Uint8Array {
   const lengths = new Uint8Array(symbols)
   let length = bits.read(5)

@@ -1,6 +1,6 @@
 /**
- * bzip2 streams, one after the other. About ten times slower than the bzip2 program: for machines that lack
- * it, and for damaged files.
+ * Decompresses bzip2 streams. About ten times slower than the bzip2 program: for machines without it, and for
+ * damaged files.
  */
 import { InvalidInputError } from '../../errors.ts'
 import { BitReader, OutOfBits } from './bit-reader.ts'
@@ -11,14 +11,14 @@ import type { DecodeEnd, DecodeProblem, Sink } from './decoder.ts'
 
 const BLOCK_MAGIC = [0x314159, 0x265359] as const
 const END_MAGIC = [0x177245, 0x385090] as const
-/** A block of 900,000 symbols of 20 bits, with its tables, is smaller. */
+/** An upper limit for a block: 900,000 symbols of 20 bits, with its tables. */
 const WINDOW_BYTES = 2_500_000
 const HEADER_BYTES = 4
 
 /**
  * Decompresses bzip2 streams into `sink`.
- * @param source the file from its start; afterwards at the first byte that was not looked at.
- * @throws whatever `sink` and `source` throw.
+ * @param source the file from its start; afterwards at the first byte that was not read.
+ * @throws what `sink` and `source` throw.
  */
 export async function decodeBzip2(source: ByteSource, sink: Sink): Promise<DecodeEnd> {
   let checksumProblem: DecodeProblem | null = null
@@ -55,7 +55,7 @@ const wrongChecksum = (offset: number, of: string): DecodeProblem => ({
   message: `the checksum of the compressed stream is wrong (bzip2: ${of}, at byte ${offset})`,
 })
 
-/** Block size in units of 100,000 bytes, by the stream's header; null when there is none. */
+/** Block size in units of 100,000 bytes, from the stream's header; null when there is none. */
 function streamLevel(header: Uint8Array): number | null {
   const [b, z, h, digit = 0] = header
   return b === 0x42 && z === 0x5a && h === 0x68 && digit >= 0x31 && digit <= 0x39 ? digit - 0x30 : null
@@ -68,8 +68,8 @@ async function isOnlyZeros(source: ByteSource): Promise<boolean> {
 }
 
 /**
- * One flipped bit scrambles a whole block, which then may look like no MIDAS at all: the damage is what is to
- * be told.
+ * One flipped bit scrambles a whole block, which may then look like something other than MIDAS: the damage is
+ * reported.
  */
 function handOut(pieces: readonly Uint8Array[], damage: DecodeProblem | null, sink: Sink): void {
   try {
@@ -81,8 +81,8 @@ function handOut(pieces: readonly Uint8Array[], damage: DecodeProblem | null, si
 }
 
 /**
- * Decodes the blocks of one stream; afterwards the source is at the byte behind it. Returns what was wrong,
- * null for nothing.
+ * Decodes the blocks of one stream; afterwards the source is at the byte after it. Returns the problem, or
+ * null.
  */
 async function decodeStream(source: ByteSource, level: number, sink: Sink): Promise<DecodeProblem | null> {
   const blocks = new Bzip2Blocks(level)

@@ -1,13 +1,13 @@
-/** What every decompressor promises. */
+/** The common interface of the decompressors. */
 
-/** Takes decompressed bytes in order. They are only valid during the call. */
+/** Receives decompressed bytes in order. They are only valid during the call. */
 export type Sink = (bytes: Uint8Array) => void
 
-/** How the compressed stream went wrong; offsets are in the compressed file. */
+/** A fault of the compressed stream; offsets are in the compressed file. */
 export interface DecodeProblem {
   /**
-   * truncated: the file ends too early. corrupt: not decodable from the offset on. checksum: all decoded, but
-   * it is not what was compressed.
+   * truncated: the file ends early. corrupt: not decodable from the offset on. checksum: everything was
+   * decoded, but differs from the original data.
    */
   readonly kind: 'truncated' | 'corrupt' | 'checksum'
   readonly offset: number
@@ -15,13 +15,13 @@ export interface DecodeProblem {
   readonly message: string
 }
 
-/** How a compressed stream ended, in the decompressor's own words. */
+/** How a compressed stream ended, as reported by the decompressor. */
 export interface DecodeEnd {
-  /** Null when the compressed stream is whole and sound. */
+  /** Null when the compressed stream is complete and undamaged. */
   readonly problem: DecodeProblem | null
   /**
-   * Where bytes that belong to no compressed stream follow the last one (padding with zeros does not count);
-   * null when none do.
+   * Offset of bytes after the last stream that belong to none (padding with zeros does not count); null when
+   * there are none.
    */
   readonly garbageOffset: number | null
 }
@@ -31,10 +31,10 @@ export type Compression = 'none' | 'gzip' | 'lz4' | 'bzip2'
 const startsWith = (bytes: Uint8Array, signature: readonly number[]): boolean =>
   signature.every((byte, index) => bytes[index] === byte)
 
-/** Bytes `detectCompression` wants to see. */
+/** Number of bytes that `detectCompression` needs. */
 export const SIGNATURE_BYTES = 4
 
-/** The compression that a file's first bytes announce; its name is only a hint. */
+/** The compression according to the first bytes; the file name is only a hint. */
 export function detectCompression(start: Uint8Array): Compression {
   if (startsWith(start, [0x1f, 0x8b])) return 'gzip'
   if (startsWith(start, [0x42, 0x5a, 0x68])) return 'bzip2'
@@ -46,7 +46,7 @@ export function detectCompression(start: Uint8Array): Compression {
   return isSkippable || startsWith(start, [0x04, 0x22, 0x4d, 0x18]) ? 'lz4' : 'none'
 }
 
-/** The compression that a file name announces. */
+/** The compression according to the file name. */
 export function namedCompression(fileName: string): Compression {
   const ending = /\.(gz|lz4|bz2)$/.exec(fileName)?.[1]
   if (ending === 'gz') return 'gzip'

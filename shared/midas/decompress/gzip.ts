@@ -1,7 +1,7 @@
 /**
- * gzip (RFC 1952): members one after the other, each a header, a deflate stream and its CRC-32 and length.
- * The member structure is read here and only the deflate streams are left to node:zlib, because its gunzip
- * drops output when the checksum at the end is wrong and fails on garbage behind the last member.
+ * gzip (RFC 1952): one or more members, each with a header, a deflate stream, its CRC-32 and its length. The
+ * members are parsed here and only the deflate streams are decoded by node:zlib, because its gunzip drops
+ * output when the final checksum is wrong and fails on garbage after the last member.
  */
 import { crc32 } from 'node:zlib'
 import { InvalidInputError } from '../../errors.ts'
@@ -16,11 +16,11 @@ const FLAG_COMMENT = 0x10
 const RESERVED_FLAGS = 0xe0
 const FIXED_BYTES = 10
 const TRAILER_BYTES = 8
-/** Names and comments are unbounded in the format; no honest header comes near. */
+/** Names and comments have no limit in the format; no real header comes near this size. */
 const MAX_HEADER_BYTES = 128 * 1024
 /**
- * Loggers write one member, concatenation makes a few. Each costs a fraction of a millisecond, whatever it
- * holds.
+ * Loggers write one member, concatenated files have a few. Each takes a fraction of a millisecond, whatever
+ * its size.
  */
 const MOST_TINY_MEMBERS = 20_000
 const TINY_MEMBER_BYTES = 1000
@@ -31,7 +31,7 @@ export type GzipHeader =
   | { readonly kind: 'not-gzip' }
   | { readonly kind: 'damaged'; readonly message: string }
 
-/** Reads a member header at the start of `bytes`; `incomplete` when more bytes are needed to tell. */
+/** Parses a member header at the start of `bytes`; `incomplete` when more bytes are needed. */
 export function readGzipHeader(bytes: Uint8Array): GzipHeader {
   const signature = [0x1f, 0x8b, 8]
   if (bytes.subarray(0, 3).some((byte, index) => byte !== signature[index])) return { kind: 'not-gzip' }
@@ -65,10 +65,9 @@ export function readGzipHeader(bytes: Uint8Array): GzipHeader {
 
 /**
  * Decompresses a gzip file into `sink`.
- * @param reopen gives the file from its start once more, to find the exact place of damage; called up to
- * twice, only then.
- * @param source the file from its start; afterwards at the first byte that was not looked at.
- * @throws whatever `sink` and `source` throw.
+ * @param reopen opens the file again from its start, to locate damage exactly; called only then, up to twice.
+ * @param source the file from its start; afterwards at the first byte that was not read.
+ * @throws what `sink` and `source` throw.
  */
 export async function decodeGzip(
   source: ByteSource,
@@ -131,8 +130,8 @@ export async function decodeGzip(
 }
 
 /**
- * A member of nothing: the shortest deflate block, a CRC and a length of zero. Skipped by hand: files may
- * hold very many.
+ * An empty member: the shortest deflate block, a CRC and a length of zero. Skipped without zlib, since files
+ * may contain very many.
  */
 const EMPTY_MEMBER = Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -166,8 +165,8 @@ async function takeHeader(source: ByteSource): Promise<GzipHeader> {
 }
 
 /**
- * Behind a member: zeros are padding (tape blocks). Says where anything else starts, 'member' when that is
- * another member, null when nothing is.
+ * After a member, zeros are padding (tape blocks). Returns the offset of anything else, 'member' if that is
+ * another member, null for nothing.
  */
 async function garbageAfterZeros(source: ByteSource): Promise<number | 'member' | null> {
   const start = source.position
@@ -191,12 +190,12 @@ function trailerMessage(trailer: Uint8Array, inflated: Inflated, offset: number)
   return null
 }
 
-/** Pieces for the second and the third reading: then the damage is known to the byte. */
+/** Piece sizes for the second and the third pass: the last one locates the damage to the byte. */
 const FINER_PIECES_BYTES = [64, 1]
 
 /**
- * Reads a member again that turned out corrupt, in small pieces around the damage, and hands to `sink` what
- * can be decoded before it and was not handed over yet.
+ * Reads a corrupt member again, in small pieces around the damage, and passes to `sink` what can be decoded
+ * before it and was not passed yet.
  */
 async function findDamage(
   reopen: () => AsyncIterable<Uint8Array>,

@@ -1,6 +1,6 @@
 /**
- * One raw deflate stream through node:zlib, so that damage is found to the byte and nothing before it is
- * lost.
+ * Decodes one raw deflate stream with node:zlib, so that damage is located to the byte and nothing before it
+ * is lost.
  */
 import { crc32, createInflateRaw } from 'node:zlib'
 import type { ByteSource } from './byte-source.ts'
@@ -8,9 +8,7 @@ import type { Sink } from './decoder.ts'
 
 export interface Inflated {
   readonly outcome: 'end' | 'truncated' | 'corrupt'
-  /**
-   * Compressed bytes that belong to the stream; when it is corrupt, those that were decoded without an error.
-   */
+  /** Compressed bytes of the stream; when it is corrupt, those that were decoded without an error. */
   readonly consumedBytes: number
   readonly outputBytes: number
   /** Of the output. */
@@ -18,20 +16,19 @@ export interface Inflated {
 }
 
 /**
- * Pieces that keep the inflating thread busy while this thread hashes; larger ones are no faster and need
- * more memory.
+ * Piece size that keeps the inflating thread busy while this thread hashes; larger pieces are not faster and
+ * need more memory.
  */
 const OUTPUT_BYTES = 1024 * 1024
 const SMALL_OUTPUT_BYTES = 64 * 1024
 const PIECE_BYTES = 1024 * 1024
-/** One piece being inflated, one waiting: the inflating thread never starves. */
+/** One piece being inflated, one waiting: the inflating thread is never idle. */
 const PIECES_IN_FLIGHT = 2
 
 /**
- * Inflates from `source` up to the end of the deflate stream, an error, or the end of the source; gives back
- * what was taken beyond. Everything decoded reaches `sink`, except that at an error the output of the failing
- * piece is lost (node:zlib drops it): `pieceBytes` says how small the pieces are from `offset` on, one after
- * the other.
+ * Inflates from `source` up to the end of the deflate stream, an error, or the end of the source; returns
+ * unused bytes to the source. Everything decoded is passed to `sink`, except that the output of a failing
+ * piece is lost (node:zlib drops it): `pieceBytes` defines how small the pieces are from `offset` on.
  */
 export async function inflate(
   source: ByteSource,
@@ -59,7 +56,7 @@ export async function inflate(
   const drain = (): void => {
     if (outcome !== undefined) return
     try {
-      // read() sets the next piece going before it returns: inflating goes on while this thread works.
+      // read() starts the next piece before it returns: inflating continues while this thread works.
       for (let output: Buffer | null = stream.read(); output !== null; output = stream.read()) {
         crc = crc32(output, crc)
         outputBytes += output.length
@@ -82,7 +79,7 @@ export async function inflate(
   })
   const written = (): void => {
     inFlight -= 1
-    // What is consumed need not be kept; what lies beyond the end of the deflate stream is given back.
+    // Consumed bytes are dropped; those after the end of the deflate stream are returned.
     for (
       let piece = unfinished[0];
       piece !== undefined && unfinishedStart + piece.length <= stream.bytesWritten;

@@ -1,9 +1,9 @@
 /** The lz4 block format: sequences of literals and of copies from up to 64 KiB back. */
 
 export interface BlockDecoded {
-  /** Where the output ends; bytes up to here are good also when the block is not. */
+  /** End of the output; bytes up to here are valid even if the block is not. */
   readonly end: number
-  /** Null when the block is whole and sound; else what is wrong, and where in the input. */
+  /** Null when the block is complete and valid; else the error and its position in the input. */
   readonly error: { readonly kind: 'cut' | 'corrupt'; readonly at: number } | null
 }
 
@@ -11,7 +11,7 @@ const MIN_MATCH = 4
 
 /**
  * Decodes `input` into `output` from `start` on. Copies may reach back as far as `historyStart`.
- * @returns where it ended; never writes beyond `limit`, and stops at the first sequence that makes no sense.
+ * @returns the end of the output; never writes beyond `limit`, and stops at the first invalid sequence.
  */
 export function decodeLz4Block(
   input: Uint8Array,
@@ -68,7 +68,7 @@ export function decodeLz4Block(
     else if (distance >= length) output.copyWithin(to, from, from + length)
     else if (distance === 1) output.fill(output[from] as number, to, to + length)
     else {
-      // The copy overlaps itself: each round doubles what can be copied at once.
+      // The copy overlaps itself: each round doubles the length that can be copied at once.
       let done = 0
       while (done < length) {
         const count = Math.min(distance + done, length - done)

@@ -1,7 +1,7 @@
 /**
- * lz4 frames (the LZ4 Frame Format, version 1.6): frames one after the other, skippable ones among them;
- * blocks linked or independent, compressed or not, with or without checksums. Dictionaries are not supported:
- * MIDAS writes none.
+ * lz4 frames (the LZ4 Frame Format, version 1.6): any number of frames, including skippable ones; blocks
+ * linked or independent, compressed or not, with or without checksums. Dictionaries are not supported, since
+ * MIDAS does not use them.
  */
 import type { ByteSource } from './byte-source.ts'
 import type { DecodeEnd, DecodeProblem, Sink } from './decoder.ts'
@@ -46,8 +46,8 @@ const u32 = (bytes: Uint8Array, at = 0): number =>
 
 /**
  * Decompresses lz4 frames into `sink`.
- * @param source the file from its start; afterwards at the first byte that was not looked at.
- * @throws whatever `sink` and `source` throw.
+ * @param source the file from its start; afterwards at the first byte that was not read.
+ * @throws what `sink` and `source` throw.
  */
 export async function decodeLz4(source: ByteSource, sink: Sink): Promise<DecodeEnd> {
   const decoder = new Lz4Decoder(source, sink)
@@ -78,10 +78,10 @@ async function isOnlyZeros(source: ByteSource): Promise<boolean> {
 class Lz4Decoder {
   readonly #source: ByteSource
   readonly #sink: Sink
-  /** History, then room for one block. */
+  /** History, followed by space for one block. */
   #output = new Uint8Array(0)
   #historyBytes = 0
-  /** The first checksum that did not match; decoding goes on, what was decoded is handed out. */
+  /** The first checksum that did not match; decoding continues, and its output is passed on. */
   checksumProblem: DecodeProblem | null = null
 
   constructor(source: ByteSource, sink: Sink) {
@@ -100,7 +100,8 @@ class Lz4Decoder {
     const header = await this.#header()
     await source.skip(header.bytes)
     this.#historyBytes = 0
-    // Grows to what the blocks need: a small file does not pay for the 4 MiB its header allows.
+    // Grows to the size that the blocks need: a small file does not allocate the 4 MiB that its header
+    // allows.
     const content = header.contentChecksum ? new Xxh32() : null
     let contentBytes = 0n
     for (;;) {
@@ -149,7 +150,7 @@ class Lz4Decoder {
     }
   }
 
-  /** Decodes one block; returns its length decoded. */
+  /** Decodes one block; returns its decoded length. */
   async #block(
     length: number,
     isStored: boolean,

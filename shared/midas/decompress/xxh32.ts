@@ -16,7 +16,7 @@ const word = (bytes: Uint8Array, at: number): number =>
 const round = (lane: number, input: number): number =>
   Math.imul(rotate((lane + Math.imul(input, PRIME2)) | 0, 13), PRIME1)
 
-/** The hash of bytes that come in pieces, seed 0. */
+/** The hash of bytes that arrive in pieces, seed 0. */
 export class Xxh32 {
   #lane1 = (PRIME1 + PRIME2) | 0
   #lane2 = PRIME2 | 0

@@ -1,12 +1,9 @@
-/**
- * Collects the keys of a dump into a tree, within limits that a real ODB never reaches and a hostile one must
- * not pass.
- */
+/** Builds the tree of a dump, within limits that real ODBs never reach and malicious ones must not exceed. */
 import { InvalidInputError } from '../../errors.ts'
 import type { Finding } from '../finding.ts'
 import type { OdbKey } from './tree.ts'
 
-/** CYGNO's dumps are 0.05 to 0.3 MB with 5000 values, nested 9 deep at most. */
+/** CYGNO's dumps have 0.05 to 0.3 MB, 5000 values and at most 9 levels. */
 export const odbLimits = { sizeBytes: 16 * 1024 * 1024, values: 400_000, keys: 200_000, depth: 64 } as const
 
 /** A directory while it is being filled. */
@@ -16,11 +13,11 @@ export interface OpenDirectory {
   readonly children: Map<string, OdbKey | OpenDirectory>
 }
 
-/** Counters of one dump's reading; every parser passes its own along. */
+/** Counters for reading one dump, passed on by every parser. */
 export interface OdbBuild {
   keys: number
   values: number
-  /** Numbers with a decimal comma that were mended. */
+  /** Number of decimal commas that were corrected. */
   decimalCommas: number
 }
 
@@ -32,13 +29,13 @@ export function newDirectory(name: string): OpenDirectory {
   return { kind: 'directory', name, children: new Map() }
 }
 
-/** Adds a key or a directory; a name that is there already is replaced, as MIDAS's own loaders do. */
+/** Adds a key or a directory; an existing one of the same name is replaced, as in MIDAS's own loaders. */
 export function addNode(build: OdbBuild, parent: OpenDirectory, node: OdbKey | OpenDirectory): void {
   countKey(build)
   parent.children.set(node.name.toLowerCase(), node)
 }
 
-/** The sub-directory of that name, made when it is not there yet. */
+/** The sub-directory of that name, created if missing. */
 export function openDirectory(build: OdbBuild, parent: OpenDirectory, name: string): OpenDirectory {
   const there = parent.children.get(name.toLowerCase())
   if (there?.kind === 'directory') return there
@@ -64,7 +61,7 @@ export function checkDepth(depth: number): void {
     throw new InvalidInputError(`ODB dump: directories nested more than ${odbLimits.depth} deep`)
 }
 
-/** A key as the parsers make it. */
+/** A key as created by the parsers. */
 export function newKey(
   name: string,
   type: number | null,
@@ -75,7 +72,7 @@ export function newKey(
   return { kind: 'key', name, type, value, link, itemSize }
 }
 
-/** What the repair of decimal commas has to be told as. */
+/** The warning about corrected decimal commas. */
 export function decimalCommaWarning(count: number): Finding {
   const plural = count === 1 ? 'number has' : 'numbers have'
   return {

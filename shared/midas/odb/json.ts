@@ -2,9 +2,9 @@
  * ODB dumps in JSON, in MIDAS's two dialects: the raw one of run files, where each key `X` has a sibling
  * `X/key` with its type, and the plain one of MIDAS clients.
  *
- * A reader of its own, because real dumps are not quite JSON: decimal commas of a DAQ in an Italian locale,
- * control characters inside strings. It reads once from left to right; its work is linear in the dump and its
- * depth is bounded.
+ * Needs its own parser, because real dumps are not valid JSON: decimal commas of a DAQ with an Italian
+ * locale, control characters in strings. It reads once from left to right, in linear time and with bounded
+ * depth.
  */
 import { InvalidInputError } from '../../errors.ts'
 import { TID } from '../tid.ts'
@@ -21,7 +21,7 @@ import {
 import type { OdbKey, OdbScalar } from './tree.ts'
 import { exact, valueOfJson } from './values.ts'
 
-/** What a JSON value is read as, before its type is known. */
+/** A JSON value before its type is known. */
 type Json = OdbScalar | readonly OdbScalar[] | JsonObject | null
 interface JsonObject {
   readonly members: Map<string, Json>
@@ -34,8 +34,8 @@ interface Scanner {
 }
 
 /**
- * Reads a dump; `raw` tells whether it carried `/key` metadata. Throws InvalidInputError with the place of
- * the fault.
+ * Parses a dump; `raw` is true if it had `/key` metadata. Throws InvalidInputError with the position of the
+ * error.
  */
 export function parseJsonOdb(text: string): { root: OpenDirectory; raw: boolean; build: OdbBuild } {
   const scanner: Scanner = { text, build: newBuild(), at: 0 }
@@ -58,7 +58,7 @@ function fault(scanner: Scanner, what: string): InvalidInputError {
 // ---- text to JSON values
 
 const [TAB, LINE_FEED, CARRIAGE_RETURN, SPACE] = [9, 10, 13, 32]
-// MIDAS prints doubles with 16 and floats with 7 digits after the point; only those lengths can be a decimal
+// MIDAS prints doubles with 16 and floats with 7 digits after the point; only these lengths can be a decimal
 // comma.
 const COMMA = /-?\d,(?:\d{16}|\d{7})e[+-]\d{2,3}/y
 const NUMBER = /-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y
@@ -79,7 +79,7 @@ const WORDS: ReadonlyMap<string, boolean | null | number> = new Map<string, bool
 function skipBlanks(scanner: Scanner): void {
   const { text } = scanner
   let { at } = scanner
-  // Most of a dump is indentation: this loop is what its reading costs.
+  // Most of a dump is indentation: this loop dominates the parsing time.
   for (
     let code = text.charCodeAt(at);
     code === SPACE || code === LINE_FEED || code === TAB || code === CARRIAGE_RETURN;
@@ -88,7 +88,7 @@ function skipBlanks(scanner: Scanner): void {
   scanner.at = at
 }
 
-/** The text the pattern matches here, which is then behind us; undefined when it does not match. */
+/** The text that the pattern matches here, which is consumed; undefined when it does not match. */
 function take(scanner: Scanner, pattern: RegExp): string | undefined {
   pattern.lastIndex = scanner.at
   if (!pattern.test(scanner.text)) return undefined
@@ -202,7 +202,7 @@ function readString(scanner: Scanner): string {
 
 // ---- JSON values to ODB keys
 
-/** Fills a directory; true when it or one below carried `/key` metadata. */
+/** Fills a directory; true when it or a sub-directory had `/key` metadata. */
 function fillDirectory(build: OdbBuild, directory: OpenDirectory, object: JsonObject): boolean {
   let raw = false
   for (const [name, value] of object.members) {
@@ -226,7 +226,7 @@ function fillDirectory(build: OdbBuild, directory: OpenDirectory, object: JsonOb
   return raw
 }
 
-/** `X/key` beside `X`: ODB names cannot hold a slash, so nothing else is called so. */
+/** `X/key` next to `X`: ODB names cannot contain a slash, so no other key has such a name. */
 function isMetadata(name: string, value: Json, object: JsonObject): boolean {
   return name.endsWith('/key') && isObject(value) && object.members.has(name.slice(0, -'/key'.length))
 }

@@ -1,4 +1,4 @@
-/** Reads an ODB dump, the body of a begin-of-run or end-of-run event, in whichever dialect MIDAS wrote it. */
+/** Parses an ODB dump, the body of a begin-of-run or end-of-run event, in any of MIDAS's dialects. */
 import { InvalidInputError } from '../../errors.ts'
 import type { Finding } from '../finding.ts'
 import { decimalCommaWarning, odbLimits } from './builder.ts'
@@ -18,9 +18,9 @@ export interface ParsedOdb {
 }
 
 /**
- * Reads a dump of at most 16 MiB. What real dumps get wrong (decimal commas, broken UTF-8, control
- * characters, trailing NULs) is mended and told in `warnings`.
- * @throws InvalidInputError saying what is wrong and where, when it is none of the dialects or passes a
+ * Parses a dump of at most 16 MiB. Typical faults of real dumps (decimal commas, broken UTF-8, control
+ * characters, trailing NULs) are corrected and reported in `warnings`.
+ * @throws InvalidInputError with the error and its position, when it is in none of the dialects or exceeds a
  * limit.
  */
 export function parseOdb(bytes: Uint8Array): ParsedOdb {
@@ -55,9 +55,9 @@ function trimEnd(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Bytes to text. The ODB holds whatever bytes its programs wrote, nearly always UTF-8 (also where the XML
- * says ISO-8859-1). An XML dump that is not UTF-8 is read as ISO-8859-1, which it announces; elsewhere bad
- * bytes are dropped.
+ * Converts bytes to text. The ODB contains whatever bytes its programs wrote, nearly always UTF-8 (even where
+ * the XML declares ISO-8859-1). An XML dump that is not UTF-8 is read as ISO-8859-1, as declared; elsewhere
+ * invalid bytes are dropped.
  */
 function decode(bytes: Uint8Array): { text: string; warning: Finding | null } {
   try {

@@ -1,14 +1,11 @@
-/**
- * Writes an ODB dump in the form MIDAS's logger writes it, in each of its dialects: for the simulator and for
- * tests.
- */
+/** Writes an ODB dump as MIDAS's logger does, in each of its dialects, for the simulator and for tests. */
 import { TID, tidInfo } from '../tid.ts'
 import type { OdbDirectory, OdbKey, OdbScalar } from './tree.ts'
 
 export interface SerializeOptions {
   /** Unix seconds written as `last_written` of every key (JSON only). */
   readonly lastWritten?: number
-  /** Print fractions with a comma, as the logger does in an Italian locale. */
+  /** Print decimals with a comma, as the logger does in an Italian locale. */
   readonly decimalCommas?: boolean
 }
 
@@ -179,7 +176,7 @@ function xmlDirectory(
 }
 
 /**
- * A section for each directory that has keys of its own; sub-directories after them, with their full path.
+ * A section for each directory with keys of its own, followed by its sub-directories with their full paths.
  */
 function textDirectory(
   directory: OdbDirectory,

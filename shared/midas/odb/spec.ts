@@ -1,8 +1,8 @@
-/** Writing an ODB down in code, for the simulator and for tests. */
+/** Defines an ODB in code, for the simulator and for tests. */
 import { TID } from '../tid.ts'
 import type { OdbDirectory, OdbKey, OdbNode, OdbValue } from './tree.ts'
 
-/** A key without its name: the name is its property in the directory. */
+/** A key without its name, which is the property name in the directory. */
 export type KeySpec = Omit<OdbKey, 'kind' | 'name'>
 export interface OdbSpec {
   readonly [name: string]: KeySpec | OdbSpec
@@ -27,11 +27,11 @@ export const odb = {
   string: (value: string | readonly string[], itemSize = 32) => key(TID.string, value, { itemSize }),
   /** A link to a key; MIDAS dumps its path. */
   link: (path: string) => key(TID.link, path, { link: path }),
-  /** A link to one element of an array; MIDAS dumps the element's type and value, and the path beside it. */
+  /** A link to one element of an array; MIDAS dumps the element's type and value, and the path with it. */
   elementLink: (path: string, type: number, value: number) => key(type, value, { link: path }),
 } as const
 
-/** The directory a specification stands for. */
+/** The directory of a specification. */
 export function odbDirectory(name: string, spec: OdbSpec): OdbDirectory {
   const children = new Map<string, OdbNode>()
   for (const [childName, child] of Object.entries(spec))
@@ -42,7 +42,7 @@ export function odbDirectory(name: string, spec: OdbSpec): OdbDirectory {
   return { kind: 'directory', name, children }
 }
 
-/** A directory's members are objects, a key's type is a number or null. */
+/** A directory's members are objects; a key's type is a number or null. */
 function isKey(spec: KeySpec | OdbSpec): spec is KeySpec {
   return typeof spec.type === 'number' || spec.type === null
 }

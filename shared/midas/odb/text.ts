@@ -32,18 +32,18 @@ import type { OdbScalar } from './tree.ts'
 import { valueOfText } from './values.ts'
 
 const SECTION = /^\[([^\]]*)\]\s*$/
-/** Name (may hold blanks and dots, no equal sign), type, number of values, rest. */
+/** Name (may contain blanks and dots, but no equal sign), type, number of values, rest. */
 const KEY = /^([^=]*[^=\s])\s*=\s*([A-Z][A-Z0-9_]{2,8})(?:\[(\d{1,9})\])?\s*:\s?(.*)$/s
 const STRING_VALUE = /^\[(\d{1,9})\] ?(.*)$/s
 const MULTI_LINE = '====#$@$#===='
 
 /**
- * The dump and how far it has been read. Lines are cut out one at a time: a list of all would cost more than
- * the dump.
+ * The dump and the current position. Lines are extracted one at a time: a list of all lines would need more
+ * memory than the dump.
  */
 interface Lines {
   readonly text: string
-  /** Where the next line begins. */
+  /** Start of the next line. */
   at: number
 }
 
@@ -61,8 +61,8 @@ function next(lines: Lines): string | undefined {
 }
 
 /**
- * Reads a dump. Lines that are neither a section nor a key are passed over, as MIDAS does.
- * Throws InvalidInputError past the limits and when there is no key at all.
+ * Parses a dump. Lines that are neither a section nor a key are skipped, as in MIDAS. Throws
+ * InvalidInputError when a limit is exceeded or there is no key.
  */
 export function parseTextOdb(text: string): { root: OpenDirectory; build: OdbBuild } {
   const build = newBuild()
@@ -89,7 +89,7 @@ function readKey(build: OdbBuild, directory: OpenDirectory, lines: Lines, match:
   const [, name = '', typeName = '', count, rest = ''] = match
   const type = tidOfName(typeName)
   if (type === undefined) return
-  // A name without a count is a single value; MIDAS itself writes a count only from two on.
+  // A name without a count is a single value; MIDAS itself writes a count only for two or more.
   if (count !== undefined) {
     addNode(build, directory, newKey(name, type, readArray(build, lines, type, Number(count))))
     return
@@ -112,14 +112,16 @@ function readKey(build: OdbBuild, directory: OpenDirectory, lines: Lines, match:
   )
 }
 
-/** The elements that follow. The count is a claim: the array ends where a section or the next key begins. */
+/**
+ * The elements that follow. The count may be wrong: the array ends where a section or the next key begins.
+ */
 function readArray(build: OdbBuild, lines: Lines, type: number, count: number): readonly OdbScalar[] {
   const values: OdbScalar[] = []
   const isText = type === TID.string || type === TID.link
   for (let line = peek(lines); values.length < count && line !== undefined; line = peek(lines)) {
     const value = STRING_VALUE.exec(line)
     if (value === null) {
-      // A string element may hold line breaks; anything else ends the array.
+      // A string element may contain line breaks; for other types such a line ends the array.
       if (!isText || values.length === 0 || line === '' || SECTION.test(line) || KEY.test(line)) break
       values[values.length - 1] = `${values.at(-1)}\n${line}`
     } else {
@@ -132,7 +134,7 @@ function readArray(build: OdbBuild, lines: Lines, type: number, count: number): 
 }
 
 function readMultiLine(lines: Lines): string {
-  // The mark stands on a line of its own; the text before it may be empty.
+  // The mark is on a line of its own; the text before it may be empty.
   const from = lines.at
   const end = lines.text.indexOf(`\n${MULTI_LINE}\n`, from - 1)
   if (end === -1)

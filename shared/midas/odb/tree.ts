@@ -1,13 +1,11 @@
 /**
- * The MIDAS online database (ODB) as a tree of directories and keys, whatever dialect it was dumped in.
+ * The MIDAS online database (ODB) as a tree of directories and keys, independent of the dialect of the dump.
  *
- * Names are compared without regard to case, as MIDAS does: its versions write both `Start time` and `Start
- * Time`.
+ * Names are compared case-insensitively, as in MIDAS: its versions write both `Start time` and `Start Time`.
  */
 
 /**
- * One value. 64-bit integers beyond 2^53 are bigint; undefined where the dump names a key but does not hold
- * its value.
+ * One value. 64-bit integers beyond 2^53 are bigint; undefined where the dump names a key without its value.
  */
 export type OdbScalar = number | bigint | boolean | string | undefined
 export type OdbValue = Exclude<OdbScalar, undefined> | readonly OdbScalar[]
@@ -15,10 +13,10 @@ export type OdbValue = Exclude<OdbScalar, undefined> | readonly OdbScalar[]
 export interface OdbKey {
   readonly kind: 'key'
   readonly name: string
-  /** MIDAS type (TID); null in the client dialect of JSON, which carries none. */
+  /** MIDAS type (TID); null in the client dialect of JSON, which has none. */
   readonly type: number | null
   readonly value: OdbValue | undefined
-  /** The path the key is a link to; null for a plain key. */
+  /** The target path of a link; null for a plain key. */
   readonly link: string | null
   /** Bytes reserved for a string in the ODB; null when unknown or not a string. */
   readonly itemSize: number | null
@@ -42,14 +40,14 @@ export interface OdbTree {
   get(path: string): OdbValue | undefined
   /** The directory or key at a path (no index); links are followed. */
   node(path: string): OdbNode | undefined
-  /** What a directory holds, in the order of the dump; empty when there is no such directory. */
+  /** The entries of a directory, in the order of the dump; empty when it does not exist. */
   entries(path: string): readonly OdbNode[]
 }
 
 /** Links may point to links; more steps than this are a loop. */
 const LINK_STEPS = 16
 
-/** Makes the tree's look-ups from its root directory. */
+/** Creates the tree from its root directory. */
 export function odbTree(root: OdbDirectory): OdbTree {
   const find = (path: string, budget: { steps: number }): OdbNode | OdbValue | undefined => {
     let found: OdbNode | OdbValue | undefined = root
@@ -76,8 +74,8 @@ export function odbTree(root: OdbDirectory): OdbTree {
   }
 
   /**
-   * Replaces a link by what it points to. A link whose dump holds a resolved value (MIDAS does so for array
-   * elements) keeps that.
+   * Replaces a link by its target. A link whose dump contains a resolved value (as MIDAS does for array
+   * elements) keeps that value.
    */
   const follow = (node: OdbNode, budget: { steps: number }): OdbNode | OdbValue | undefined => {
     if (node.kind !== 'key' || node.link === null || node.value !== node.link) return node

@@ -1,9 +1,9 @@
-/** Turns what a dump writes for a value into that value, by the key's MIDAS type. */
+/** Converts the text of a value in a dump, by the key's MIDAS type. */
 import { TID } from '../tid.ts'
 import type { OdbBuild } from './builder.ts'
 import type { OdbScalar } from './tree.ts'
 
-/** A number as JSON, `%g` or hexadecimal text has it. The quantifiers do not overlap: matching is linear. */
+/** A number in JSON, `%g` or hexadecimal notation. The quantifiers do not overlap: matching is linear. */
 const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
 const INTEGER = /^[+-]?\d{1,20}$/
 const HEXADECIMAL = /^0x[0-9a-f]{1,16}$/i
@@ -21,7 +21,7 @@ const INTEGERS: ReadonlySet<number> = new Set([
   TID.uint64,
 ])
 
-/** A number when it is exact as one, else a bigint. */
+/** A number if that is exact, else a bigint. */
 export function exact(value: bigint): number | bigint {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
     ? Number(value)
@@ -29,7 +29,7 @@ export function exact(value: bigint): number | bigint {
 }
 
 /**
- * The value a text stands for. What does not fit its type becomes undefined: MIDAS itself writes
+ * The value of a text. A text that does not match its type becomes undefined: MIDAS itself writes
  * `(TID_UNKNOWN value)` for 64-bit integers in some versions, `<NULL>` and `<unknown>` in others.
  */
 export function valueOfText(type: number, text: string, build: OdbBuild): OdbScalar {
@@ -56,9 +56,7 @@ function booleanOfText(text: string): boolean | undefined {
   return INTEGER.test(text) ? Number(text) > 0 : undefined
 }
 
-/**
- * C prints what is no number as nan, -nan, inf and -inf; MIDAS's JSON as "NaN", "Infinity" and "-Infinity".
- */
+/** C prints special values as nan, -nan, inf and -inf; MIDAS's JSON as "NaN", "Infinity" and "-Infinity". */
 function floatOfText(text: string, build: OdbBuild): number | undefined {
   if (NUMBER.test(text)) return Number(text)
   if (/^[+-]?nan$/i.test(text)) return Number.NaN
@@ -70,7 +68,7 @@ function floatOfText(text: string, build: OdbBuild): number | undefined {
   return Number(`${comma[1]}.${comma[2]}`)
 }
 
-/** The value a JSON value stands for, by the type its `/key` metadata names. */
+/** The value of a JSON value, by the type in its `/key` metadata. */
 export function valueOfJson(type: number | null, json: OdbScalar, build: OdbBuild): OdbScalar {
   if (type === null || json === undefined) return json
   if (typeof json === 'string') return valueOfText(type, json, build)

@@ -1,9 +1,9 @@
 /**
- * ODB dumps in XML, as MIDAS writes them: `<odb root="/"><dir name=…><key name=… type=…>value</key>…`, arrays
- * as `<keyarray … num_values=…>` (older versions: a `<key>` with num_values) holding `<value>` elements.
+ * ODB dumps in XML, as written by MIDAS: `<odb root="/"><dir name=…><key name=… type=…>value</key>…`, arrays
+ * as `<keyarray … num_values=…>` (older versions: a `<key>` with num_values) with `<value>` elements.
  *
- * Only that much of XML is read. Document types are refused, so no entity can expand; work is linear, depth
- * is bounded.
+ * Only this subset of XML is supported. Document types are refused, so that no entity can expand; parsing is
+ * linear, with bounded depth.
  */
 import { InvalidInputError } from '../../errors.ts'
 import { tidOfName } from '../tid.ts'
@@ -33,14 +33,14 @@ interface Scanner {
   at: number
 }
 
-/** Reads a dump. Throws InvalidInputError with the place of the fault. */
+/** Parses a dump. Throws InvalidInputError with the position of the error. */
 export function parseXmlOdb(text: string): { root: OpenDirectory; build: OdbBuild } {
   const scanner: Scanner = { text, build: newBuild(), at: 0 }
   const top = nextTag(scanner)
   if (top === undefined || top.kind === 'close' || (top.name !== 'odb' && top.name !== 'dir'))
     throw fault(scanner, 'it does not begin with <odb>')
   const root = newDirectory('')
-  // A dump of a part of the ODB says which part it is.
+  // The dump of a part of the ODB states its path.
   const path = (top.attributes.get('root') ?? '').split('/').filter((part) => part !== '')
   checkDepth(path.length)
   const start = path.reduce((directory, part) => openDirectory(scanner.build, directory, part), root)
@@ -106,7 +106,7 @@ function readValues(scanner: Scanner, array: Tag, read: (text: string) => OdbSca
   }
 }
 
-/** The text up to the closing tag, which is then behind us. */
+/** The text up to the closing tag, which is consumed. */
 function readText(scanner: Scanner, name: string): string {
   const closing = `</${name}>`
   const end = scanner.text.indexOf('<', scanner.at)
@@ -120,8 +120,8 @@ const TAG = /<(\/?)([A-Za-z]{1,20})((?:\s+[\w:.-]{1,60}\s*=\s*(?:"[^"<]*"|'[^'<]
 const ATTRIBUTE = /([\w:.-]{1,60})\s*=\s*(?:"([^"]*)"|'([^']*)')/g
 
 /**
- * The next tag, past blanks, comments and processing instructions; undefined at the end. Text between tags is
- * refused.
+ * The next tag, after blanks, comments and processing instructions; undefined at the end. Text between tags
+ * is refused.
  */
 function nextTag(scanner: Scanner): Tag | undefined {
   const { text } = scanner
@@ -162,8 +162,8 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
 ])
 
 /**
- * The five entities of XML and character numbers; anything else stays as it is (MIDAS did not always encode
- * names).
+ * The five entities of XML and character numbers; anything else is kept unchanged (MIDAS did not always
+ * encode names).
  */
 function decodeEntities(text: string): string {
   if (!text.includes('&')) return text

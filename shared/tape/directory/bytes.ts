@@ -38,7 +38,7 @@ export async function writeFile(
   if (sizeBytes < file.sizeBytes) throw otherBytes(file, `ends after ${sizeBytes} of ${file.sizeBytes} bytes`)
   const found = sha256.digest('hex')
   if (found !== file.sha256)
-    throw otherBytes(file, `has the SHA-256 ${found}, the catalogue says ${file.sha256}`)
+    throw otherBytes(file, `has the SHA-256 ${found}, the catalogue states ${file.sha256}`)
 }
 
 const otherBytes = (file: TapeFile, how: string) =>

@@ -42,7 +42,7 @@ export async function checkCopy(
   if (locality === 'LOST')
     return {
       kind: 'different',
-      reason: 'the endpoint has its name, and says that its contents are lost (LOST)',
+      reason: 'the endpoint has its name, and reports that its contents are lost (LOST)',
     }
   if (locality === 'UNAVAILABLE')
     return {

@@ -29,11 +29,11 @@ describe('a scope', () => {
     'push:/LNGS',
     'push:a//b',
     'push:a\nb',
-  ])('"%s" is none', (text) => {
+  ])('"%s" is not a scope', (text) => {
     expect(() => parseScope(text)).toThrow(InvalidInputError)
   })
 
-  it('holds for its tag alone; who may overwrite may push', () => {
+  it('holds for its tag alone; overwrite includes push', () => {
     expect(allows(['push:LNGS'], 'push', 'LNGS')).toBe(true)
     expect(allows(['push:LNGS'], 'overwrite', 'LNGS')).toBe(false)
     expect(allows(['overwrite:LNGS'], 'push', 'LNGS')).toBe(true)
@@ -52,7 +52,7 @@ describe('a token', () => {
   const make = (name = 'daq', scopes: readonly string[] = ['push:LNGS'], days = 90, at = new Date()) =>
     createToken(catalogue.database, { name, scopes, days }, at)
 
-  it('has 256 random bits, and only its hash is kept', async () => {
+  it('has 256 random bits, and only its hash is stored', async () => {
     const { id, secret, expiresAt } = await make()
     expect(secret).toMatch(/^cyg_[A-Za-z0-9_-]{43}$/)
     expect(Buffer.from(secret.slice(4), 'base64url')).toHaveLength(32)

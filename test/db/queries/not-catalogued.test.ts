@@ -51,7 +51,7 @@ const keysOf = async (tag: string, runNumber: number) =>
     .map(({ bucket, objectKey: key }) => `${bucket}/${key}`)
     .toSorted()
 
-describe('files of a run in the ledger', () => {
+describe('arrivals of a run', () => {
   const OF_RUN_12 = [
     'LNGS/run12.mid',
     'LNGS/run00012.mid.gz',
@@ -98,7 +98,7 @@ describe('files of a run in the ledger', () => {
   })
 })
 
-test('a question about a run does not go through the whole ledger', async () => {
+test('a query for a run does not scan all arrivals', async () => {
   const { database } = catalogue
   for (let first = 0; first < 20_000; first += 2000)
     await hear(
@@ -126,13 +126,13 @@ test('a question about a run does not go through the whole ledger', async () => 
 describe('one sentence', () => {
   const run = { tag: 'MAN', runNumber: 7 }
 
-  test('is short of a run that nobody told of', async () => {
+  test('is short for a run that was never reported', async () => {
     expect(notCataloguedText(run, await arrivedFilesOf(catalogue.database, run))).toBe(
       'run 7 of MAN is not in the catalogue',
     )
   })
 
-  test('says of each file how it is, since when, after how many tries and why; of the latest three', async () => {
+  test('states for the latest three files their state, since when, the attempts and the reason', async () => {
     await hear(catalogue.database, [
       rowOf('MAN/run00007.mid.gz', { attempts: 6, reason: 'the store answered 503' }),
     ])
@@ -154,7 +154,7 @@ describe('one sentence', () => {
     )
   })
 
-  test('of a file whose begin of run says another number, under which the run is found', async () => {
+  test('states for a file whose begin of run has another number where the run is found', async () => {
     const { database } = catalogue
     const version = versionOf('LNGS/run1234567.mid.gz', 'a')
     await record(database, version, metadataOf(2))

@@ -111,7 +111,7 @@ it('an account that may not make databases learns what an administrator has to d
   const few = openDatabase(url.href, 1)
   try {
     await expect(createRunlogView(few, 'MAN')).rejects.toThrow(
-      `may not make the view ${name}_MAN.Runlog; an administrator can allow it: CREATE DATABASE IF NOT EXISTS \`${name}_MAN\`; GRANT ALL ON \`${name}_MAN\`.* TO '${user}'@'127.0.0.1';`,
+      `may not create the view ${name}_MAN.Runlog; an administrator can allow it: CREATE DATABASE IF NOT EXISTS \`${name}_MAN\`; GRANT ALL ON \`${name}_MAN\`.* TO '${user}'@'127.0.0.1';`,
     )
     await admin.query(`CREATE DATABASE ${name}_MAN`)
     await grantAll(`${name}_MAN`)

@@ -71,7 +71,7 @@ async function rowsRead(database: Database): Promise<number> {
   return rows.reduce((sum, { Value }) => sum + Number(Value), 0)
 }
 
-describe('among many runs, few that fit are found in any order without a look at the others', () => {
+describe('among many runs, few matching ones are found in any order without reading the others', () => {
   beforeAll(async () => {
     await sql`INSERT INTO runs (tag, run_number, started_epoch, is_current, integrity, complete, size_bytes, event_count, started_at,
         description, tape, parameters, catalogued_at, updated_at)

@@ -186,7 +186,7 @@ describe('where runs are', () => {
   const copies = fc.array(fc.oneof(ofKind('cloud'), ofKind('tape'), ofKind('local')), { maxLength: 3 })
   const runs = fc.array(fc.array(copies, { maxLength: 3 }), { minLength: 1, maxLength: 12 })
 
-  test('is searched for by the words in which it is told', async () => {
+  test('is searched by the words in which it is reported', async () => {
     let number = 0
     await fc.assert(
       fc.asyncProperty(runs, async (all) => {
@@ -308,7 +308,7 @@ describe('where runs are', () => {
   }
 })
 
-test('a search that takes too long is given up with a sentence that says what to do', async () => {
+test('a search that takes too long is aborted with a sentence that states what to do', async () => {
   await insertRuns([{ tag: 'LNGS', current: true, startedS: null, size: 1, complete: true }])
   const interrupts: KyselyPlugin = {
     transformQuery: ({ node }) => {

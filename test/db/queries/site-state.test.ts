@@ -97,7 +97,7 @@ describe('the last run of a site', () => {
     expect((await site())?.last.run.runNumber).toBe(1)
   })
 
-  test('is told of every tag that may be seen', async () => {
+  test('is returned for every visible tag', async () => {
     await make(1, hoursAgo(9))
     await make(2, hoursAgo(9), {}, 'LNF')
     const { database } = catalogue
@@ -140,7 +140,7 @@ describe('files that wait', () => {
   }) => catalogue.database.updateTable('arrivals').set(values).execute()
   const waiting = async () => (await openArrivals(catalogue.database, hoursAgo(24))).get('LNGS')?.arriving
 
-  test('wait since they were received, though they are announced again while nobody takes them', async () => {
+  test('wait since they were received, even if they are announced again while not processed', async () => {
     await leaseOn(catalogue.database, versionOf('LNGS/run1.mid.gz', 'a'))
     const received = hoursAgo(5)
     await setArrivals({ state: 'received', receivedAt: received, announcedAt: hoursAgo(0), attempts: 0 })
@@ -159,7 +159,7 @@ describe('files that wait', () => {
     expect((await waiting())?.oldest).toEqual(announced)
   })
 
-  test('under a tag that has no run yet are told all the same, and without a tag to who may see all', async () => {
+  test('of a tag without a run are reported as well, and without a tag to callers who may see all', async () => {
     const { database } = catalogue
     await leaseOn(database, versionOf('NEW/run1.mid.gz', 'a'))
     await leaseOn(database, versionOf('Run7.mid.gz', 'b'))
@@ -176,7 +176,7 @@ describe('files that wait', () => {
   })
 })
 
-describe('copies under way', () => {
+describe('copies in progress', () => {
   const setCopy = (values: {
     readonly state: 'requested' | 'copying' | 'failed'
     readonly attempts: number
@@ -231,7 +231,7 @@ describe('copies under way', () => {
 })
 
 describe('messages', () => {
-  test('wait at least since as many were sent last; nothing is told of what the outbox has not sent', async () => {
+  test('wait at least since as many were sent last; unsent requests are not included', async () => {
     const sent = [50, 40, 30, 20, 10].map((minutes, index) => ({
       name: String(index),
       queue: 'alerts',

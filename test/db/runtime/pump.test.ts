@@ -102,7 +102,7 @@ function pump(
   return { stop, lines }
 }
 
-test.concurrent('every message is handed over once as Lambda would, and is then gone from the queue', async () => {
+test.concurrent('every message is passed on once, as by Lambda, and is then deleted from the queue', async () => {
   const url = await queue()
   const bodies = Array.from({ length: 250 }, (_, index) => `message ${index}`)
   await send(url, bodies)
@@ -120,7 +120,7 @@ test.concurrent('every message is handed over once as Lambda would, and is then 
   expect(await waiting(url)).toEqual({ visible: 0, hidden: 0 })
 })
 
-test.concurrent('a quick message is acknowledged while a slow one of the same receive is still at work', async () => {
+test.concurrent('a quick message is acknowledged while a slow one of the same receive is still in progress', async () => {
   const url = await queue()
   await send(url, ['slow', ...Array.from({ length: 9 }, () => 'quick')])
   const slow = Promise.withResolvers<void>()
@@ -134,7 +134,7 @@ test.concurrent('a quick message is acknowledged while a slow one of the same re
   expect(await waiting(url)).toEqual({ visible: 0, hidden: 0 })
 })
 
-test.concurrent('no more messages are at work at once than the concurrency allows', async () => {
+test.concurrent('no more messages are in progress at once than the concurrency allows', async () => {
   const url = await queue()
   await send(url, Array.from({ length: 15 }, String))
   const three = Promise.withResolvers<void>()
@@ -209,7 +209,7 @@ test.concurrent('a message stays hidden for as long as its handler works', async
   expect(calls).toBe(1)
 })
 
-test.concurrent('a handler past its time limit is told, given up, and its message delivered again', async () => {
+test.concurrent('a handler past its time limit is aborted, given up, and its message delivered again', async () => {
   const url = await queue()
   await send(url, ['stuck'])
   const signals: AbortSignal[] = []
@@ -226,7 +226,7 @@ test.concurrent('a handler past its time limit is told, given up, and its messag
   })
 })
 
-test.concurrent('stopping finishes what is at work and takes nothing new', async () => {
+test.concurrent('stopping finishes messages in progress and receives no new ones', async () => {
   const url = await queue()
   await send(url, Array.from({ length: 20 }, String))
   const released = Promise.withResolvers<void>()
@@ -264,7 +264,7 @@ test.concurrent('what does not finish within the grace period is given back at o
   expect(Messages.map((message) => message.Body)).toEqual(['endless'])
 })
 
-test.concurrent('a queue that goes away and comes back is pumped on, and nobody has to do anything', async () => {
+test.concurrent('a queue that fails and recovers is pumped on without intervention', async () => {
   // The address stays while the service behind it is another: the port of one that was stopped may be
   // somebody else's by then.
   let other = await startFauxqs({ port: 0, logger: false })

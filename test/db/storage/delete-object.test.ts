@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { ObjectVersion } from '../../../shared/run.ts'
-import { deleteObject, hasOtherVersions, lookForVersion } from '../../../shared/storage/delete-object.ts'
+import { deleteObject, findVersion, hasOtherVersions } from '../../../shared/storage/delete-object.ts'
 import { describeObject, listObjects } from '../../../shared/storage/objects.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 import { startHttpServer } from '../../support/http-server.ts'
@@ -24,17 +24,17 @@ describe('on a store that knows conditional deletion', () => {
   test('this version is deleted', async () => {
     const version = await stored('a', 'one')
     expect(await deleteObject(context.s3, version, signal)).toEqual({ kind: 'deleted', marked: false })
-    expect(await lookForVersion(context.s3, version, signal)).toBe('absent')
+    expect(await findVersion(context.s3, version, signal)).toBe('absent')
   })
 
   test('another version under the key is not', async () => {
     const version = await stored('b', 'one')
     await context.put('b', 'two')
     expect(await deleteObject(context.s3, version, signal)).toEqual({ kind: 'changed' })
-    expect(await lookForVersion(context.s3, version, signal)).toBe('other')
+    expect(await findVersion(context.s3, version, signal)).toBe('other')
   })
 
-  test('an object that is gone already is no error', async () => {
+  test('a missing object is not an error', async () => {
     const version = await stored('c', 'one')
     await deleteObject(context.s3, version, signal)
     expect(await deleteObject(context.s3, version, signal)).toEqual({ kind: 'absent' })
@@ -52,16 +52,16 @@ describe('on a store that knows conditional deletion', () => {
     })
   })
 
-  test('a bucket that is not there is an error, not an object that is gone', async () => {
+  test('a missing bucket is an error, not a missing object', async () => {
     const version = { ...(await stored('e', 'one')), bucket: 'no-such-bucket' }
     await expect(deleteObject(context.s3, version, signal)).rejects.toMatchObject({ name: 'NoSuchBucket' })
   })
 })
 
-test('what nothing tells apart is not deleted', async () => {
+test('a version that nothing identifies is not deleted', async () => {
   const version = { ...(await stored('f', 'one')), etag: '' }
   await expect(deleteObject(context.s3, version, signal)).rejects.toMatchObject({ name: 'InvalidInputError' })
-  expect(await lookForVersion(context.s3, version, signal)).toBe('other')
+  expect(await findVersion(context.s3, version, signal)).toBe('other')
 })
 
 /** A store that answers what a test wants, and remembers what it was asked. */
@@ -160,7 +160,7 @@ describe('an answer', () => {
     expect(requests).toHaveLength(1)
   })
 
-  test('with a delete marker says that the bytes are still there', async () => {
+  test('with a delete marker reports that the bytes still exist', async () => {
     const { s3 } = await recordingStore({
       status: 204,
       headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'm' },

@@ -102,7 +102,7 @@ describe('a PUT', () => {
     expect(head.Metadata).toEqual({ md5: 'aa' })
   })
 
-  test('replaces an object only when told to', async () => {
+  test('replaces an object only on request', async () => {
     await putWhole(s3, object('once'), bodyOf(Buffer.from('first')), signal)
     expect((await putWhole(s3, object('once'), bodyOf(Buffer.from('second')), signal)).outcome).toBe(
       'occupied',
@@ -112,7 +112,7 @@ describe('a PUT', () => {
     expect((await contentOf('once')).toString()).toBe('second')
   })
 
-  test('of other bytes than the checksum says is refused by the store, and no object appears', async () => {
+  test('of bytes that do not match the checksum is refused by the store, and no object appears', async () => {
     await expect(
       putWhole(s3, object('damaged'), bodyOf(Buffer.from('abc'), md5Of(Buffer.from('abd'))), signal),
     ).rejects.toThrow(/BadDigest|MD5|Content-MD5/i)
@@ -170,7 +170,7 @@ describe('an upload in parts', () => {
     ).toEqual([upload.uploadId])
   })
 
-  test('that was given up is gone, and giving it up again is no error', async () => {
+  test('that was aborted is deleted, and aborting it again is not an error', async () => {
     const upload = await createMultipart(s3, object('given-up'), signal)
     const part = await sendPart(s3, upload, 1, bodyOf(parts[0]), signal)
     await abortMultipart(s3, upload, signal)

@@ -106,7 +106,7 @@ describe('following', () => {
     endpoint.files.clear()
     expect(await check(reference)).toMatchObject({
       kind: 'failed',
-      reason: expect.stringContaining('nothing is at davs:'),
+      reason: expect.stringContaining('there is no file at davs:'),
     })
     endpoint.down = true
     await expect(check(reference)).rejects.toThrow(TransientError)

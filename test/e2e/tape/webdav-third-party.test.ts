@@ -136,7 +136,7 @@ describe('a failed copy is an error, leaves no file under the name, and the next
     const file = await tapeFileOf(BYTES)
     const hurried = await startWebdavFixture({ limits: { silenceSeconds: 0.5 } }, fixture)
     fixture.server.meet('COPY', () => {})
-    expect((await transientOf(hurried.copy(BYTES, file))).message).toContain('does not answer')
+    expect((await transientOf(hurried.copy(BYTES, file))).message).toContain('the endpoint stopped answering')
     await hurried.driver.close()
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored' })
   })

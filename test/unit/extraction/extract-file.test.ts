@@ -64,7 +64,7 @@ describe('a sound file', () => {
     },
   )
 
-  it('of a subrun says which', async () => {
+  it('of a subrun has its number', async () => {
     expect(await extract(gzip, `run${RUN_NUMBER}sub0003.mid.gz`)).toMatchObject({
       runNumber: RUN_NUMBER,
       subrun: 3,
@@ -72,7 +72,7 @@ describe('a sound file', () => {
     })
   })
 
-  it('may have any name: the begin-of-run event tells the run', async () => {
+  it('may have any name: the begin-of-run event has the run number', async () => {
     expect(await extract(gzip, 'something.mid.gz')).toMatchObject({
       runNumber: RUN_NUMBER,
       subrun: null,
@@ -127,7 +127,7 @@ describe('a faulty file', () => {
   it.each([
     ['CRC', 8],
     ['length', 4],
-  ])('gzip with a wrong %s: the same events, the checksum is said to be wrong', async (_, back) => {
+  ])('gzip with a wrong %s: the same events, the checksum is reported as wrong', async (_, back) => {
     const metadata = await extract(
       withByte(gzip, gzip.length - back, (byte) => byte ^ 1),
       NAME,

@@ -32,12 +32,12 @@ describe('the ETag of a multipart upload', () => {
     ['rclone', 1_588_093_000, 5],
     ['mc', 1_588_093_000, 16],
     ['an unusual client', 6_000_000_000, 27],
-  ])('tells the part size of %s', (_, sizeBytes, mib) => {
+  ])('finds the part size of %s', (_, sizeBytes, mib) => {
     const parts = Math.ceil(sizeBytes / (mib * MIB))
     expect(likelyPartBytes(`${'a'.repeat(32)}-${parts}`, sizeBytes)).toBe(mib * MIB)
   })
 
-  test('tells nothing where there are no parts, or none that fit', () => {
+  test('finds nothing where there are no parts, or no size matches', () => {
     for (const etag of ['a'.repeat(32), '', 'abc-2', `${'a'.repeat(32)}-0`, `${'a'.repeat(32)}-99999`])
       expect(likelyPartBytes(etag, 1000)).toBeNull()
     expect(likelyPartBytes(`${'a'.repeat(32)}-3`, 1000)).toBeNull()

@@ -113,7 +113,7 @@ describe('the run parameters', () => {
     expect(runTimes(null, null)).toEqual({ startedAt: null, stoppedAt: null })
   })
 
-  test('of a run that never ended have no stop and no number of events, whatever the begin dump says of the run before', () => {
+  test('of a run that never ended have no stop and no number of events, whatever the begin dump states about the previous run', () => {
     expect(runParameters(atBegin, null)).toMatchObject({
       stop_time: null,
       number_of_events: null,

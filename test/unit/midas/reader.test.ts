@@ -115,7 +115,7 @@ describe('a sound run', () => {
     expect(codes(bare.warnings)).toContain('no-begin-of-run')
   })
 
-  it('tells how many serial numbers are missing, event id by event id', () => {
+  it('counts missing serial numbers, event id by event id', () => {
     const stream = concat(
       beginOfRun(),
       ...[4, 5, 9, 10].map((serial) => cameraEvent(serial)),
@@ -196,7 +196,7 @@ describe('damage inside the stream', () => {
     expect(walked.ending).toMatchObject({ code: 'event-too-large', offset: second })
   })
 
-  it('an event that says more than the file has left is told from a cut one', () => {
+  it('an event larger than the rest of the file is distinguished from a cut one', () => {
     const walked = walkStream(withU32(run, second + 12, 1_000_000))
     expect(walked).toMatchObject({
       eventsById: { 1: 1, 5: 1 },
@@ -256,7 +256,7 @@ describe('how a stream ends', () => {
     ['the header of all banks', 20, 'cut-in-event'],
     ['a bank header', 30, 'cut-in-event'],
     ['a bank', 200, 'cut-in-event'],
-  ])('inside %s: the whole events are kept and the cut is told', (_, inside, code) => {
+  ])('inside %s: the complete events are kept and the cut is reported', (_, inside, code) => {
     const cut = run.slice(0, eventOffset(run, CAMERA_EVENT + 1) + inside)
     const walked = walkStream(cut)
     expect(walked).toMatchObject({ eventsById: { 1: 1, 5: 1 }, ending: { code, offset: cut.length } })

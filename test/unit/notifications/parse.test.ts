@@ -21,7 +21,7 @@ const reason = (value: unknown) => {
 }
 
 describe('one bad record never spoils the others', () => {
-  test('good, bad and irrelevant records of one payload are told apart, in order', () => {
+  test('valid, invalid and irrelevant records of one payload are separated, in order', () => {
     const parsed = parse(
       record({ key: 'LNGS/run1.mid.gz' }),
       null,
@@ -123,7 +123,7 @@ describe('keys', () => {
   })
 })
 
-describe('what only describes the object may be missing or senseless', () => {
+describe('fields that only describe the object may be missing or invalid', () => {
   test.each([
     ['size', undefined, { sizeBytes: null }],
     ['size', -1, { sizeBytes: null }],
@@ -308,7 +308,7 @@ describe('envelopes', () => {
 })
 
 describe('our own messages', () => {
-  test('arrivals come back as they were, whoever they came from', () => {
+  test('arrivals are restored unchanged, from any source', () => {
     fc.assert(
       fc.property(fc.array(arrivals, { maxLength: 5 }), (sent) => {
         expect(parseNotification(encodeNotification(sent))).toEqual({
@@ -326,7 +326,7 @@ describe('our own messages', () => {
     )
   })
 
-  test('a source that is none of ours is not believed', () => {
+  test('an unknown source is not trusted', () => {
     expect(one({ ...record(), cygnet: { source: 'root' } })?.source).toBe('aws')
   })
 })

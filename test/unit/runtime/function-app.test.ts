@@ -82,7 +82,7 @@ test('a CloudEvent that fails is answered 503, so that Knative sends it again', 
   expect(throwing.lines.map((line) => line.event)).toEqual(['call-failed'])
 })
 
-test('a handler that takes too long is told and answered 503', async () => {
+test('a handler that takes too long is aborted and answered with 503', async () => {
   const { post } = queueFunction(
     (_, { signal }) =>
       new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),

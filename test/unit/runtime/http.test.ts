@@ -78,7 +78,7 @@ test('a body sent in chunks reaches the function', async () => {
   expect(bodies).toEqual(['in parts'])
 })
 
-test('after SIGTERM it goes on serving what still comes, says so on /healthz, and ends when idle', async () => {
+test('after SIGTERM it still serves requests, reports the shutdown on /healthz, and ends when idle', async () => {
   const [arrived, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const app = hello().get('/slow', async (c) => {
     arrived.resolve()
@@ -99,7 +99,7 @@ test('after SIGTERM it goes on serving what still comes, says so on /healthz, an
   await expect(fetch(url('/'))).rejects.toThrow()
 })
 
-test('requests that never end are cut off when the grace period is over, and the log says how many', async () => {
+test('requests that never end are cut off when the grace period is over, and the log states how many', async () => {
   const arrived = Promise.withResolvers<void>()
   const app = new Hono().get('/', () => {
     arrived.resolve()

@@ -39,7 +39,7 @@ test('a queue function answers which messages failed, and logs under the request
   expect(lines[0]).toMatchObject({ event: 'at work', invocation: 'request-1' })
 })
 
-test('a function is told to end before Lambda ends it', async () => {
+test('a function is aborted before Lambda ends it', async () => {
   const { log } = recordingLog()
   const handler = lambdaSchedule(
     (_, { signal }) =>

@@ -141,7 +141,7 @@ describe('running', () => {
     await stop()
   })
 
-  test('stopping waits for the run under way, and interrupts it after the grace period', async () => {
+  test('stopping waits for the run in progress, and interrupts it after the grace period', async () => {
     let interrupted = false
     const { abort, running } = schedule(
       (_, { signal }) =>

@@ -154,7 +154,7 @@ test('a plan changes nothing and shows the same as applying does', async () => {
 test('a store that answers 200 and keeps nothing is found out', async () => {
   const { s3 } = store({}, () => ({}))
   await expect(applyBucketNotifications(s3, { bucket: 'b', arn: AWS }, signal)).rejects.toThrow(
-    'but shows something else',
+    'but returns others',
   )
 })
 
@@ -167,7 +167,7 @@ test.each([
 ])('%j is no target', async (arn) => {
   const { s3, puts } = store()
   await expect(applyBucketNotifications(s3, { bucket: 'b', arn }, signal)).rejects.toThrow(
-    'is no target for notifications',
+    'is not a target for notifications',
   )
   expect(puts).toEqual([])
 })

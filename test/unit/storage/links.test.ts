@@ -61,7 +61,7 @@ describe('a link', () => {
     )
   })
 
-  test('says when it ends, which is with the credentials that signed it', async () => {
+  test('states its actual end, which is that of the credentials that signed it', async () => {
     const expiration = new Date(NOW.getTime() + 90_500)
     const s3 = new S3Client({ region: 'eu-south-1', credentials: { ...credentials, expiration } })
     const link = await presignGet(s3, { bucket: 'b', key: 'k' }, { seconds: 3600, now: NOW })

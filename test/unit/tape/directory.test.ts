@@ -71,7 +71,7 @@ describe('a folder of copies', () => {
     return { folder, driver: createDirectoryDriver({ folder }) }
   }
 
-  it('holds copies that nobody may edit', async () => {
+  it('has read-only copies', async () => {
     const { folder, driver } = place()
     const bytes = randomBytes(100)
     const file = await tapeFileOf(bytes)
@@ -79,7 +79,7 @@ describe('a folder of copies', () => {
     expect(lstatSync(join(folder, file.name)).mode & 0o777).toBe(0o440)
   })
 
-  it('is never made by us: a mount that is missing is said, and nothing is written to the disk below it', async () => {
+  it('is never created by us: a missing mount is reported, and nothing is written to the disk below it', async () => {
     const { folder } = place()
     const missing = join(folder, 'not-mounted')
     const driver = createDirectoryDriver({ folder: missing })
@@ -143,7 +143,7 @@ describe('a folder of copies', () => {
     })
   })
 
-  it('loses the left-overs of a crash with the next copy into the same folder, and not those of a copy at work', async () => {
+  it('loses temporary files of a crash with the next copy into the same folder, but not those of a copy in progress', async () => {
     const { folder, driver } = place()
     const bytes = randomBytes(100)
     const file = await tapeFileOf(bytes)
@@ -193,7 +193,7 @@ describe('a folder of copies', () => {
     }
   })
 
-  it('an empty file that holds the name for a moment is a copy under way; one that stayed is other contents', async () => {
+  it('a new empty file with the name is a copy in progress; an old one is other contents', async () => {
     const { folder, driver } = place()
     const file = await tapeFileOf(randomBytes(100))
     const path = join(folder, file.name)
@@ -256,7 +256,7 @@ describe('a folder of copies', () => {
     ['EROFS', /read-only/, true],
     ['ESTALE', /network file system/, true],
     ['EIO', /device failed/, false],
-  ])('%s is said in words, and tried again', (code, sentence, operator) => {
+  ])('%s is reported as a sentence, and retried', (code, sentence, operator) => {
     const failure = translated('/tape/cygno', errno(code))
     expect(failure).toBeInstanceOf(TransientError)
     expect(failure.message).toMatch(sentence)

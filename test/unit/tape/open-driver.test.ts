@@ -23,7 +23,7 @@ const IAM = {
 }
 
 describe('the driver of the settings', () => {
-  it('is none unless one is asked for', async () => {
+  it('is null unless one is configured', async () => {
     expect(await open({})).toBeNull()
     expect(await open({ CYGNET_TAPE_DRIVER: 'none', ...TAPE })).toBeNull()
   })

@@ -110,7 +110,7 @@ describe('renewing', () => {
     expect(await early.token(signal)).not.toBe(first)
   })
 
-  it('a token whose lifetime nobody states is taken for a short-lived one', async () => {
+  it('a token without a stated lifetime is treated as short-lived', async () => {
     iam.setLifetime(null)
     const tokens = source()
     const first = await tokens.token(signal)
@@ -176,7 +176,7 @@ describe('bad replies', () => {
     expect(iam.requests.length - before).toBe(1)
   })
 
-  it('an expired token is not used any more', async () => {
+  it('an expired token is no longer used', async () => {
     const tokens = source()
     await tokens.token(signal)
     pass(3600)
@@ -192,7 +192,7 @@ describe('bad replies', () => {
       /refresh token has expired or was revoked/,
     ],
     ['a scope that is not allowed', { scope: 'compute.create' }, /CYGNET_TAPE_SCOPE/],
-  ])('%s is told with what to do', async (_, more, message) => {
+  ])('%s is reported with what to do', async (_, more, message) => {
     const error = await source(more)
       .token(signal)
       .catch((reason: unknown) => reason)

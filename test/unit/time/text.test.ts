@@ -24,7 +24,7 @@ describe('a time as people write it', () => {
     '31.5.2024',
     '2024-05-31T12:00+0200',
     ' 2024-05-31',
-  ])('"%s" is none', (text) => {
+  ])('"%s" is not a time', (text) => {
     expect(parseTimeText(text)).toBeNull()
   })
 })

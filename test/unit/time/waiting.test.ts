@@ -56,7 +56,7 @@ describe('pause', () => {
 describe('runWithin', () => {
   const never = new AbortController().signal
 
-  test('gives what the work gives, and throws what it throws', async () => {
+  test('returns the result of the work, and throws its error', async () => {
     expect(await runWithin(async () => 7, { timeoutSeconds: 1, stop: never })).toBe(7)
     const failing = async () => {
       throw new Error('broken')
@@ -89,7 +89,7 @@ describe('runWithin', () => {
     })
   })
 
-  test('work begun after the stop is told at once', async () => {
+  test('work started after the stop is aborted at once', async () => {
     const work = async (signal: AbortSignal) => signal.throwIfAborted()
     await expect(runWithin(work, { timeoutSeconds: 60, stop: AbortSignal.abort() })).rejects.toThrow(
       'the host stopped',

@@ -79,7 +79,7 @@ describe('cygnet token', () => {
   })
 
   it.each([
-    [['create', '--name', 'x', '--scope', 'everything'], /"everything" is no scope/],
+    [['create', '--name', 'x', '--scope', 'everything'], /"everything" is not a scope/],
     [['create', '--name', 'x', '--scope', 'push:LNGS', '--days', 'many'], /whole number of days/],
     [['create', '--name', 'x'], /--scope/],
     [['revoke', 'nobody'], /there is no token "nobody"/],

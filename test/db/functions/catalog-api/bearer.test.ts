@@ -92,7 +92,7 @@ describe('the token of a request', () => {
     ['groups of another shape', { 'wlcg.groups': [{ name: '/cygno' }, 7, null, ['/cygno']] }],
     ['an object of groups', { 'wlcg.groups': { 0: '/cygno' } }],
     ['a nested claim', { 'wlcg.groups': undefined, wlcg: { groups: ['/cygno'] } }],
-  ])('with %s is of somebody who may nothing', async (_, changes) => {
+  ])('with %s belongs to a person without rights', async (_, changes) => {
     expect(await bearer(changes)).toMatchObject({ status: 200, json: { kind: 'person', scopes: [] } })
   })
 
@@ -192,7 +192,7 @@ describe('the token of a request', () => {
     expect((await bearer()).status).toBe(200)
   })
 
-  it('is not taken for nobody’s when the IAM has never answered: 503, and good when it does', async () => {
+  it('is answered with 503 while the IAM has never answered, and is valid when it does', async () => {
     api = start({ CYGNET_ANONYMOUS_SCOPES: 'read:*' })
     issuer.setAway(true)
     const answer = await bearer()
@@ -259,7 +259,7 @@ describe('the token of a request', () => {
 })
 
 describe('where no IAM is configured', () => {
-  it('every token is looked up as one of our own', async () => {
+  it('every token is checked as an API token', async () => {
     const context = await startTestContext()
     try {
       const api = createAccessApi(context)

@@ -324,7 +324,7 @@ describe('the API', () => {
     expect(at).toBeLessThanOrEqual(Date.now() + 1000)
   })
 
-  it('says where the store is, and which tags the token is for', async () => {
+  it('returns where the store is, and the tags of the token', async () => {
     const { status, json } = await ask('/api/v1/upload-settings', await token(['push:LNGS', 'overwrite:LNF']))
     expect(status).toBe(200)
     expect(json).toEqual({
@@ -379,7 +379,7 @@ describe('the API', () => {
     expect((await send({})).status).toBe(200)
   })
 
-  it('answers are kept by no cache and guessed about by no browser, whatever they say', async () => {
+  it('no answer is cached, and no browser guesses its type', async () => {
     for (const answer of [
       await ask('/api/v1/uploads/sign', await token(), signing()),
       await ask('/api/v1/uploads/sign', await token(), signing({ method: 'DELETE' })),
@@ -432,7 +432,7 @@ describe('the API', () => {
     expect(answer.json).toMatchObject({ status, detail: expect.any(String) })
   })
 
-  it('answers 404 elsewhere, describes itself to everybody, and hides what goes wrong inside', async () => {
+  it('answers 404 elsewhere, describes itself to everyone, and hides internal errors', async () => {
     expect((await ask('/api/v1/nothing', await token())).status).toBe(404)
     const { status, json } = await ask('/api/v1/openapi.json', null)
     expect(status).toBe(200)
@@ -461,12 +461,12 @@ describe('the API', () => {
     expect(await answer.text()).not.toContain('secret-file')
   })
 
-  describe('tells where the copies of a file are', () => {
+  describe('returns where the copies of a file are', () => {
     const object = { versionId: null, etag: 'a'.repeat(32), sizeBytes: 1010, lastModified: new Date() }
     const copies = async (key: string, secret: string) =>
       await ask(`/api/v1/files/${context.bucket}/${key}/copies`, secret)
 
-    it('and that one’s own must stay while there is none on tape', async () => {
+    it('and that the local copy must stay while there is none on tape', async () => {
       const metadata = metadataOf(777)
       await record(
         context.database,
@@ -511,7 +511,7 @@ describe('the API', () => {
       })
     })
 
-    it('only of tags the token is for, and only of what it knows', async () => {
+    it('only for tags of the token, and only for catalogued files', async () => {
       expect((await copies('LNGS/run00777.mid.gz', await token(['push:LNF']))).status).toBe(403)
       expect((await copies('LNGS/run00778.mid.gz', await token())).status).toBe(404)
       expect((await copies('LNGS/notes.txt', await token())).status).toBe(404)

@@ -122,7 +122,7 @@ test('without its correction the run has what the DAQ wrote', async () => {
   )
 })
 
-test('a value may be as long as its column holds; the history has the first of it', async () => {
+test('a value may be as long as its column holds; the history has its beginning', async () => {
   await drop('second', { ...ODB, run_description: 'd'.repeat(65_535) })
   const long = { run_description: 'e'.repeat(10_000), sequence_filename: 'é'.repeat(255) }
   expect((await correct(long)).status).toBe(200)

@@ -46,7 +46,7 @@ const tombstones = () =>
   context.database.selectFrom('tombstones').selectAll().where('objectKey', '=', run.object.key).execute()
 
 describe('POST …/deletions', () => {
-  test('allows what is verified now, for a minute, with a tombstone; the end of it is told once', async () => {
+  test('allows the deletion of a file whose copies are verified now, for a minute, with a tombstone; its outcome is recorded once', async () => {
     const { status, json } = await ask()
     expect(status).toBe(200)
     expect(json).toEqual({
@@ -87,7 +87,7 @@ describe('POST …/deletions', () => {
     )
   })
 
-  test('does not allow it when the object is gone', async () => {
+  test('does not allow it when the object is missing', async () => {
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.object.key }))
     expect((await ask()).json).toEqual({
       allowed: false,
@@ -95,7 +95,7 @@ describe('POST …/deletions', () => {
     })
   })
 
-  test('does not allow it, and says why, while the tape does not answer or refuses', async () => {
+  test('does not allow it, with the reason, while the tape endpoint does not answer or refuses', async () => {
     ;(context.tape as FaultyTape).fault = 'down'
     const { status, json } = await ask()
     expect([status, json]).toEqual([
@@ -123,7 +123,7 @@ describe('POST …/deletions', () => {
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
 
-  test('does not allow it where the API has no tape endpoint, and says what to set', async () => {
+  test('does not allow it where the API has no tape endpoint, and names the setting', async () => {
     const without = restApp({ ...context, tape: null }, registerDeletions)
     const { json } = await without.post(path(), wish(), DAQ)
     expect(json).toEqual({ allowed: false, why: expect.stringContaining('CYGNET_TAPE_DRIVER') })
@@ -147,7 +147,7 @@ describe('POST …/deletions', () => {
     expect(json.detail).toMatch(said)
   })
 
-  test('is for who may push the tag', async () => {
+  test('is allowed only for callers who may push the tag', async () => {
     expect((await ask(caller('push:LNF', 'read:*', 'operate:*'))).status).toBe(403)
     expect((await ask(ANONYMOUS)).status).toBe(401)
     expect(

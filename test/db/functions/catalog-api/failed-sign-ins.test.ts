@@ -89,7 +89,7 @@ it('a token that was never seen here is not tried from there either: it might be
   expect((await ask(await good())).status).toBe(429)
 })
 
-it('a token is not believed to be good because it asked after the health of the service', async () => {
+it('a token is not remembered as valid because of a health check', async () => {
   await guesses(LIMIT)
   const token = guess()
   const answer = await api.app.request(
@@ -101,7 +101,7 @@ it('a token is not believed to be good because it asked after the health of the 
   expect((await ask(token)).status).toBe(429)
 })
 
-it('who shares the address goes on: without a token, by a cookie, and with a token that was good before', async () => {
+it('others at the same address are not refused: without a token, with a cookie, or with a token that was valid before', async () => {
   const secret = await good()
   expect((await ask(secret)).status).toBe(200)
   await guesses(LIMIT)
@@ -121,7 +121,7 @@ it('other addresses go on, and good tokens use up nothing', async () => {
     expect((await ask(await issuer.token({ jti: String(index) }), from)).status).toBe(200)
 })
 
-it('an address that a client only says it has is not believed', async () => {
+it('an address that only the client states is not trusted', async () => {
   for (let index = 0; index < LIMIT; index++)
     await ask(guess(), STRANGER, { 'x-forwarded-for': `203.0.113.${index}` })
   expect((await ask(guess(), STRANGER, { 'x-forwarded-for': '203.0.113.99' })).status).toBe(429)
@@ -132,13 +132,13 @@ it('an address that a client only says it has is not believed', async () => {
   expect((await ask(guess(), STRANGER, { 'x-forwarded-for': '203.0.113.2' })).status).toBe(401)
 })
 
-it('an IAM that is away is nobody’s failure', async () => {
+it('an unreachable IAM does not count as a failed sign-in', async () => {
   issuer.setAway(true)
   for (let index = 0; index < LIMIT + 5; index++) expect((await ask('a.b.c')).status).toBe(503)
   issuer.setAway(false)
 })
 
-it('answers to sign-ins that nobody began here count, and are no more asked about at the IAM', async () => {
+it('answers to sign-ins that were not begun here count as failures, and after the limit the IAM is not asked about them', async () => {
   const end = async () => {
     const { cookie, state } = await beginSignIn(api, STRANGER)
     return (
@@ -156,7 +156,7 @@ it('answers to sign-ins that nobody began here count, and are no more asked abou
   expect(issuer.authorizations.length).toBe(before + LIMIT)
 })
 
-it('nothing is limited where the host says no address: one stranger would lock out all', async () => {
+it('nothing is limited where the host provides no address: one client would lock out all', async () => {
   for (let index = 0; index < LIMIT + 5; index++)
     expect((await api.app.request('/api/v1/me', bad())).status).toBe(401)
 })

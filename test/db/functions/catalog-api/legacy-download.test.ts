@@ -83,7 +83,7 @@ describe('a run in the store', () => {
     expect(await bytes.text()).toBe('b'.repeat(20))
   })
 
-  it('is for who has the right link of its tag, whether it exists or not', async () => {
+  it('is refused to callers without the right link for its tag, whether it exists or not', async () => {
     for (const path of ['/LNGS/run12345.mid.gz', '/LNGS/run99999.mid.gz']) {
       expect((await redirected(path, 'GET', [])).status).toBe(401)
       for (const scopes of [['read:LNGS'], ['link:LNF'], ['push:*'], ['link:LNGS/run']])
@@ -137,7 +137,7 @@ describe('there is no link to', () => {
 })
 
 describe('a run that is not in the store', () => {
-  it('and only on tape is told as such, with what to do and when to come again', async () => {
+  it('and only on tape is reported as such, with what to do and when to retry', async () => {
     await onlyOnTape({ ...context, tape }, tape, 601)
     expect(await refused('/LNGS/run00601.mid.gz')).toMatchObject({
       status: 503,
@@ -147,7 +147,7 @@ describe('a run that is not in the store', () => {
     })
   })
 
-  it('and on its way back says that it is recalling', async () => {
+  it('and being recalled is reported as recalling', async () => {
     await onlyOnTape({ ...context, tape }, tape, 602)
     await requestRecall(
       context,
@@ -163,7 +163,7 @@ describe('a run that is not in the store', () => {
     })
   })
 
-  it('nor on tape says so', async () => {
+  it('nor on tape is reported as such', async () => {
     await deleteFromStore(context, await makeRun(context, 603))
     expect(await refused('/LNGS/run00603.mid.gz')).toMatchObject({
       status: 503,

@@ -210,7 +210,7 @@ describe('the site', () => {
     },
   )
 
-  it('decides who may read', async () => {
+  it('determines who may read', async () => {
     const status = async (query: string, scopes: readonly string[]) =>
       (await api.ask(`/cygno_sql_query.php${query}`, { scopes })).status
     expect(await status('?site=lnf', [])).toBe(401)
@@ -268,7 +268,7 @@ describe('nothing of a request gets into SQL', () => {
     })
   })
 
-  test('whatever the parameters are, the answer is rows of the site, or says what is expected', async () => {
+  test('for any parameters, the answer is rows of the site, or states what is expected', async () => {
     const piece = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.constantFrom(
@@ -352,7 +352,7 @@ describe('table=on', () => {
   })
 })
 
-test('a database that is down is told in the words that the old tools know, with status 200 and no detail', async () => {
+test('a database failure is reported in the words that the old tools know, with status 200 and no detail', async () => {
   const database = openDatabase('mysql://somebody:secret@127.0.0.1:1/nowhere', 1)
   try {
     const { status, text } = await get('?run=1', partOn(database))
@@ -416,7 +416,7 @@ describe('the library that the experiment uses', () => {
     })
   })
 
-  it('finds all runs with what it asks for when nothing is said', async () => {
+  it('finds all runs with its default parameters', async () => {
     expect(await readLogbook(0, 100_000_000)).toHaveLength(ALL.length)
   })
 

@@ -49,7 +49,7 @@ const md5 = async (url: string) =>
     .digest('hex')
 
 describe('links to a run', () => {
-  test('lead to its bytes, say their true end, and are kept by nobody on the way', async () => {
+  test('lead to its bytes, state their actual end, and are not cached', async () => {
     const before = Date.now()
     const { status, json, headers } = await app.get('/api/v1/runs/LNGS/1/links?seconds=60')
     const after = Date.now()
@@ -74,12 +74,12 @@ describe('links to a run', () => {
     expect(Date.parse(file.expiresAt)).toBeLessThanOrEqual(after + 60_000)
   })
 
-  test('end when the service says, however long they are wished', async () => {
+  test('end at the limit of the service, however long a validity is requested', async () => {
     const { json } = await app.get('/api/v1/runs/LNGS/1/links?seconds=604800')
     expect(Date.parse(json.files[0].expiresAt) - Date.now()).toBeLessThanOrEqual(900_000)
   })
 
-  test('that is only on tape say so', async () => {
+  test('of a run that is only on tape state that', async () => {
     const { status, json } = await app.get('/api/v1/runs/LNGS/3/links')
     expect([status, json.files[0].kind]).toEqual([200, 'on-tape'])
   })
@@ -133,7 +133,7 @@ describe('links to many runs', () => {
     )
   })
 
-  test('are looked up in the store when that is asked for', async () => {
+  test('are checked in the store on request', async () => {
     await context.put('LNGS/run00004.mid.gz', 'x'.repeat(3000))
     expect((await link({ runs: [run(4)] })).json.files[0].kind).toBe('link')
     expect((await link({ runs: [run(4)], check: true })).json.files[0]).toMatchObject({
@@ -256,7 +256,7 @@ describe('lists', () => {
     expect(text).toMatch(/^http.*\n {2}out=LNGS\/run00001\.mid\.gz\n {2}checksum=sha-256=[0-9a-f]{64}\n$/)
   })
 
-  test('for md5sum say what the files are', async () => {
+  test('for md5sum are its checksum lists', async () => {
     expect((await link({ runs: [run(1)], format: 'md5sum' })).text).toBe(
       `${here.md5}  LNGS/run00001.mid.gz\n`,
     )
@@ -289,7 +289,7 @@ describe('recalls', () => {
     expect(await replicaOf(context, moved, 'recall')).toMatchObject({ state: 'requested' })
   })
 
-  test('are for who may recall, and are answered with what was asked for', async () => {
+  test('are allowed with the right to recall, and return what was requested', async () => {
     expect((await app.post('/api/v1/runs/LNGS/3/recall', { days: 3 })).status).toBe(403)
     const { status, json } = await app.post('/api/v1/runs/LNGS/3/recall', { days: 3 }, SHIFTER)
     expect(status).toBe(202)

@@ -35,7 +35,7 @@ const report = (more: object = {}, who = DAQ) =>
 const local = () =>
   context.database.selectFrom('replicas').selectAll().where('kind', '=', 'local').executeTakeFirst()
 
-test('a file on a disk is noted as read when the machine says, and as missing when it is not there any more', async () => {
+test('a file on a disk is recorded with the reported time, and as missing when it no longer exists', async () => {
   const readAt = '2026-01-15T08:00:03.000Z'
   expect(await report({ readAt })).toMatchObject({ status: 200, json: { noted: true } })
   expect(await local()).toMatchObject({
@@ -60,7 +60,7 @@ test('contents that are not catalogued yet are not noted: they are reported agai
   expect((await report({ sha256: 'f'.repeat(64) })).json).toEqual({ noted: false })
 })
 
-test('only who may push runs of the tag may report a file of it, in the expected form', async () => {
+test('only callers who may push runs of the tag may report a file of it, in the expected form', async () => {
   expect((await report({}, ANONYMOUS)).status).toBe(401)
   expect((await report({}, caller('push:LNF', 'read:LNGS'))).status).toBe(403)
   for (const wrong of [

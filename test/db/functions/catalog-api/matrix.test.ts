@@ -69,7 +69,7 @@ async function tagSeen({ method, path, rule }: RouteRule, request: Request): Pro
   return (await (await probe.fetch(request)).json()) as string
 }
 
-describe('whoever asks, for whatever tag, on whichever route', () => {
+describe('every caller, for every tag, on every route', () => {
   let context: TestTapeContext
   let issuer: TestIssuer
   let api: Api
@@ -126,14 +126,14 @@ describe('whoever asks, for whatever tag, on whichever route', () => {
       for (const tag of TAGS) expect(await tagSeen(route, requestFor(route, tag, null)), route.path).toBe(tag)
   })
 
-  it('only what is meant for everybody is open', () => {
+  it('only routes meant for everyone are open', () => {
     const open = api.rules.filter(({ rule }) => 'open' in rule).map(({ method, path }) => `${method} ${path}`)
     const meant =
       /^GET \/(?:healthz|readyz|python(?:\/:name)?|sign-in|signed-in|assets\/.*|favicon\.ico|robots\.txt|api\/v1|api\/v1\/(?:openapi\.json|reference\.css|me|sign-in-settings))$|^POST \/(?:sign-out|theme)$/
     expect(open.filter((route) => !meant.test(route))).toEqual([])
   })
 
-  it('nobody in particular is asked to sign in wherever something is not open', async () => {
+  it('an anonymous caller is asked to sign in on every route that is not open', async () => {
     expect(await breaches(null, {})).toEqual([])
   })
 

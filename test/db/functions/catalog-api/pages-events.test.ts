@@ -66,7 +66,7 @@ const told = (text: string) =>
   [...text.matchAll(/"tag":"(\w+)","runNumber":(\d+)/g)].map(([, tag, run]) => `${tag} ${run}`)
 
 describe('a stream', () => {
-  test('tells of a run that is catalogued to who may see it, and a reader goes on where it was', async () => {
+  test('reports a catalogued run to readers who may see it, and a reader continues from its last position', async () => {
     const app = site()
     who = caller('read:LNGS')
     const answer = await app.request(PATH, {}, stays)
@@ -85,7 +85,7 @@ describe('a stream', () => {
     expect(new Set(told(resumed))).toEqual(new Set([`LNGS ${next}`]))
   })
 
-  test('ends by itself, so that no host has to cut it, and has an id to go on from even where nothing was to be told', async () => {
+  test('ends by itself, so that no host has to cut it, and has an id to continue from even without an event', async () => {
     // The end of a stream is the only timer here that is not the real one.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const app = site(30)
@@ -168,7 +168,7 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
     },
   )
 
-  test('another process knows what the first one told, and says so when it does not', async () => {
+  test('another process continues where the first one ended, and reports missed changes', async () => {
     const id = lastId(await (await site().request(PATH)).text())
     const seen = await arrive('LNGS')
     const headers = { 'last-event-id': id }
@@ -219,7 +219,7 @@ describe('the catalogue', () => {
     }
   })
 
-  test('is asked by one reader at a time, whose places stay true while much is told and forgotten', async () => {
+  test('is polled once at a time, and positions stay valid while many changes are reported and dropped', async () => {
     const feed = createChangeFeed({ database: context.database, log: recordingLog().log }, 1)
     const watcher = await feed.watch('*', null)
     const seen: string[] = []
@@ -244,7 +244,7 @@ describe('the catalogue', () => {
     )
   })
 
-  test('a line that is committed after a later one is told, too', async () => {
+  test('a line that is committed after a later one is reported as well', async () => {
     const { database } = context
     const [run] = await database.selectFrom('runs').select('id').limit(1).execute()
     const line = { runId: run?.id ?? 0, at: new Date(), detail: '' }

@@ -41,7 +41,7 @@ const unescaped = (text: string) =>
 const copied = (page: string) =>
   [...page.matchAll(/<pre [^>]*>(.*?)<\/pre>/gs)].map(([, text]) => unescaped(text ?? ''))
 
-test('shows every program of docs/python to the letter, and all that docs/python.md says, with the address of this catalogue', async () => {
+test('shows every program of docs/python unchanged, and all of docs/python.md, with the address of this catalogue', async () => {
   const page = await pageAt('/python')
   for (const name of PROGRAMS) expect(copied(page)).toContain(programText(name).trimEnd())
   expect(copied(page)[0]).toContain('export CYGNET_API_URL=https://cygnet.lngs.infn.it\n')
@@ -52,7 +52,7 @@ test('shows every program of docs/python to the letter, and all that docs/python
   expect(page.replaceAll(/<pre .*?<\/pre>/gs, '')).not.toMatch(/`|^#|\]\(/m)
 })
 
-test('is for everybody, and every page leads there', async () => {
+test('is open to everyone, and every page links to it', async () => {
   who = ANONYMOUS
   const answer = await site.app.request('/python')
   who = OPERATOR

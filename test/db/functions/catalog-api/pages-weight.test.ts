@@ -90,7 +90,7 @@ async function firstLook(port: number, path: string, encoding?: string) {
 
 const PAGES = ['/', '/runs', '/runs?tag=LONG', '/runs/LNGS/60019', '/replicas', '/queues', '/python'] as const
 
-describe('a first look', () => {
+describe('a first visit', () => {
   test.each(PAGES)('at %s stays below 150 kB, compressed or not, signed in or not', async (path) => {
     const looks = {
       open: await firstLook(ports.open, path),
@@ -105,7 +105,7 @@ describe('a first look', () => {
 })
 
 describe('compression', () => {
-  test('is for who asked for it, tells caches so, and leaves the text as it is', async () => {
+  test('is sent only on request, with the header for caches, and does not change the text', async () => {
     const [packed, plain] = [await get(ports.open, '/python'), await get(ports.open, '/python', 'identity')]
     expect(packed).toMatchObject({ encoding: 'gzip', text: plain.text })
     expect(plain.encoding).toBeUndefined()

@@ -140,7 +140,7 @@ describe('every page', () => {
     )
   })
 
-  test('who may see nothing is asked to sign in, and sees no navigation', async () => {
+  test('a caller without rights is asked to sign in, and sees no navigation', async () => {
     who = ANONYMOUS
     for (const path of PAGES) expect((await get(path)).status).toBe(401)
     who = READER
@@ -148,7 +148,7 @@ describe('every page', () => {
     expect(await pageAt('/')).not.toContain('href="/queues"')
   })
 
-  test('who may see one tag sees nothing of another one anywhere', async () => {
+  test('a caller with one tag sees nothing of another one on any page', async () => {
     who = caller('read:LNF')
     for (const path of ['/', '/runs', '/replicas', '/replicas?tag=LNGS', '/runs?tag=LNGS']) {
       const text = (await pageAt(path)).replaceAll(/tag=LNGS|only LNGS|&quot;LNGS&quot;/g, '')
@@ -176,7 +176,7 @@ describe('what is refused', () => {
     expect(await answer.json()).toMatchObject({ status, detail })
   })
 
-  test('who may not do something learns who they are, what it takes, and what they have', async () => {
+  test('a refused caller is told the name, the required right, and the rights held', async () => {
     const refused = async (path: string, ...scopes: readonly string[]) => {
       who = caller(...scopes)
       const answer = await get(path)
@@ -201,7 +201,7 @@ describe('what is refused', () => {
     expect(page).toContain('operate:*')
   })
 
-  test('who has lost the session in a form comes back from the sign-in to the page of the form', async () => {
+  test('a caller whose session ended returns from the sign-in to the page of the form', async () => {
     who = ANONYMOUS
     const csrf = {
       tokenFor: () => '',
@@ -227,7 +227,7 @@ describe('what is refused', () => {
     expect(await (await get('/runs', browser)).text()).toContain('no IAM is configured')
   })
 
-  test('who must sign in learns so from the status and the header, too', async () => {
+  test('a required sign-in is also stated by the status and the header', async () => {
     who = ANONYMOUS
     const page = await get('/runs', browser)
     expect(page.status).toBe(401)
@@ -240,7 +240,7 @@ describe('what is refused', () => {
 })
 
 describe('Now', () => {
-  test('tells of each site its last run, what moves and waits, and the alerts', async () => {
+  test('shows for each site its last run, the copies in progress and waiting, and the alerts', async () => {
     const text = await pageAt('/')
     for (const shown of [
       '60020',
@@ -271,7 +271,7 @@ describe('Now', () => {
     )
   })
 
-  test('asks the catalogue once for all who look at the same time, and for those with other rights by itself', async () => {
+  test('queries the catalogue once for all simultaneous readers with the same rights', async () => {
     let queries = 0
     const database = context.database.withPlugin({
       transformQuery({ node }) {
@@ -353,7 +353,7 @@ describe('Runs', () => {
     )
   })
 
-  test('sorts by a link in the head of the table and tells so', async () => {
+  test('sorts by a link in the head of the table, and marks the order', async () => {
     const text = await pageAt('/runs?tag=LNGS&sort=run')
     expect(runNumbers(text)[0]).toBe(60_001)
     expect(text).toContain('aria-sort="ascending"')
@@ -373,7 +373,7 @@ describe('Runs', () => {
     expect(second).not.toContain('rel="next"')
   })
 
-  test('says what is wrong with a filter and keeps what was typed', async () => {
+  test('reports the error in a filter and keeps the input', async () => {
     const answer = await get('/runs?from=abc&tag=LNGS')
     expect(answer.status).toBe(400)
     const text = await answer.text()
@@ -389,7 +389,7 @@ describe('Runs', () => {
 })
 
 describe('Links', () => {
-  test('of chosen runs lead to the very bytes, and are told with checksums and lists', async () => {
+  test('of chosen runs lead to the exact bytes, and are shown with checksums and lists', async () => {
     const { md5, adler32, sha256 } = await context.putRun('LNGS/run00017.mid.gz', 'bytes of run 17')
     const answer = await post('/runs/links', [
       ['run', 'LNGS/17'],
@@ -449,7 +449,7 @@ describe('Links', () => {
 })
 
 describe('Run', () => {
-  test('tells what is known: parameters, banks, checksums, copies, history, and what is not there yet', async () => {
+  test('shows all details: parameters, banks, checksums, copies, history, and what is still missing', async () => {
     const text = await pageAt('/runs/LNGS/60019')
     for (const shown of [
       'exposure_sec',
@@ -466,7 +466,7 @@ describe('Run', () => {
     expect(await pageAt('/runs/LNGS/60017')).toContain('507 Insufficient Storage (attempt 4)')
   })
 
-  test('whose copy to tape fails and is tried again says so at its head, and why; so does the page of replicas', async () => {
+  test('shows a failing copy to tape with its error at the top; so does the page of replicas', async () => {
     const text = await pageAt('/runs/LNGS/60018')
     expect(text).toMatch(
       /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failing, will be retried<\/span><\/dd>/,
@@ -479,7 +479,7 @@ describe('Run', () => {
     )
   })
 
-  test('tells triggers from all that MIDAS calls events', async () => {
+  test('distinguishes triggers from all MIDAS events', async () => {
     const text = await pageAt('/runs/LNGS/60020')
     expect(text).toContain('<dt>Triggers</dt><dd>1\u202f000</dd>')
     expect(text).toContain('<dt>MIDAS events, all ids</dt><dd>1\u202f042</dd>')
@@ -525,7 +525,7 @@ describe('a run that is not in the catalogue', () => {
       .execute()
   })
 
-  test('is told with what the ledger knows of it: file, state, tries and why; and what an operator does', async () => {
+  test('is shown with its arrivals: file, state, attempts and reason; and what an operator can do', async () => {
     const answer = await get('/runs/LNGS/4712', browser)
     expect(answer.status).toBe(404)
     const text = await answer.text()
@@ -544,11 +544,11 @@ describe('a run that is not in the catalogue', () => {
       expect(text).toContain(shown)
     expect(text).not.toContain('<script>alert')
     const { detail } = (await (await get('/runs/LNGS/4712')).json()) as { readonly detail: string }
-    expect(detail).toContain('the ledger knows of it: cygno-data/LNGS/run04712.mid.gz: failed since 20')
+    expect(detail).toContain('its files were reported: cygno-data/LNGS/run04712.mid.gz: failed since 20')
     expect(detail).toContain(`after 6 attempts: ${REASON}`)
   })
 
-  test('leads readers to operators, and shows nothing of it to who may not see its tag', async () => {
+  test('refers readers to operators, and shows nothing to callers who may not see its tag', async () => {
     who = READER
     const text = await (await get('/runs/LNGS/4712', browser)).text()
     expect(text).toContain('Operators can start another attempt.')
@@ -559,12 +559,12 @@ describe('a run that is not in the catalogue', () => {
     expect(await other.text()).not.toContain('503')
   })
 
-  test('may only wait, or be one that nobody told of', async () => {
+  test('may be waiting, or never reported', async () => {
     expect(await (await get('/runs/LNF/7777', browser)).text()).toContain(
       'has arrived and is waiting to be read',
     )
     const text = await (await get('/runs/LNGS/4711', browser)).text()
-    expect(text).toContain('nobody has told of a file of it')
+    expect(text).toContain('no file of this run has been reported')
     expect(text).toContain('cygnet reconcile --prefix LNGS/')
     expect(await (await get('/runs/LNGS/4711')).json()).toMatchObject({
       detail: 'run 4711 of LNGS is not in the catalogue',
@@ -637,7 +637,7 @@ describe('Queues', () => {
       context.queues.send(queue, Array<string>(messages).fill('{}'), signal)
     const minutesAgo = (minutes: number) => new Date(Date.now() - 60_000 * minutes)
 
-    test('is told by what was not sent, and by when what waits was sent; of none there is none', async () => {
+    test('is derived from unsent requests, and from when waiting messages were sent; an empty queue has none', async () => {
       const { database } = context
       await database.updateTable('outbox').set({ sentAt: new Date() }).execute()
       expect(await ageOf('reco-requests')).toBe('–')
@@ -661,7 +661,7 @@ describe('Queues', () => {
       await context.drain('reco-requests')
     })
 
-    test('is not known of what nobody noted', async () => {
+    test('is unknown for work without a row', async () => {
       await send('recall-requests', 1)
       expect(await ageOf('recall-requests')).toMatch(
         /title="[^"]*ApproximateAgeOfOldestMessage[^"]*">unknown</,
@@ -670,7 +670,7 @@ describe('Queues', () => {
     })
   })
 
-  test('says so when there was nothing to send back', async () => {
+  test('reports when there was nothing to send back', async () => {
     const answer = await post('/queues/tape-requests/retry', [['message', 'long gone']])
     expect(await pageAt(answer.headers.get('location') ?? '')).toContain('No message was sent back')
   })
@@ -684,7 +684,7 @@ describe('Queues', () => {
 })
 
 describe('the theme', () => {
-  test('is kept in a cookie and stands in the page itself', async () => {
+  test('is stored in a cookie and is part of the page itself', async () => {
     const answer = await post('/theme', [
       ['theme', 'underground'],
       ['to', '/runs?tag=LNGS'],
@@ -711,7 +711,7 @@ describe('the theme', () => {
 })
 
 describe('assets', () => {
-  test('are kept for good under an address that names their contents, and not under another', async () => {
+  test('are cached permanently under an address with their hash, and not under another', async () => {
     const address = /href="(\/assets\/[^"]+style\.css)"/.exec(await pageAt('/'))?.[1] ?? ''
     expect((await get(address)).headers.get('cache-control')).toContain('immutable')
     expect((await get(address.replace(/assets\/\w+/, 'assets/0'))).headers.get('cache-control')).toBe(

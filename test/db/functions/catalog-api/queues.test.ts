@@ -28,7 +28,7 @@ const request = (key: string) =>
 const letters = async () => (await app.get('/api/v1/dead/tape-requests', OPERATOR)).json.letters
 
 describe('the queues', () => {
-  test('tell how full they are and since when the oldest work waits', async () => {
+  test('report their depth and since when the oldest work has been waiting', async () => {
     const waits = new Date('2026-01-15T08:00:00Z')
     await context.queues.send('runs', ['{}', '{}'], signal)
     await context.database
@@ -55,7 +55,7 @@ describe('the queues', () => {
     })
   })
 
-  test('say so when they do not answer, and the others are told all the same', async () => {
+  test('are reported when they do not answer, without affecting the others', async () => {
     const silent = restApp(
       { ...context, queues: { ...context.queues, depth: () => Promise.reject(new Error('refused')) } },
       registerQueues,
@@ -65,7 +65,7 @@ describe('the queues', () => {
     expect(json.queues[0]).toMatchObject({ queue: 'runs', waiting: null, inFlight: null, dead: null })
   })
 
-  test('are for who operates all tags', async () => {
+  test('need the right to operate all tags', async () => {
     for (const path of ['/api/v1/queues', '/api/v1/dead/runs']) {
       expect((await app.get(path, caller('operate:LNGS', 'read:*'))).status).toBe(403)
       expect((await app.get(path, ANONYMOUS)).status).toBe(401)
@@ -75,7 +75,7 @@ describe('the queues', () => {
 })
 
 describe('dead letters', () => {
-  test('are told with what they are about, and one alone is sent back', async () => {
+  test('are listed with their subject, and a single one can be sent back', async () => {
     await context.queues.send(
       'tape-requests-dead',
       [request('LNGS/run1.mid.gz'), request('LNGS/run2.mid.gz')],
@@ -106,7 +106,7 @@ describe('dead letters', () => {
 })
 
 describe('health', () => {
-  test('is told to everybody, and readiness with it', async () => {
+  test('is open to everyone, as is readiness', async () => {
     const health = restApp(context, registerHealth)
     expect(await health.get('/healthz', ANONYMOUS)).toMatchObject({ status: 200, json: { status: 'ok' } })
     expect(await health.get('/readyz', ANONYMOUS)).toMatchObject({
@@ -115,7 +115,7 @@ describe('health', () => {
     })
   })
 
-  test('says which part does not answer, and nothing else of it', async () => {
+  test('reports which part does not answer, and nothing else', async () => {
     const config = {
       ...context.config,
       store: { ...context.config.store, rawBuckets: ['there-is-no-such-bucket'] },
@@ -124,7 +124,7 @@ describe('health', () => {
     expect([status, json]).toEqual([503, { status: 'unavailable', database: 'ok', store: 'unavailable' }])
   })
 
-  test('asks the parts once for many who ask at about the same time', async () => {
+  test('checks the parts once for simultaneous requests', async () => {
     let at = new Date()
     let asked = 0
     const send = async () => {

@@ -87,7 +87,7 @@ describe('the description of the API', () => {
     expect(ruled).toEqual(expect.arrayContaining(operations().map(({ name }) => name)))
   })
 
-  test('says of each what it is for, what it answers and how it refuses', () => {
+  test('describes the purpose, the answers and the refusals of each', () => {
     for (const { name, operation } of operations()) {
       expect(operation.summary, name).toMatch(/\w/)
       const answers = Object.entries(operation.responses)
@@ -117,7 +117,7 @@ describe('the description of the API', () => {
     for (const pattern of patterns) expect(pattern).not.toMatch(/^\/|\/[a-z]+$|\\p\{/)
   })
 
-  test('says of every parameter what it is', () => {
+  test('describes every parameter', () => {
     for (const { name, operation } of operations())
       for (const { name: parameter, schema, description } of operation.parameters ?? [])
         expect(description ?? schema?.description, `${parameter} of ${name}`).toMatch(/\w/)
@@ -139,7 +139,7 @@ describe('the description of the API', () => {
 })
 
 describe('the reference page', () => {
-  test('is for everybody, names every route and schema, and loads nothing from elsewhere', async () => {
+  test('is open to everyone, names every route and schema, and loads nothing from elsewhere', async () => {
     const { status, headers, text } = await app.get('/api/v1', ANONYMOUS)
     expect([status, headers.get('content-type')]).toEqual([200, 'text/html; charset=UTF-8'])
     for (const { name } of operations())

@@ -48,7 +48,7 @@ const summary = async (query = '', who = caller('read:*')) =>
   await app.get(`/api/v1/replicas/summary${query}`, who)
 
 describe('the summary of copies', () => {
-  test('tells for each day and tag how much was taken and how much of it is where', async () => {
+  test('reports for each day and tag the volume taken and its volume by place', async () => {
     const { status, json } = await summary('?days=2')
     expect(status).toBe(200)
     expect(json.since).toBe('2026-01-14T00:00:00.000Z')
@@ -83,7 +83,7 @@ describe('the summary of copies', () => {
     ])
   })
 
-  test('tells where everything is that was ever catalogued', async () => {
+  test('reports the places of all catalogued data', async () => {
     const { json } = await summary('?days=1')
     const byTag = json.all.toSorted(
       (a: { sizeBytes: number }, b: { sizeBytes: number }) => a.sizeBytes - b.sizeBytes,
@@ -96,7 +96,7 @@ describe('the summary of copies', () => {
     ])
   })
 
-  test('tells what is not where it should be, however old its run is', async () => {
+  test('reports copies that are not complete, of runs of any age', async () => {
     const { json } = await summary('?days=1')
     expect(json.backlog).toEqual([
       expect.objectContaining({

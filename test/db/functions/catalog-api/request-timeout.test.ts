@@ -67,7 +67,7 @@ describe('a request', () => {
   const get = async (path: string) => await app.fetch(new Request(new URL(path, 'http://api')))
   const events = () => recorded.lines.map(({ event }) => event)
 
-  it('that gets no answer is told to come again, and the log names it', async () => {
+  it('that is not answered in time gets a 503 with a retry time, and is logged', async () => {
     const waited = get('/silent?token=secret')
     await vi.advanceTimersByTimeAsync(ANSWER_MS)
     const answer = await waited

@@ -96,7 +96,7 @@ describe('of the API', () => {
     ])
   })
 
-  test('links say why there are none', async () => {
+  test('links state why there are none', async () => {
     const why = 'run 77 of LNGS is not in the catalogue, or has no current file'
     for (const check of [true, false]) {
       const answer = await ask('/api/v1/links', { runs: [{ tag: 'LNGS', run: 77 }], check })

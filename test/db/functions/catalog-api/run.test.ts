@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => context.close())
 
 describe('one run', () => {
-  test('is told with everything that is known of it, as its schema says', async () => {
+  test('is returned with all its details, as in its schema', async () => {
     const { status, json } = await app.get('/api/v1/runs/LNGS/10')
     expect(status).toBe(200)
     expect(runDetails.parse(json)).toMatchObject({
@@ -55,7 +55,7 @@ describe('one run', () => {
     expect(Object.keys(json.parameters).filter((name) => name.startsWith('storage_'))).toEqual([])
   })
 
-  test('has one question beside its name: a word that is none is refused, not passed over', async () => {
+  test('has one query parameter; an unknown one is refused, not ignored', async () => {
     expect((await app.get('/api/v1/runs/LNGS/12?uses=1')).status).toBe(400)
     expect((await app.get('/api/v1/runs/LNGS/12/files?uses=1')).status).toBe(400)
   })
@@ -108,13 +108,13 @@ describe('one run', () => {
     expect(answer.json).toMatchObject({ status, detail: expect.stringMatching(/\w/) })
   })
 
-  test('asks who it is of nobody', async () => {
+  test('asks an anonymous caller to sign in', async () => {
     const { status, headers } = await app.get('/api/v1/runs/LNGS/10', ANONYMOUS)
     expect([status, headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
   })
 })
 
-test('the files of a run are told with their checksums, those that count first', async () => {
+test('the files of a run are returned with their checksums, the current ones first', async () => {
   await record(
     context.database,
     versionOf('LNGS/run00010.mid.gz', 'again'),
@@ -133,7 +133,7 @@ test('the files of a run are told with their checksums, those that count first',
   expect((await app.get('/api/v1/runs/LNGS/999/files')).status).toBe(404)
 })
 
-test('a run that is not in the catalogue is told with what the ledger knows of its files', async () => {
+test('a run that is not in the catalogue is reported with the arrivals of its files', async () => {
   await addFailedArrival(context, 'LNGS/run00777.mid.gz', 'the store answered 503')
   for (const path of ['/api/v1/runs/LNGS/777', '/api/v1/runs/LNGS/777/files']) {
     const { status, json } = await app.get(path)

@@ -71,7 +71,7 @@ const numbers = async (query: string, who = EVERYBODY) => {
   return json.runs.map((run: { runNumber: number }) => run.runNumber)
 }
 
-describe('what the ODB said of copies when a run began', () => {
+describe('the state of copies in the ODB at the begin of run', () => {
   test('is not shown: it contradicts where the run is now', async () => {
     const { json } = await app.get('/api/v1/runs?tag=LNGS&to=1', EVERYBODY)
     expect(json.runs[0].storage).toMatchObject({ cloud: 'present', tape: 'on-media' })
@@ -82,7 +82,7 @@ describe('what the ODB said of copies when a run began', () => {
     expect((await app.get('/api/v1/runs?fields=param.storage_tape_status', EVERYBODY)).status).toBe(400)
   })
 
-  test('is not searched: the refusal says by what to ask', async () => {
+  test('is not searched: the refusal names the right filter', async () => {
     const { status, json } = await app.get('/api/v1/runs?param.storage_tape_status=1', EVERYBODY)
     expect([status, json.detail]).toEqual([
       400,
@@ -92,7 +92,7 @@ describe('what the ODB said of copies when a run began', () => {
 })
 
 describe('the list of runs', () => {
-  test('holds what may be seen, the highest numbers first, as its schema says', async () => {
+  test('has the visible runs, the highest numbers first, as in its schema', async () => {
     const { status, json } = await app.get('/api/v1/runs', EVERYBODY)
     expect(status).toBe(200)
     expect(runPage.parse(json).runs.map((run) => run.runNumber)).toEqual([5, 4, 3, 2, 1])
@@ -107,7 +107,7 @@ describe('the list of runs', () => {
     })
   })
 
-  test('of one number that no run has state what the ledger knows, of tags that the caller may see', async () => {
+  test('for a number without a run report its arrivals, of tags that the caller may see', async () => {
     const key = (tag: string, subrun: number) => `${tag}/run04242sub${String(subrun).padStart(4, '0')}.mid.gz`
     const arrivals = [key('LNGS', 0), ...Array.from({ length: 25 }, (_, subrun) => key('LNF', subrun))]
     await recordArrivals(
@@ -126,7 +126,7 @@ describe('the list of runs', () => {
     expect(await heard('from=2&to=2')).toBeUndefined()
   })
 
-  test('shows nobody runs of tags that are not theirs', async () => {
+  test('shows no caller runs of other tags', async () => {
     expect(await numbers('', caller('read:LNGS'))).toEqual([3, 2, 1])
     expect(await numbers('', caller('read:LNF', 'link:LNGS'))).toEqual([4])
     expect((await app.get('/api/v1/runs?tag=LNF', caller('read:LNGS'))).status).toBe(403)
@@ -267,7 +267,7 @@ describe('the list of runs', () => {
     ['-run', 1.5, 1],
     ['-run', 1],
     ['-run', 1, 1, 1],
-  ])('a cursor that somebody has made up is refused: %j', async (...position) => {
+  ])('an invented cursor is refused: %j', async (...position) => {
     const cursor = Buffer.from(JSON.stringify(position)).toString('base64url')
     expect((await app.get(`/api/v1/runs?sort=${position[0]}&cursor=${cursor}`, EVERYBODY)).status).toBe(400)
   })
@@ -283,7 +283,7 @@ describe('the list of runs', () => {
     expect((await app.get(`/api/v1/runs?sort=-start&cursor=${cursor}`, EVERYBODY)).json.runs).toHaveLength(5)
   })
 
-  test('is not sent again to who has it', async () => {
+  test('is not sent again to a client that has it', async () => {
     const { headers } = await app.get('/api/v1/runs', EVERYBODY)
     const etag = headers.get('etag') ?? ''
     expect(headers.get('cache-control')).toContain('private')

@@ -121,7 +121,7 @@ describe('a request', () => {
       (_, index) =>
         `param.GEM1_V.${['eq', 'ne', 'lt', 'lte', 'gt', 'gte'][index % 6]}=${index}&param.GEM2_V=${index}`,
     ).join('&'),
-  ])('for a list that is none is refused: %s', async (query) => {
+  ])('for an invalid list is refused: %s', async (query) => {
     expect((await ask(`/api/v1/runs?${query.replaceAll(' ', '%20')}`)).status).toBe(400)
   })
 
@@ -209,7 +209,7 @@ describe('a request', () => {
     '/assets/../../package.json',
     '/assets/..%2f..%2fpackage.json',
     '/assets/%2e%2e%2fhandler.ts',
-  ])('for what is of another tag, or of nobody, shows and redirects to nothing: %s', async (place) => {
+  ])('for an object of another tag, or of none, shows and redirects to nothing: %s', async (place) => {
     const path = place.replace('BUCKET', context.bucket)
     const [got, head] = [
       await ask(path, { token: ofLngs }),
@@ -312,7 +312,7 @@ describe('a request', () => {
     expect(text + (await ask('http://evil.example/runs', { headers })).text).not.toContain('evil.example')
   })
 
-  it('for what one caller has seen tells another nothing by its tag', async () => {
+  it('for an answer that one caller has seen reveals nothing to another by its tag', async () => {
     const { headers } = await ask('/api/v1/runs/LNF/9')
     const etag = headers.get('etag') ?? ''
     expect(headers.get('vary')).toContain('Authorization, Cookie')

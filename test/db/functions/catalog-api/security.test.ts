@@ -103,7 +103,7 @@ describe('the API', () => {
     expect(secure.headers.get('strict-transport-security')).toBe('max-age=31536000')
   })
 
-  it('lets nothing be kept but what a route says may be, and never a cookie', async () => {
+  it('allows caching only where a route allows it, and never of a cookie', async () => {
     const { app } = start()
     const cached = async (path: string) => (await app.request(path)).headers.get('cache-control')
     for (const path of ['/page', '/broken', '/runs', '/nothing', '/api/v1/me', '/cookie'])
@@ -118,7 +118,7 @@ describe('the API', () => {
     expect(lines.join('')).toContain('request-failed')
   })
 
-  it('leaves no stream open that nobody reads', async () => {
+  it('leaves no unread stream open', async () => {
     const { app } = start()
     const before = cancelled
     expect((await app.request('/stream', { method: 'HEAD' })).status).toBe(200)
@@ -235,7 +235,7 @@ describe('settings of access', () => {
   it.each<[Readonly<Record<string, string>>, RegExp]>([
     [{ CYGNET_OIDC_ISSUER: 'http://iam.example.org/' }, /must be an https address/],
     [{ CYGNET_ROLES: '/cygno=root:*' }, /"\/cygno=root:\*"/],
-    [{ CYGNET_ANONYMOUS_SCOPES: 'read' }, /"read" is no scope/],
+    [{ CYGNET_ANONYMOUS_SCOPES: 'read' }, /"read" is not a scope/],
     [
       { CYGNET_OIDC_ISSUER: 'https://iam.example.org/', CYGNET_OIDC_CLIENT_ID: 'x' },
       /CYGNET_PUBLIC_URL and CYGNET_SESSION_SECRET/,
@@ -244,7 +244,7 @@ describe('settings of access', () => {
     expect(() => identity(environment)).toThrow(sentence)
   })
 
-  it('without a client let nobody sign in with a browser, and tokens work', () => {
+  it('without a client allow no sign-in with a browser, and tokens work', () => {
     const { browser, checkBearer } = identity({ CYGNET_OIDC_ISSUER: 'https://iam.example.org/' })
     expect(browser).toBeNull()
     expect(checkBearer).not.toBeNull()

@@ -83,7 +83,7 @@ describe('a session', () => {
     await context?.close()
   })
 
-  it('is over when its person signs out, also for who copied the cookie', async () => {
+  it('ends when its person signs out, also for copies of the cookie', async () => {
     const cookie = await signIn('alice')
     expect(await kindOf(cookie)).toBe('person')
     const answer = await signOut(cookie)
@@ -109,13 +109,13 @@ describe('a session', () => {
     expect([await kindOf(desk), await kindOf(phone)]).toEqual(['anonymous', 'person'])
   })
 
-  it('is over when the same browser signs in again: nobody could sign out of it any more', async () => {
+  it('ends when the same browser signs in again, since no one could sign out of it later', async () => {
     const first = await signIn('alice')
     const second = await signIn('alice', ['/cygno'], first)
     expect([await kindOf(first), await kindOf(second)]).toEqual(['anonymous', 'person'])
   })
 
-  it('is over, like all of its person, when an operator says so; the person may begin another one', async () => {
+  it('ends, like all of its person, when an operator ends them; the person may sign in again', async () => {
     const operator = await signIn('olga', ['/ops'])
     const theirs = [await signIn('eve/1'), await signIn('eve/1')]
     const others = await signIn('eve')
@@ -151,7 +151,7 @@ describe('a session', () => {
     expect(await kindOf(alice)).toBe('person')
   })
 
-  it('is nobody’s guess: while the catalogue does not answer, who has a cookie is told so', async () => {
+  it('is not accepted unchecked: while the catalogue does not answer, a request with a cookie gets a 503', async () => {
     const cookie = await signIn('alice')
     const csrf = await (await api.app.request('/csrf', { headers: { cookie } })).text()
     const away = openDatabase('mysql://u:p@127.0.0.1:1/x', 1)

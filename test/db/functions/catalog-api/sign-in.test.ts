@@ -102,7 +102,7 @@ describe('a browser', () => {
     expect(browser.cookies.get(SITE)?.has('cygnet-sign-in')).toBe(false)
   })
 
-  it('that wants to see a page is led to the sign-in and back; a program is told 401', async () => {
+  it('that requests a page is redirected to the sign-in and back; a program gets a 401', async () => {
     const browser = open()
     const page = await browser.submit(await browser.open(`${SITE}/runs?sort=-run&from=1`), user('reader'))
     expect(page.url.href).toBe(`${SITE}/runs?sort=-run&from=1`)
@@ -117,7 +117,7 @@ describe('a browser', () => {
     ).toBe(401)
   })
 
-  it('keeps a session that scripts cannot read, that says nothing to it, and that ends after eight hours', async () => {
+  it('stores a session that scripts cannot read, that it cannot decrypt, and that ends after eight hours', async () => {
     const { browser } = await signIn('shifter')
     const session = cookieOf(browser)
     expect(session.length).toBeLessThan(1000)
@@ -169,7 +169,7 @@ describe('a browser', () => {
     expect(await me({ cookie: `cygnet=${session}` })).toMatchObject({ kind: 'anonymous' })
   })
 
-  it('with a token in a header is who the token says; a bad one is not made good by the cookie', async () => {
+  it('with a token in a header is identified by the token; an invalid one is not replaced by the cookie', async () => {
     const { browser } = await signIn('operator')
     const headers = { cookie: `cygnet=${cookieOf(browser)}`, accept: 'application/json' }
     const answer = await api.app.request(`${SITE}/api/v1/me`, {
@@ -233,7 +233,7 @@ describe('a browser', () => {
       })
     })
 
-    it('hears from us who we are as INDIGO IAM understands it: it decodes nothing', async () => {
+    it('receives our client id and secret unescaped, since INDIGO IAM decodes nothing', async () => {
       await ended({})
       const secret = iam.environment.CYGNET_OIDC_CLIENT_SECRET
       expect(away.authorizations.at(-1)).toBe(
@@ -241,7 +241,7 @@ describe('a browser', () => {
       )
     })
 
-    it('has the groups that only the IAM’s address about persons tells', async () => {
+    it('has the groups that only the IAM’s userinfo endpoint returns', async () => {
       const answer = await ended(
         { sub: 'bob', 'wlcg.groups': undefined },
         { sub: 'bob', groups: ['cygno/shifters'] },
@@ -269,7 +269,7 @@ describe('a browser', () => {
       expect(sessionOf(answer)).toBe('')
     })
 
-    it('with rights for hundreds of single tags is told so, not half signed in', async () => {
+    it('with rights for hundreds of single tags is refused, not partly signed in', async () => {
       const roles = Array.from({ length: 300 }, (_, index) => `/cygno=reader:TAG${index}`).join(';')
       api = start({ CYGNET_ROLES: roles, CYGNET_OIDC_ISSUER: away.url, CYGNET_OIDC_CLIENT_ID: 'cygnet-web' })
       const { cookie, state, nonce } = await beginSignIn(api)
@@ -279,7 +279,7 @@ describe('a browser', () => {
       expect(await answer.json()).toMatchObject({ detail: expect.stringContaining('more single tags') })
     })
 
-    it('that is away is told to come again', async () => {
+    it('that is unreachable causes a 503 with a retry time', async () => {
       away.setAway(true)
       api = start({ CYGNET_OIDC_ISSUER: away.url, CYGNET_OIDC_CLIENT_ID: 'cygnet-web' })
       expect((await api.app.request('/sign-in')).status).toBe(503)

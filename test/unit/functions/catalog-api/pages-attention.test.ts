@@ -67,7 +67,7 @@ const arriving = (minutes: number) => ({
 })
 
 describe('a site', () => {
-  test('that is silent for months is no trouble: it may be meant to', () => {
+  test('that is silent for months is not a problem: it may be intended', () => {
     expect(problemsOf(looked())).toEqual([])
   })
 
@@ -115,7 +115,7 @@ describe('a site', () => {
     expect(ofSite(changes)).toEqual([])
   })
 
-  test('without a run yet is told of, too', () => {
+  test('without a run yet is reported as well', () => {
     const elsewhere = [
       { tag: 'NEW', ...NO_ARRIVALS, ...arriving(40) },
       { tag: null, ...NO_ARRIVALS, refused: 2 },
@@ -156,14 +156,14 @@ describe('a queue', () => {
     ])
   })
 
-  test('of which nobody says that its messages are read soon is well', () => {
+  test('whose messages may wait is not a problem', () => {
     expect(ofQueue({ queue: 'reco-requests', ...waits })).toEqual([])
     expect(ofQueue({ queue: 'tape-requests', ...waits, oldest: minutesAgo(10) })).toEqual([])
   })
 })
 
 describe('where there is no trouble', () => {
-  test('it is said what was looked at, and of queues only to who may see them', async () => {
+  test('the page states what was checked, and queues only to callers who may see them', async () => {
     const operator = String(await attention(looked()))
     expect(operator).toContain('mark good')
     for (const shown of [
@@ -181,7 +181,7 @@ describe('where there is no trouble', () => {
 })
 
 describe('asking once', () => {
-  test('many who ask at about the same time get two answers in all, none older than its question', async () => {
+  test('many simultaneous callers get two results in all, none older than its request', async () => {
     const once = createSingleFlight<number>()
     let asked = 0
     let now = 0
@@ -201,7 +201,7 @@ describe('asking once', () => {
     expect(await once('all', ask)).toBe(2)
   })
 
-  test('who may see other things gets an answer of their own, and a failure is no answer for who comes later', async () => {
+  test('callers with other rights get a result of their own, and a failure is not shared with later callers', async () => {
     const once = createSingleFlight<string>()
     const failed = once('a', () => Promise.reject(new Error('down')))
     const after = once('a', async () => 'a')

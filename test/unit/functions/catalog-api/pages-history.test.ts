@@ -31,7 +31,7 @@ const told = (details: Partial<RunDetails>) =>
   ])
 
 describe('the steps of a run', () => {
-  test('stand in the order of time, whoever noted them', () => {
+  test('are in chronological order, from all sources', () => {
     const steps = told({
       history: [line(5, 'catalogued', `cygno-data/${KEY}, 12 bytes`), line(30, 'copied', 'elsewhere')],
       requests: [{ queue: 'tape-requests', name: 'tape:1', createdAt: at(6), sentAt: at(7) }],
@@ -49,7 +49,7 @@ describe('the steps of a run', () => {
     ])
   })
 
-  test('of a copy are not told again where the history tells of the same file in the same second', () => {
+  test('of a copy are omitted where the history reports the same file in the same second', () => {
     const history = [line(40, 'on tape', `davs://tape.example.org/cygno-data/${KEY}, streamed`)]
     expect(
       told({ history, replicas: [copy({ requestedAt: at(40), storedAt: at(40), verifiedAt: at(40) })] }),
@@ -61,7 +61,7 @@ describe('the steps of a run', () => {
     expect(told({ history: other, replicas: [copy({ requestedAt: at(40) })] })).toHaveLength(2)
   })
 
-  test('that were asked and not sent say so', () => {
+  test('that were requested and not sent state that', () => {
     const requests = [{ queue: 'alerts', name: 'alert:x', createdAt: at(1), sentAt: null }]
     expect(told({ requests })).toEqual([['alert', expect.stringContaining('not sent yet'), null]])
   })
@@ -87,7 +87,7 @@ describe('a long history', () => {
     expect(await page(25)).not.toContain('<details>')
   })
 
-  test('is not told whole when it is endless', async () => {
+  test('is cut when it is very long', async () => {
     const text = await page(5000)
     expect(text.match(/<tr>/g)).toHaveLength(227)
     expect(text).toContain('4\u202f775 steps before these')

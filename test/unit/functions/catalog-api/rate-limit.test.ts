@@ -42,8 +42,8 @@ const times = async (count: number, ask: () => Promise<Response>) => {
   return statuses
 }
 
-describe('who asks too often', () => {
-  test('is refused when a minute’s requests are used up, and told when to come again', async () => {
+describe('a caller with too many requests', () => {
+  test('is refused when a minute’s requests are used up, and told when to retry', async () => {
     const { ask } = limited(3)
     expect(await times(3, ask)).toEqual([200, 200, 200])
     const refused = await ask()
@@ -64,7 +64,7 @@ describe('who asks too often', () => {
     expect(await times(4, ask)).toEqual([200, 200, 200, 429])
   })
 
-  test('keeps nobody else from asking', async () => {
+  test('does not affect other callers', async () => {
     const { ask } = limited(1)
     await times(2, ask)
     expect((await ask('/', 'token:12')).status).toBe(200)
@@ -90,7 +90,7 @@ test('health checks are not counted', async () => {
   expect((await ask()).status).toBe(200)
 })
 
-test('a limit of 0 is none', async () => {
+test('a limit of 0 means no limit', async () => {
   expect(await times(50, limited(0).ask)).not.toContain(429)
 })
 
@@ -108,19 +108,19 @@ test('invented callers fill no memory, and none is refused for another’s sake'
   expect((await ask('/', 'person:0')).status).toBe(200)
 })
 
-describe('who is nobody in particular', () => {
+describe('an anonymous caller', () => {
   test('is counted by address, so that one does not keep out the others', async () => {
     const { ask } = limited(2)
     expect(await times(3, () => ask('/', 'anonymous', '192.0.2.1'))).toEqual([200, 200, 429])
     expect(await times(3, () => ask('/', 'anonymous', '192.0.2.2'))).toEqual([200, 200, 429])
   })
 
-  test('is counted together where the host says no address', async () => {
+  test('is counted together with others where the host provides no address', async () => {
     const { ask } = limited(2)
     expect(await times(3, () => ask('/', 'anonymous'))).toEqual([200, 200, 429])
   })
 
-  test('does not use up what somebody has who asks from there', async () => {
+  test('does not use up the limit of a signed-in caller at the same address', async () => {
     const { ask } = limited(1)
     await times(2, () => ask('/', 'anonymous', '192.0.2.1'))
     expect(await times(2, () => ask('/', 'person:ada', '192.0.2.1'))).toEqual([200, 429])

@@ -3,7 +3,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import { expect, test } from 'vitest'
 import { runItem } from '../../../../functions/catalog-api/api/schemas.ts'
 
-test('what MIDAS calls events is told from triggers', () => {
+test('MIDAS events are distinguished from triggers', () => {
   const app = new OpenAPIHono()
   app.openAPIRegistry.register('Run', runItem)
   const { components } = app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'Runs', version: '1' } })

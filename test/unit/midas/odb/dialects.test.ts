@@ -9,7 +9,7 @@ describe('a raw JSON dump', () => {
   const typed = (type: number, value: string) =>
     parse(`{ "X/key" : { "type" : ${type}, "access_mode" : 7 }, "X" : ${value} }`).tree.get('/X')
 
-  test('is told from a plain one by its type metadata, wherever that stands', () => {
+  test('is distinguished from a plain one by its type metadata, at any position', () => {
     expect(parse('{ "X" : 1, "X/key" : { "type" : 7 } }').dialect).toBe('json')
     expect(parse('{ "X" : 1, "Y" : { "Z" : "text" } }').dialect).toBe('json-plain')
   })
@@ -60,7 +60,7 @@ describe('a raw JSON dump', () => {
 })
 
 describe('what real JSON dumps get wrong', () => {
-  test('decimal commas are mended outside strings, counted and told', () => {
+  test('decimal commas are corrected outside strings, counted and reported', () => {
     const { tree, warnings } = parse(
       '{ "P/key" : { "type" : 10 }, "P" : 6,6584000000000003e+01, "Q/key" : { "type" : 9 }, "Q" : [ -1,5000000e-02, 3, 4 ], "S" : "6,6584000000000003e+01" }',
     )
@@ -133,7 +133,7 @@ describe('an XML dump', () => {
     expect(tree.entries('/HV & gas/Nothing')).toEqual([])
   })
 
-  test('of a part of the ODB says where it belongs', () => {
+  test('of a part of the ODB states its path', () => {
     expect(parse(xml('<key name="State" type="INT">3</key>', '/Runinfo')).tree.get('/Runinfo/State')).toBe(3)
   })
 
