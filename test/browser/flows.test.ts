@@ -61,7 +61,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     await tab.close()
   })
 
-  test('without scripts: filter, columns, columns kept, theme, links and retry all work', async () => {
+  test('without scripts: filter, columns, next page, theme, links and retry all work', async () => {
     await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz' })
     const tab = await openTab(browser, site.origin, { javaScriptEnabled: false })
     const page = await tab.newPage()
