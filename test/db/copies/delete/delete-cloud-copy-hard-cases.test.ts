@@ -19,7 +19,8 @@ import {
   tombstonesOf,
   withInterference,
 } from '../../../support/deletions.ts'
-import { metadataOf } from '../../../support/metadata.ts'
+import type { FaultyTape } from '../../../support/faulty-tape.ts'
+import { metadataOf, versionOf } from '../../../support/metadata.ts'
 import { giveRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
@@ -195,12 +196,59 @@ describe('at the very moment', () => {
     })
     await expectUntouched(context, run)
   })
+
+  test('when the run is catalogued as suspicious while its copy on tape is verified, it remains suspicious', async () => {
+    const run = await fresh()
+    const metadata = metadataOf(run.cloud.runNumber, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
+    const check: FaultyTape['check'] = async (...asked) => {
+      const found = await context.database
+        .selectFrom('runFiles')
+        .select(['etag', 'lastModified'])
+        .where('objectKey', '=', run.key)
+        .executeTakeFirstOrThrow()
+      const version = versionOf(run.key, found.etag, {
+        bucket: context.bucket,
+        sizeBytes: run.cloud.sizeBytes,
+        lastModified: found.lastModified,
+      })
+      await record(context.database, version, metadata, { integrity: 'mismatch' })
+      return await context.tape.check(...asked)
+    }
+    const outcome = await deleteCloudCopy(
+      { ...context, tape: { ...context.tape, check } },
+      run.cloud,
+      'a test',
+      signal,
+    )
+    expect(outcome).toMatchObject({ kind: 'refused', code: 'mismatch' })
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'suspicious', leaseOwner: null })
+    expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: -2 })
+  })
 })
 
 const lostConnection = () =>
   Promise.reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }))
 /** The lease of a function that died. */
 const leaseOver = (run: SafeRun) => set(run.cloud.id, 'lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND')
+
+test('a run that is deleted while a replay reads it is not in the store afterwards', async () => {
+  const run = await fresh()
+  const { etag, lastModified } = await context.database
+    .selectFrom('runFiles')
+    .selectAll()
+    .where('objectKey', '=', run.key)
+    .executeTakeFirstOrThrow()
+  const version = versionOf(run.key, etag, {
+    bucket: context.bucket,
+    sizeBytes: run.cloud.sizeBytes,
+    lastModified,
+  })
+  // A replay has read the object to its end; before it writes that down, the cleaner deletes it.
+  expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
+  const metadata = metadataOf(run.cloud.runNumber, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
+  await record(context.database, version, metadata, { stillCurrent: async () => 'gone' })
+  expect((await replicaById(context, run.cloud.id)).state).not.toBe('present')
+})
 
 describe('a crash', () => {
   test('after the tombstone: the next call begins anew, with a verification of its own', async () => {
