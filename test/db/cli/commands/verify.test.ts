@@ -118,7 +118,7 @@ describe('cygnet verify', () => {
   })
 
   test.each([
-    ['was asked for and is not made', 'requested', 'asked for, not made yet'],
+    ['was asked for and is not made', 'requested', 'waits to be made'],
     ['is tried in vain', 'failed', 'no space left'],
   ] as const)(
     'of a run whose copy on tape %s ends with 3, and shows that copy with its state',

@@ -39,7 +39,7 @@ const set = (id: number, values: string) =>
   sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
 
 describe('at the very moment', () => {
-  test('when another object is dropped between the last look and the deletion, it stays', async () => {
+  test('an object dropped between the last check and the deletion is kept', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -55,7 +55,7 @@ describe('at the very moment', () => {
     ])
   })
 
-  test('when another object is dropped right after the deletion, it stays, and the tombstone tells of it', async () => {
+  test('an object dropped right after the deletion is kept, and the tombstone records it', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -72,7 +72,7 @@ describe('at the very moment', () => {
     expect(await isStored(context, run.key)).toBe(true)
   })
 
-  test('when other contents are dropped and catalogued meanwhile, their copy is not touched and not marked', async () => {
+  test('when other contents are dropped and catalogued during a deletion, their copy and its row are not changed', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -106,7 +106,7 @@ describe('at the very moment', () => {
     expect(now).toHaveLength(1)
   })
 
-  test('when the run is recalled while its copy on tape is verified, it stays', async () => {
+  test('a run that is recalled while its copy on tape is verified is kept', async () => {
     const run = await fresh()
     const expiresAt = new Date(inTwoDays().getTime() + DAY_MS)
     const inner = context.tape
@@ -122,7 +122,7 @@ describe('at the very moment', () => {
     expect(await tombstonesOf(context, run.cloud.id)).toEqual([])
   })
 
-  test('when the copy on tape turns suspicious after it was verified, the run stays', async () => {
+  test('a run is kept when its copy on tape becomes suspicious after it was verified', async () => {
     const run = await fresh()
     const inner = context.tape
     const doubting = {
@@ -137,7 +137,7 @@ describe('at the very moment', () => {
     await expectUntouched(context, run)
   })
 
-  test('when the claim is lost while the copy on tape is read, nothing is deleted', async () => {
+  test('nothing is deleted when the claim is lost while the copy on tape is read', async () => {
     const run = await fresh()
     const inner = context.tape
     const robbed = {
@@ -156,7 +156,7 @@ describe('at the very moment', () => {
     })
   })
 
-  test('when the object vanishes before it is deleted, that is no deletion of ours', async () => {
+  test('an object that is removed by something else before its deletion is not recorded as deleted', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'HeadObjectCommand',
@@ -174,7 +174,7 @@ describe('at the very moment', () => {
     await context.drain('alerts')
   })
 
-  test('when the store says it deleted the object and has it all the same, that is said', async () => {
+  test('a store that reports the deletion and still has the object is reported', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -184,7 +184,7 @@ describe('at the very moment', () => {
     await expectUntouched(context, run)
   })
 
-  test('when the store forbids it, that is thrown, and the row is free again', async () => {
+  test('a deletion that the store forbids is an error, and the row is free again', async () => {
     const run = await fresh()
     const denied = Object.assign(new Error('no'), {
       name: 'AccessDenied',
@@ -197,7 +197,7 @@ describe('at the very moment', () => {
     await expectUntouched(context, run)
   })
 
-  test('when the run is catalogued as suspicious while its copy on tape is verified, it remains suspicious', async () => {
+  test('a run that is catalogued as suspicious while its copy on tape is verified remains suspicious', async () => {
     const run = await fresh()
     const metadata = metadataOf(run.cloud.runNumber, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
     const check: FaultyTape['check'] = async (...asked) => {
@@ -251,7 +251,7 @@ test('a run that is deleted while a replay reads it is not in the store afterwar
 })
 
 describe('a crash', () => {
-  test('after the tombstone: the next call begins anew, with a verification of its own', async () => {
+  test('after a crash behind the tombstone the next call starts again with its own verification', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'DeleteObjectCommand', act: lostConnection })
     await expect(remove(run, dying)).rejects.toMatchObject({ name: 'TransientError' })
@@ -265,7 +265,7 @@ describe('a crash', () => {
     await context.drain('alerts')
   })
 
-  test('after the tombstone: when all is well the run is deleted under a second one', async () => {
+  test('after a crash behind the tombstone the run is deleted under a second one', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'DeleteObjectCommand', act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow()
@@ -277,7 +277,7 @@ describe('a crash', () => {
     ])
   })
 
-  test('after the deletion, its answer lost too: the look tells, and it is recorded in the same call', async () => {
+  test('a deletion whose answer was lost is checked and recorded in the same call', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -290,7 +290,7 @@ describe('a crash', () => {
     expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
   })
 
-  test('after the deletion, before the record: the next call records it, without the store or the tape being touched', async () => {
+  test('after a crash behind the deletion the next call records it without a request to the tape or a change in the store', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow('socket hang up')
@@ -308,7 +308,7 @@ describe('a crash', () => {
     expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: 2 })
   })
 
-  test('after the deletion, the row marked present by a reading that was under way: it is our deletion all the same', async () => {
+  test('a deletion is recorded although a reading in progress marked the row present', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow()
@@ -317,7 +317,7 @@ describe('a crash', () => {
     expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
   })
 
-  test('right after the claim: settled, the run is as it was', async () => {
+  test('a deletion that crashed right after the claim is settled without a change', async () => {
     const run = await fresh()
     await set(
       run.cloud.id,
@@ -327,7 +327,7 @@ describe('a crash', () => {
     await expectUntouched(context, run)
   })
 
-  test('and another object catalogued since: the tombstone does not stay open for ever', async () => {
+  test('a tombstone is ended when another object was catalogued after the crash', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow()
@@ -348,7 +348,7 @@ describe('a crash', () => {
     expect((await replicaById(context, run.cloud.id)).state).toBe('replaced')
   })
 
-  test('of the database in the middle: nothing is deleted without a tombstone, and what was is recorded later', async () => {
+  test('when the database fails in the middle nothing is deleted without a tombstone, and a deletion is recorded later', async () => {
     for (const stage of ['before', 'after'] as const) {
       const run = await fresh()
       const own = openDatabase(context.catalogue.url, 2)
@@ -389,7 +389,7 @@ describe('a bucket that keeps versions', () => {
     )
   }
 
-  test('loses exactly the version that was catalogued', async () => {
+  test('a bucket with versions loses exactly the version that was catalogued', async () => {
     const run = await fresh()
     expect(await remove(run, await versioned(run))).toMatchObject({ kind: 'deleted' })
     expect((await tombstonesOf(context, run.cloud.id)).at(-1)).toMatchObject({
@@ -398,13 +398,13 @@ describe('a bucket that keeps versions', () => {
     })
   })
 
-  test('keeps it while an older version would come to light in its place', async () => {
+  test('a bucket with versions keeps the object while an older version would replace it', async () => {
     const run = await fresh()
     expect(await remove(run, await versioned(run, ['v1']))).toMatchObject({ code: 'other-versions' })
     await expectUntouched(context, run)
   })
 
-  test('keeps it when the newest version is not the catalogued one', async () => {
+  test('a bucket with versions keeps the object when the newest version is not the catalogued one', async () => {
     const run = await fresh()
     const other = await versioned(run)
     await sql`UPDATE run_files SET version_id = 'v1' WHERE object_key = ${run.key}`.execute(context.database)

@@ -86,7 +86,7 @@ const later = (seconds: number) => {
 }
 
 describe('a copy to tape', () => {
-  test('is there with the same bytes, verified, and the old tools see it', async () => {
+  test('a copy has the same bytes, is verified, and is visible to the old tools', async () => {
     const object = await context.putRun(key, 'the bytes of a run')
     expect(await runlogRow(context.database, run)).toMatchObject({
       storage_cloud_status: 1,
@@ -111,7 +111,7 @@ describe('a copy to tape', () => {
     expect(await copy()).toBeNull()
   })
 
-  test('asked for ten times, by ten functions at once, is made once', async () => {
+  test('a copy requested ten times and made by ten functions at once is made once', async () => {
     const object = await context.putRun(key, 'x')
     await Promise.all(Array.from({ length: 10 }, () => wish(object)))
     await Promise.all(Array.from({ length: 10 }, copy))
@@ -121,7 +121,7 @@ describe('a copy to tape', () => {
     expect(await copy()).toBeNull()
   })
 
-  test('whose answer was lost is found, not made again', async () => {
+  test('a copy whose answer was lost is found and not made again', async () => {
     await wish(await context.putRun(key, 'x'))
     tape.fault = 'answer-lost'
     expect(await copy()).toBe('requested')
@@ -132,7 +132,7 @@ describe('a copy to tape', () => {
     expect(tape.copied).toHaveLength(1)
   })
 
-  test('whose function died is taken over when its lease is over', async () => {
+  test('a copy whose function died is taken over when the lease is over', async () => {
     await wish(await context.putRun(key, 'x'))
     tape.fault = 'hangs'
     const dying = new AbortController()
@@ -150,7 +150,7 @@ describe('a copy to tape', () => {
     expect((await only()).state).toBe('on-media')
   })
 
-  test('that is stopped from outside waits for the next function without counting as a failure', async () => {
+  test('a copy that is stopped from outside waits for the next function and does not count as a failure', async () => {
     await wish(await context.putRun(key, 'x'))
     tape.fault = 'hangs'
     const stop = new AbortController()
@@ -163,7 +163,7 @@ describe('a copy to tape', () => {
     expect(await copy()).toBe('on-media')
   })
 
-  test('that fails is tried again later and later, told after six tries, and never given up', async () => {
+  test('a copy that fails is retried with growing delays, raises an alert after six attempts, and is never given up', async () => {
     await wish(await context.putRun(key, 'x'))
     tape.fault = 'fails'
     const waits: number[] = []
@@ -184,7 +184,7 @@ describe('a copy to tape', () => {
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
 
-  test('goes beside other contents that have its name; they stay as they are', async () => {
+  test('a copy gets an alternate name when other contents have its name, which are not changed', async () => {
     const object = await context.putRun(key, 'the new contents')
     await wish(object)
     const name = `${context.bucket}/${key}`
@@ -217,7 +217,7 @@ describe('a copy to tape', () => {
     expect(await alerts()).toContain('tape-name-taken')
   })
 
-  test('of contents that were overwritten before it was made is told as a loss', async () => {
+  test('a copy of contents that were overwritten before it was made raises the alert of a loss', async () => {
     const object = await context.putRun(key, 'the first contents')
     await wish(object)
     await context.putRun(key, 'the second contents')
@@ -234,7 +234,7 @@ describe('a copy to tape', () => {
     expect(await copy()).toBe('on-media')
   })
 
-  test('of contents that only the DAQ was seen to have still is told as a loss, with where to look', async () => {
+  test('a copy of contents that only the DAQ may still have raises the alert of a loss and states where to search', async () => {
     const object = await context.putRun(key, 'the first contents')
     await wish(object)
     const seen = {
@@ -254,7 +254,7 @@ describe('a copy to tape', () => {
     })
   })
 
-  test('is not made of bytes that are not those of the catalogue, and the copy in the store is doubted', async () => {
+  test('a copy is not made of bytes that differ from the catalogue, and the copy in the store becomes suspicious', async () => {
     const object = await context.putRun(key, 'as catalogued')
     const others = { sha256: 'f'.repeat(64), adler32: '00000001' }
     for (const table of ['runFiles', 'replicas'] as const)
@@ -268,7 +268,7 @@ describe('a copy to tape', () => {
 })
 
 describe('the order of copies', () => {
-  test('live runs go before the backlog, the oldest wish first', async () => {
+  test('live runs are copied before the backlog, the oldest request first', async () => {
     const names: string[] = []
     for (const [index, priority] of (['backlog', 'live', 'backlog', 'live'] as const).entries()) {
       const name = `LNGS/run0${6000 + run * 4 + index}.mid.gz`
@@ -285,7 +285,7 @@ describe('the order of copies', () => {
     ])
   })
 
-  test('no more are under way at once than allowed, however many functions ask', async () => {
+  test('no more copies are in progress at once than allowed, however many functions run', async () => {
     for (let index = 0; index < 6; index++)
       await wish(await context.putRun(`LNF/run${20_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
     const drain = async () => {
@@ -348,7 +348,7 @@ describe('a copy that a service makes', () => {
     return await only()
   }
 
-  test('counts only when it is verified on the medium', async () => {
+  test('a copy counts only when it is verified on the medium', async () => {
     await wish(await context.putRun(key, 'x'))
     expect(await copy()).toBe('submitted')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
@@ -362,7 +362,7 @@ describe('a copy that a service makes', () => {
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
 
-  test('takes no turn of others while it waits on the disk buffer', async () => {
+  test('a copy that waits on the disk buffer does not take the turn of another', async () => {
     tape.asynchronous = false
     tape.onMedia = false
     for (let index = 0; index < 4; index++) {
@@ -371,7 +371,7 @@ describe('a copy that a service makes', () => {
     }
   })
 
-  test('that vanishes from the disk buffer is no copy any more, and is made again', async () => {
+  test('a copy that is lost from the disk buffer no longer counts and is made again', async () => {
     tape.asynchronous = false
     tape.onMedia = false
     await wish(await context.putRun(key, 'x'))
@@ -384,7 +384,7 @@ describe('a copy that a service makes', () => {
     expect(await copy()).toBe('on-media')
   })
 
-  test('that vanishes from the disk buffer when its source is gone is given up, and asked for anew it is made', async () => {
+  test('a copy that is lost from the disk buffer without a source is given up, and made when requested again', async () => {
     tape.asynchronous = false
     tape.onMedia = false
     const object = await context.putRun(key, 'x')
@@ -405,20 +405,23 @@ describe('a copy that a service makes', () => {
   test.each([
     ['suspicious', 'given-up'],
     ['on-media', 'done'],
-  ] as const)('that a verification found %s is not asked about any more', async (state, ended) => {
-    await wish(await context.putRun(key, 'x'))
-    tape.onMedia = false
-    await copy()
-    await tape.work()
-    await follow()
-    await context.database.updateTable('replicas').set({ state }).where('kind', '=', 'tape').execute()
-    tape.onMedia = true
-    expect((await follow()).state).toBe(state)
-    const task = await context.database.selectFrom('tasks').select('state').executeTakeFirstOrThrow()
-    expect(task.state).toBe(ended)
-  })
+  ] as const)(
+    'a copy that a verification found %s is not checked by its task any more',
+    async (state, ended) => {
+      await wish(await context.putRun(key, 'x'))
+      tape.onMedia = false
+      await copy()
+      await tape.work()
+      await follow()
+      await context.database.updateTable('replicas').set({ state }).where('kind', '=', 'tape').execute()
+      tape.onMedia = true
+      expect((await follow()).state).toBe(state)
+      const task = await context.database.selectFrom('tasks').select('state').executeTakeFirstOrThrow()
+      expect(task.state).toBe(ended)
+    },
+  )
 
-  test('that a verification found missing while it was checked is not called there', async () => {
+  test('a copy that a verification finds missing during the check is not recorded as present', async () => {
     await wish(await context.putRun(key, 'x'))
     tape.onMedia = false
     expect(await copy()).toBe('submitted')
@@ -444,7 +447,7 @@ describe('a copy that a service makes', () => {
     expect((await only()).state).toBe('missing')
   })
 
-  test('whose request was not answered is one job all the same', async () => {
+  test('a copy whose request was not answered has one job', async () => {
     await wish(await context.putRun(key, 'x'))
     tape.fault = 'answer-lost'
     expect(await copy()).toBe('requested')
@@ -454,7 +457,7 @@ describe('a copy that a service makes', () => {
     expect(jobsOf(key)).toHaveLength(1)
   })
 
-  test('that ended in vain becomes a new job', async () => {
+  test('a copy whose job failed gets a new job', async () => {
     await wish(await context.putRun(key, 'x'))
     await copy()
     await tape.work(true)
@@ -471,7 +474,7 @@ describe('a copy that a service makes', () => {
     expect((await follow()).state).toBe('on-media')
   })
 
-  test('says on-media of wrong bytes: it does not count, and another is made beside it', async () => {
+  test('a copy reported on the medium with wrong bytes does not count, and another is made under the alternate name', async () => {
     const object = await context.putRun(key, 'right')
     await wish(object)
     await copy()
@@ -487,7 +490,7 @@ describe('a copy that a service makes', () => {
 })
 
 describe('the sweep', () => {
-  test('asks for the copy of every file that nobody asked for, however old, and for none twice', async () => {
+  test('the sweep requests a copy of every file without one, however old, and none twice', async () => {
     const object = await context.putRun(key, 'x')
     time = Date.now()
     expect((await sweepCopies(withTape(), signal)).requested).toBe(0)
@@ -503,7 +506,7 @@ describe('the sweep', () => {
     expect(rows).toMatchObject([{ state: 'requested', priority: 'backlog', sha256: object.sha256 }])
   })
 
-  test('makes anew what vanished, and another beside what went bad', async () => {
+  test('the sweep makes a missing copy again, and another copy for a suspicious one', async () => {
     const object = await context.putRun(key, 'x')
     await wish(object)
     await copy()
@@ -538,7 +541,7 @@ describe('the sweep', () => {
     ['purged', 'requested'],
     ['purged', 'staged'],
     ['done', 'requested'],
-  ] as const)('goes on with a copy whose task was %s while it was %s', async (task, state) => {
+  ] as const)('the sweep reopens a copy whose task was %s while it was %s', async (task, state) => {
     await wish(await context.putRun(key, 'x'))
     if (state === 'staged') {
       tape.onMedia = false
@@ -554,7 +557,7 @@ describe('the sweep', () => {
     expect((await only()).state).toBe('on-media')
   })
 
-  test('tells once of a copy that is late', async () => {
+  test('the sweep raises one alert for a copy that is late', async () => {
     await wish(await context.putRun(key, 'x'))
     later(25 * 3600)
     expect((await sweepCopies(withTape(), signal)).late).toBe(1)
