@@ -1,5 +1,5 @@
 /**
- * For tests of deletion: runs in the store and on tape, and a store that lets a test step in at any request.
+ * For tests of deletion: runs in the store and on tape, and a store that lets a test intervene at any request.
  */
 import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { expect } from 'vitest'
@@ -31,14 +31,14 @@ export async function safeRun(
   const { runNumber, tag, sha256 } = await context.putRun(key, bytes)
   const file = await findLiveFile(context.database, { bucket: context.bucket, key })
   if (file === null) throw new Error(`${key} is not catalogued`)
-  const wish = await requestCopy(context, contentOfFile(file, { tag, runNumber }), {
+  const requested = await requestCopy(context, contentOfFile(file, { tag, runNumber }), {
     priority: 'live',
     requestedBy: 'test',
   })
   if ((await copyNext(context, signal, context.log)) !== 'on-media') throw new Error(`${key} is not on tape`)
   const copies = await replicasOfContent(context.database, { bucket: context.bucket, key, sha256 })
   const cloud = copies.find((copy) => copy.kind === 'cloud')
-  const tape = copies.find((copy) => copy.id === wish.id)
+  const tape = copies.find((copy) => copy.id === requested.id)
   if (cloud === undefined || tape === undefined) throw new Error(`${key} has no copies`)
   return { key, bytes, cloud, tape }
 }
@@ -57,12 +57,12 @@ export const tombstonesOf = (context: TestTapeContext, replicaId: number): Promi
 export const isStored = async (context: TestTapeContext, key: string): Promise<boolean> =>
   (await describeObject(context.s3, { bucket: context.bucket, key }, signal)) !== null
 
-/** Deletes an object behind Cygnet's back. */
+/** Deletes an object without Cygnet. */
 export async function removeByHand(context: TestTapeContext, key: string): Promise<void> {
   await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
 }
 
-/** What must be true after every refusal: nothing went, and nobody is kept from anything. */
+/** What must be true after every refusal: nothing is deleted, and the row is free. */
 export async function expectUntouched(context: TestTapeContext, run: SafeRun): Promise<void> {
   expect(await isStored(context, run.key)).toBe(true)
   const cloud = await replicaById(context, run.cloud.id)
@@ -73,15 +73,15 @@ export async function expectUntouched(context: TestTapeContext, run: SafeRun): P
 export interface Interference {
   /** The name of the command, e.g. `DeleteObjectCommand`. */
   readonly at: string
-  /** Steps in at the so-and-so-many-th such request; every one when absent. */
+  /** Intervenes at the n-th such request; at every one when absent. */
   readonly nth?: number
   /** In place of the request; `send` does what was asked for. */
   readonly act: (send: () => Promise<unknown>) => Promise<unknown>
 }
 
 /**
- * The same context with a store at whose requests a test steps in; its requests are counted by the command's
- * name.
+ * The same context with a store at whose requests a test intervenes; requests are counted by the name of their
+ * command.
  */
 export function withInterference(context: TestTapeContext, ...steps: readonly Interference[]) {
   const counts = new Map<string, number>()

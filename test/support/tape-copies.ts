@@ -1,4 +1,4 @@
-/** One step of copies to tape, as tests look at it. */
+/** One step of copies to tape, for tests. */
 import { findReplica } from '../../shared/catalogue/replicas.ts'
 import { tapeCopy, type WithTape } from '../../shared/copies/tape/tape-copy.ts'
 import type { CopyState } from '../../shared/database/replica-schema.ts'
@@ -8,7 +8,7 @@ import { tapeBreaker } from '../../shared/work/breaker.ts'
 
 /**
  * Makes the next copy that waits. @returns the state that the copy is in then; `lost` when another function
- * took it over, null when none is to be made now.
+ * took it over, null when no copy is due.
  */
 export async function copyNext(
   context: WithTape,

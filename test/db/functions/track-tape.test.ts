@@ -53,7 +53,7 @@ test('copies are tried while the catalogue cannot be swept', async () => {
     },
   })
   const tracker = createTracker({ ...context, database: broken })
-  // findSource needs the table too: the copy is tried, which is what counts here.
+  // findSource reads the table too and fails; the attempt shows that the copy was tried.
   await expect(
     tracker(scheduledEvent('track-tape', new Date()), { signal, log: context.log }),
   ).rejects.toThrow('too long')

@@ -1,4 +1,4 @@
-/** For tests of copies to tape: a context with a tape that can fail, a clock that is set, and their short forms. */
+/** For tests of copies to tape: a context with a tape that can fail and a clock that the test sets. */
 import { replicaIdentity } from '../../../shared/catalogue/replicas.ts'
 import { sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
@@ -16,7 +16,7 @@ export const keyOf = (runNumber: number, tag = 'LNGS') =>
 
 export type TapeWorld = Awaited<ReturnType<typeof startTapeWorld>>
 
-/** The clock is `time`, in milliseconds, and starts two days from now: objects are old enough to be deleted. */
+/** `clock.time` is in milliseconds and starts two days from now, so that objects are old enough to be deleted. */
 export async function startTapeWorld() {
   const clock = { time: Date.now() + 2 * DAY_MS }
   let tape: FaultyTape | undefined
@@ -39,7 +39,7 @@ export async function startTapeWorld() {
       context.database.selectFrom('copies').selectAll().where('kind', '=', kind).orderBy('id').execute(),
     /** Rule and severity of the alerts raised since the last call. */
     alerts: async () => (await context.drain('alerts')).map(({ rule, severity }) => `${rule} ${severity}`),
-    /** Adds rows like that of a copy, each of contents of its own. */
+    /** Adds rows like that of a copy, each with different contents. */
     async multiply(
       replica: Copy,
       count: number,

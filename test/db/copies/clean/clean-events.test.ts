@@ -186,7 +186,7 @@ describe('the buffer', () => {
   })
 })
 
-describe('what goes wrong', () => {
+describe('errors in the buffer', () => {
   test('an event that is replaced between the listing and its deletion is kept', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'old')
     const other = withInterference(context, {

@@ -65,7 +65,7 @@ const storedNumbers = async (...runs: readonly SafeRun[]) => {
   return runs.filter((_, index) => there[index]).map((run) => run.cloud.runNumber)
 }
 
-describe('with no policy', () => {
+describe('without a policy', () => {
   test('without a policy nothing is ever deleted', async () => {
     const runs = [await aged(1, 5000), await aged(2, 10)]
     expect(await clean(configured({}))).toMatchObject({
@@ -168,7 +168,7 @@ describe('by age', () => {
 
   test('more candidates than one page are all processed', async () => {
     const run = await aged(1, 40)
-    // So many runs that are no use: their copies on tape are not what the rows say.
+    // Many runs that are refused: their copies on tape are not what the rows state.
     const template = await replicaById(context, run.cloud.id)
     const copies = Array.from({ length: 450 }, (_, index) => ({
       ...template,
@@ -429,7 +429,7 @@ test('a deletion whose function died is settled first, also without a policy', a
   expect((await replicaById(context, run.cloud.id)).state).toBe('deleted')
 })
 
-describe('why the files that are in the store stay', () => {
+describe('the reasons why files are kept', () => {
   const why = async (environment: Readonly<Record<string, string>>, tag?: string) => {
     const on = configured(environment)
     const found = await explainKeptFiles(on, await cleanPolicy(on), { tag, now: inTwoDays() })

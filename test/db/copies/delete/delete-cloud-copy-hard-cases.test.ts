@@ -38,7 +38,7 @@ const onTape = (run: SafeRun) => join(context.tapeFolder, run.tape.name)
 const set = (id: number, values: string) =>
   sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
 
-describe('at the very moment', () => {
+describe('changes during a deletion', () => {
   test('an object dropped between the last check and the deletion is kept', async () => {
     const run = await fresh()
     const other = withInterference(context, {
@@ -243,7 +243,7 @@ test('a run that is deleted while a replay reads it is not in the store afterwar
     sizeBytes: run.cloud.sizeBytes,
     lastModified,
   })
-  // A replay has read the object to its end; before it writes that down, the cleaner deletes it.
+  // A replay has read the object to its end; before it records that, the cleaner deletes the object.
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
   const metadata = metadataOf(run.cloud.runNumber, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
   await record(context.database, version, metadata, { stillCurrent: async () => 'gone' })

@@ -231,7 +231,7 @@ describe('nothing is deleted', () => {
     await expectUntouched(context, run)
     expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'suspicious', leaseOwner: null })
     expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: 1 })
-    // The copy in the store is good, and was kept by this very call: that is no page.
+    // The copy in the store is good and is kept by this call, so no page is raised.
     const alerts = (await context.drain('alerts')).filter(
       ({ runNumber }) => runNumber === run.cloud.runNumber,
     )
@@ -239,15 +239,15 @@ describe('nothing is deleted', () => {
   })
 
   test('nothing is deleted when the copy on tape has another size or is missing', async () => {
-    const [cut, gone] = [await fresh(), await fresh()]
+    const [cut, missing] = [await fresh(), await fresh()]
     chmodSync(onTape(cut), 0o640)
     writeFileSync(onTape(cut), cut.bytes.slice(1))
-    rmSync(onTape(gone))
+    rmSync(onTape(missing))
     expect(await remove(cut)).toMatchObject({ code: 'no-verified-copy' })
-    expect(await remove(gone)).toMatchObject({ code: 'no-verified-copy' })
+    expect(await remove(missing)).toMatchObject({ code: 'no-verified-copy' })
     await expectUntouched(context, cut)
-    await expectUntouched(context, gone)
-    expect((await replicaById(context, gone.tape.id)).state).toBe('missing')
+    await expectUntouched(context, missing)
+    expect((await replicaById(context, missing.tape.id)).state).toBe('missing')
     await context.drain('alerts')
   })
 

@@ -19,7 +19,7 @@ const localStatus = async () =>
   (await runlogRow(files.runs.context.database, files.run))?.storage_local_status
 
 const neverRemove = () => Promise.reject(new Error('must not be removed'))
-/** What the program on the machine does: it asks, removes the file, and reports what came of it. */
+/** The program on the DAQ's machine: it requests a permission, removes the file, and reports the outcome. */
 async function forget(
   copy: LocalCopy,
   remove: () => Promise<void> = async () => {},
@@ -195,7 +195,7 @@ describe('a removal', () => {
 
   test('a file is not removed when another copy is deleted at the same time, which is found under the lock', async () => {
     const copy = await noted()
-    // The cleaner gets in between the first judgement and the second.
+    // The cleaner deletes between the first decision and the second.
     const { tape } = files.runs.context
     const cleaned: typeof tape = {
       ...tape,

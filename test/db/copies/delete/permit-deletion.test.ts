@@ -23,10 +23,10 @@ async function permitted(copy: LocalCopy): Promise<number> {
   if (answer.kind !== 'permitted') throw new Error(answer.why)
   return answer.id
 }
-const tell = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
+const report = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
   endPermission(files.runs.context, { host, bucket, key, id, gone })
 
-/** A tape that does something before it is looked at. */
+/** A tape that does something before each check. */
 function whileLooking(work: () => Promise<void>): Context<'database' | 'queues' | 's3' | 'tape'> {
   const { context } = files.runs
   const tape: TapeDriver = Object.assign(Object.create(context.tape), {
@@ -58,7 +58,7 @@ describe('a permission to remove a file', () => {
         survivorUrl: (await files.runs.replica(files.key, 'tape')).url,
       })
       expect(await local()).toMatchObject({ state: 'deleting' })
-      expect(await tell(copy, open?.id ?? 0, gone)).toBe(end)
+      expect(await report(copy, open?.id ?? 0, gone)).toBe(end)
       expect(await local()).toMatchObject({ state, leaseOwner: null })
       expect((await tombstones()).at(-1)).toMatchObject({ state: end })
       await files.runs.context.database.deleteFrom('tombstones').execute()
@@ -128,7 +128,7 @@ describe('a permission to remove a file', () => {
     hung.resolve()
     await expect(earlier).rejects.toThrow()
     expect(await local()).toMatchObject({ state: 'deleting' })
-    expect(await tell(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
   })
 
   test('a permission that was withdrawn after the file was removed leaves no copy in the catalogue', async () => {
@@ -136,7 +136,7 @@ describe('a permission to remove a file', () => {
     const id = await permitted(copy)
     await harm.removeTape(copy)
     expect((await ask(copy)).kind).toBe('refused')
-    expect(await tell(copy, id, true)).toBe('withdrawn')
+    expect(await report(copy, id, true)).toBe('withdrawn')
     expect(await local()).toMatchObject({ state: 'missing' })
   })
 
@@ -195,15 +195,15 @@ describe('a permission to remove a file', () => {
     expect(await tombstones()).toMatchObject([
       { id, state: 'intended', survivorVerifiedAt: new Date(files.runs.time) },
     ])
-    expect(await tell(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
   })
 
   test('a permission ends once: a later report changes nothing', async () => {
     const copy = await put()
     const id = await permitted(copy)
-    expect(await tell(copy, id, true)).toBe('deleted')
-    expect(await tell(copy, id, true)).toBe('deleted')
-    expect(await tell(copy, id, false)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, false)).toBe('deleted')
     expect(await local()).toMatchObject({ state: 'deleted' })
     expect(
       (await files.runs.history(files.key)).filter((what) => what === 'local file deleted'),
@@ -218,16 +218,16 @@ describe('a permission to remove a file', () => {
       { ...copy, key: 'LNF/run00001.mid.gz' },
       { ...copy, bucket: 'others' },
     ])
-      expect(await tell(other, id, true)).toBeNull()
-    expect(await tell(copy, id + 1000, true)).toBeNull()
+      expect(await report(other, id, true)).toBeNull()
+    expect(await report(copy, id + 1000, true)).toBeNull()
     expect(await tombstones()).toMatchObject([{ state: 'intended' }])
-    // Nor is that of a deletion from the store.
+    // The tombstone of a deletion from the store is not accepted either.
     await files.runs.context.database
       .updateTable('replicas')
       .set({ kind: 'cloud' })
       .where('kind', '=', 'local')
       .execute()
-    expect(await tell(copy, id, true)).toBeNull()
+    expect(await report(copy, id, true)).toBeNull()
   })
 
   test('a permission in force is not ended by the clean-up after crashes, and can be ended by a machine that was away for long', async () => {
@@ -237,7 +237,7 @@ describe('a permission to remove a file', () => {
     expect(await noteLocalCopy(files.runs.context, copy)).not.toBeNull()
     expect(await local()).toMatchObject({ state: 'deleting' })
     await files.endLeases()
-    expect(await tell(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
   })
 
   test('a permission requested twice at the same time is one permission', async () => {
@@ -249,7 +249,7 @@ describe('a permission to remove a file', () => {
   })
 })
 
-/** A process that is gone at one of the points where it meets the database. */
+/** A process that dies at one of its statements. */
 function dyingAt(at: number) {
   const accident = { kind: 'dies', place: 'database', at, done: at % 2 === 0 } as const
   let died = false
@@ -268,12 +268,12 @@ describe('an API that dies', () => {
       const dying = dyingAt(at)
       await ask(copy, dying.context).catch(() => {})
       const first = await ask(copy)
-      // Who was at it holds the row until its lease is over.
+      // The process that died holds the row until its lease is over.
       if (first.kind === 'refused') expect(first.why).toMatch(/another process is working/)
       await files.endLeases()
       const id = await permitted(copy)
       expect(await tombstones()).toMatchObject([{ id, state: 'intended' }])
-      expect(await tell(copy, id, false)).toBe('withdrawn')
+      expect(await report(copy, id, false)).toBe('withdrawn')
       expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
       await files.runs.context.database.deleteFrom('tombstones').execute()
       if (!dying.died()) return expect(at).toBeGreaterThan(15)
@@ -287,7 +287,7 @@ describe('an API that dies', () => {
       const dying = dyingAt(at)
       const { host, bucket, key } = copy
       await endPermission(dying.context, { host, bucket, key, id, gone: true }).catch(() => {})
-      expect(await tell(copy, id, true)).toBe('deleted')
+      expect(await report(copy, id, true)).toBe('deleted')
       expect(await local()).toMatchObject({ state: 'deleted', leaseOwner: null })
       expect((await tombstones()).at(-1)).toMatchObject({ id, state: 'deleted' })
       if (!dying.died()) return expect(at).toBeGreaterThan(8)

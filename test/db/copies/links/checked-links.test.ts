@@ -41,17 +41,17 @@ beforeEach(() => {
 
 afterEach(() => void vi.restoreAllMocks())
 
-const links = async (wish: Partial<LinkRequest> = {}, on = here): Promise<readonly FileLink[]> =>
+const links = async (request: Partial<LinkRequest> = {}, on = here): Promise<readonly FileLink[]> =>
   await checkedLinks(
     on,
     await findFiles(on.database, { runs: [{ runNumber: number, tag: 'LNGS' }] }),
-    { seconds: 60, ...wish },
+    { seconds: 60, ...request },
     new Date(),
     signal,
     createConfirmLoss(on, LONGEST_WAIT_MS),
   )
-const only = async (wish: Partial<LinkRequest> = {}, on = here): Promise<FileLink> => {
-  const files = await links(wish, on)
+const only = async (request: Partial<LinkRequest> = {}, on = here): Promise<FileLink> => {
+  const files = await links(request, on)
   expect(files).toHaveLength(1)
   return files[0] as FileLink
 }
@@ -134,7 +134,7 @@ describe('a file that is only on tape', () => {
       requestedAt: expect.any(Date),
     })
     await advanceRecall({ ...here, now: () => new Date(Date.now() + 600_000) }, id, signal, here.log)
-    // Before the store's notification was worked on.
+    // Before the store's notification is processed.
     const answer = await fetched(await only())
     expect(Buffer.from(await answer.arrayBuffer()).equals(run.bytes)).toBe(true)
   })
@@ -182,7 +182,7 @@ describe('a file that is only on tape', () => {
   })
 })
 
-describe('a file that vanished from the store behind our back', () => {
+describe('a file that the store lost', () => {
   const vanish = async (run: TestRun) => {
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
     await context.drain('alerts')
@@ -231,7 +231,7 @@ describe('a file that vanished from the store behind our back', () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
     const cloud = await replicaOf(here, run, 'cloud')
-    // The cleaner holds it, and has not written down yet that it deletes.
+    // The cleaner holds the claim and has not recorded the deletion yet.
     await claimReplica(context.database, cloud?.id ?? 0, ['present'], {
       owner: 'cleaner',
       leaseSeconds: TEST_LEASE_SECONDS,
@@ -263,7 +263,7 @@ describe('a file that vanished from the store behind our back', () => {
     for (const [subrun, name] of keys.entries()) await here.putRun(name, `subrun ${subrun} of ${number}`)
     for (const name of keys)
       await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: name }))
-    // The time for it is over once five were found to be lost.
+    // The time limit ends once five files were found to be lost.
     const clock = vi.spyOn(performance, 'now').mockReturnValue(1000)
     let lost = 0
     const write = (line: string) => {
@@ -280,7 +280,7 @@ describe('a file that vanished from the store behind our back', () => {
   })
 })
 
-describe('a file that can be had nowhere', () => {
+describe('a file that is nowhere', () => {
   test('a file that is nowhere states what is known of it, and its recall does not promise more', async () => {
     const run = await makeRun(here, number)
     await deleteFromStore(here, run)

@@ -66,7 +66,7 @@ const requestOf = (object: CataloguedObject, priority: 'live' | 'backlog' = 'liv
   sha256: object.sha256,
   priority,
 })
-const wish = async (object: CataloguedObject, priority: 'live' | 'backlog' = 'live') =>
+const request = async (object: CataloguedObject, priority: 'live' | 'backlog' = 'live') =>
   await acceptTapeRequest(withTape(), requestOf(object, priority))
 const only = async (): Promise<Replica> =>
   await context.database.selectFrom('copies').selectAll().where('kind', '=', 'tape').executeTakeFirstOrThrow()
@@ -92,7 +92,7 @@ describe('a copy to tape', () => {
       storage_cloud_status: 1,
       storage_tape_status: -1,
     })
-    await wish(object)
+    await request(object)
     expect(await copy()).toBe('on-media')
     expect(onTape(`${context.bucket}/${key}`)).toBe('the bytes of a run')
     expect(await only()).toMatchObject({
@@ -113,16 +113,16 @@ describe('a copy to tape', () => {
 
   test('a copy requested ten times and made by ten functions at once is made once', async () => {
     const object = await context.putRun(key, 'x')
-    await Promise.all(Array.from({ length: 10 }, () => wish(object)))
+    await Promise.all(Array.from({ length: 10 }, () => request(object)))
     await Promise.all(Array.from({ length: 10 }, copy))
     expect(tape.copied).toHaveLength(1)
     expect((await only()).state).toBe('on-media')
-    await wish(object)
+    await request(object)
     expect(await copy()).toBeNull()
   })
 
   test('a copy whose answer was lost is found and not made again', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'answer-lost'
     expect(await copy()).toBe('requested')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
@@ -133,7 +133,7 @@ describe('a copy to tape', () => {
   })
 
   test('a copy whose function died is taken over when the lease is over', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'hangs'
     const dying = new AbortController()
     const died = copyNext({ ...withTape(), database: context.database }, dying.signal, log)
@@ -151,7 +151,7 @@ describe('a copy to tape', () => {
   })
 
   test('a copy that is stopped from outside waits for the next function and does not count as a failure', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'hangs'
     const stop = new AbortController()
     const stopped = copyNext(withTape(), stop.signal, log)
@@ -164,7 +164,7 @@ describe('a copy to tape', () => {
   })
 
   test('a copy that fails is retried with growing delays, raises an alert after six attempts, and is never given up', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'fails'
     const waits: number[] = []
     for (let attempt = 1; attempt <= 12; attempt++) {
@@ -186,7 +186,7 @@ describe('a copy to tape', () => {
 
   test('a copy gets an alternate name when other contents have its name, which are not changed', async () => {
     const object = await context.putRun(key, 'the new contents')
-    await wish(object)
+    await request(object)
     const name = `${context.bucket}/${key}`
     await context.tape.copy(
       {
@@ -219,7 +219,7 @@ describe('a copy to tape', () => {
 
   test('a copy of contents that were overwritten before it was made raises the alert of a loss', async () => {
     const object = await context.putRun(key, 'the first contents')
-    await wish(object)
+    await request(object)
     await context.putRun(key, 'the second contents')
     expect(await copy()).toBe('failed')
     expect(await only()).toMatchObject({
@@ -230,13 +230,13 @@ describe('a copy to tape', () => {
     later(86_400 * 30)
     expect(await copy()).toBeNull()
     await context.putRun(key, 'the first contents')
-    await wish(object)
+    await request(object)
     expect(await copy()).toBe('on-media')
   })
 
   test('a copy of contents that only the DAQ may still have raises the alert of a loss and states where to search', async () => {
     const object = await context.putRun(key, 'the first contents')
-    await wish(object)
+    await request(object)
     const seen = {
       bucket: context.bucket,
       key,
@@ -259,7 +259,7 @@ describe('a copy to tape', () => {
     const others = { sha256: 'f'.repeat(64), adler32: '00000001' }
     for (const table of ['runFiles', 'replicas'] as const)
       await context.database.updateTable(table).set(others).where('objectKey', '=', key).execute()
-    await wish({ ...object, sha256: 'f'.repeat(64) })
+    await request({ ...object, sha256: 'f'.repeat(64) })
     expect(await copy()).toBe('requested')
     expect(await only()).toMatchObject({ verifiedAt: null, attempts: 1 })
     expect(() => onTape(`${context.bucket}/${key}`)).toThrow('ENOENT')
@@ -273,7 +273,7 @@ describe('the order of copies', () => {
     for (const [index, priority] of (['backlog', 'live', 'backlog', 'live'] as const).entries()) {
       const name = `LNGS/run0${6000 + run * 4 + index}.mid.gz`
       names.push(name)
-      await wish(await context.putRun(name, name), priority)
+      await request(await context.putRun(name, name), priority)
       later(1)
     }
     while ((await copy()) !== null);
@@ -287,7 +287,7 @@ describe('the order of copies', () => {
 
   test('no more copies are in progress at once than allowed, however many functions run', async () => {
     for (let index = 0; index < 6; index++)
-      await wish(await context.putRun(`LNF/run${20_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
+      await request(await context.putRun(`LNF/run${20_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
     const drain = async () => {
       while ((await waiting()) > 0)
         if ((await copy()) === null) {
@@ -295,7 +295,7 @@ describe('the order of copies', () => {
           await new Promise((resolve) => setTimeout(resolve, 5))
         }
     }
-    // The first two copies last until the other four functions have asked in vain.
+    // The first two copies last until the other four functions found nothing to do.
     let refused = 0
     tape.before = () => until(() => refused >= 4)
     const waiting = async () =>
@@ -316,7 +316,7 @@ describe('the order of copies', () => {
 
   test('an endpoint that is down is tried once a minute, alerted once, costs no attempts, and is taken up again within a minute', async () => {
     for (let index = 0; index < 40; index++)
-      await wish(await context.putRun(`MAN/run${20_000 + run * 50 + index}.mid.gz`, `${run} ${index}`))
+      await request(await context.putRun(`MAN/run${20_000 + run * 50 + index}.mid.gz`, `${run} ${index}`))
     tape.fault = 'down'
     // As the schedule does, every minute.
     let tries = 0
@@ -349,7 +349,7 @@ describe('a copy that a service makes', () => {
   }
 
   test('a copy counts only when it is verified on the medium', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     expect(await copy()).toBe('submitted')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
     expect((await follow()).state).toBe('submitted')
@@ -366,7 +366,7 @@ describe('a copy that a service makes', () => {
     tape.asynchronous = false
     tape.onMedia = false
     for (let index = 0; index < 4; index++) {
-      await wish(await context.putRun(`LNF/run${40_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
+      await request(await context.putRun(`LNF/run${40_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
       expect(await copy()).toBe('staged')
     }
   })
@@ -374,7 +374,7 @@ describe('a copy that a service makes', () => {
   test('a copy that is lost from the disk buffer no longer counts and is made again', async () => {
     tape.asynchronous = false
     tape.onMedia = false
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     expect(await copy()).toBe('staged')
     unlinkSync(join(context.tapeFolder, context.bucket, key))
     expect(await follow()).toMatchObject({ state: 'requested', storedAt: null, verifiedAt: null })
@@ -388,7 +388,7 @@ describe('a copy that a service makes', () => {
     tape.asynchronous = false
     tape.onMedia = false
     const object = await context.putRun(key, 'x')
-    await wish(object)
+    await request(object)
     await copy()
     unlinkSync(join(context.tapeFolder, context.bucket, key))
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
@@ -397,7 +397,7 @@ describe('a copy that a service makes', () => {
     expect(await copy()).toBe('failed')
     expect(await only()).toMatchObject({ state: 'failed', nextAttemptAt: null, verifiedAt: null })
     await context.putRun(key, 'x')
-    await wish(object)
+    await request(object)
     tape.onMedia = true
     expect(await copy()).toBe('on-media')
   })
@@ -408,7 +408,7 @@ describe('a copy that a service makes', () => {
   ] as const)(
     'a copy that a verification found %s is not checked by its task any more',
     async (state, ended) => {
-      await wish(await context.putRun(key, 'x'))
+      await request(await context.putRun(key, 'x'))
       tape.onMedia = false
       await copy()
       await tape.work()
@@ -422,7 +422,7 @@ describe('a copy that a service makes', () => {
   )
 
   test('a copy that a verification finds missing during the check is not recorded as present', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     tape.onMedia = false
     expect(await copy()).toBe('submitted')
     await tape.work()
@@ -448,7 +448,7 @@ describe('a copy that a service makes', () => {
   })
 
   test('a copy whose request was not answered has one job', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'answer-lost'
     expect(await copy()).toBe('requested')
     tape.fault = null
@@ -458,7 +458,7 @@ describe('a copy that a service makes', () => {
   })
 
   test('a copy whose job failed gets a new job', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     await copy()
     await tape.work(true)
     expect(await follow()).toMatchObject({
@@ -476,7 +476,7 @@ describe('a copy that a service makes', () => {
 
   test('a copy reported on the medium with wrong bytes does not count, and another is made under the alternate name', async () => {
     const object = await context.putRun(key, 'right')
-    await wish(object)
+    await request(object)
     await copy()
     await tape.work()
     const path = join(context.tapeFolder, context.bucket, key)
@@ -508,7 +508,7 @@ describe('the sweep', () => {
 
   test('the sweep makes a missing copy again, and another copy for a suspicious one', async () => {
     const object = await context.putRun(key, 'x')
-    await wish(object)
+    await request(object)
     await copy()
     await context.database
       .updateTable('replicas')
@@ -542,7 +542,7 @@ describe('the sweep', () => {
     ['purged', 'staged'],
     ['done', 'requested'],
   ] as const)('the sweep reopens a copy whose task was %s while it was %s', async (task, state) => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     if (state === 'staged') {
       tape.onMedia = false
       await copy()
@@ -558,7 +558,7 @@ describe('the sweep', () => {
   })
 
   test('the sweep raises one alert for a copy that is late', async () => {
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     later(25 * 3600)
     expect((await sweepCopies(withTape(), signal)).late).toBe(1)
     expect((await sweepCopies(withTape(), signal)).late).toBe(0)

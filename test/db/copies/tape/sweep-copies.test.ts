@@ -88,8 +88,8 @@ test('a long backlog that was not started yet raises one alert a day', async () 
   clock.time += 30 * DAY_MS
   await world.sweep()
   await world.sweep()
-  const told = await context.drain('alerts')
-  expect(told).toEqual([
+  const alerts = await context.drain('alerts')
+  expect(alerts).toEqual([
     expect.objectContaining({ rule: 'backlog-not-on-tape', summary: expect.stringContaining('30 files') }),
   ])
 })

@@ -24,7 +24,7 @@ test('twenty functions at the same time each claim another copy', async () => {
   const [first] = [await context.putRun(keyOf(1), 'x')]
   await world.request(first)
   const [requested] = await world.replicas('tape')
-  if (requested === undefined) throw new Error('no wish')
+  if (requested === undefined) throw new Error('no request')
   await world.multiply(requested, 500)
   tape.fault = 'down'
   const many = {
@@ -79,7 +79,7 @@ test('the Runlog shows the copies of a run after its contents moved to another g
   const bucket = context.bucket
   await record(context.database, { ...undated, bucket }, metadataOf(1, epochs(0)))
   const file = await context.database.selectFrom('runFiles').selectAll().executeTakeFirstOrThrow()
-  const asked = await acceptTapeRequest(context, {
+  const copy = await acceptTapeRequest(context, {
     tag: 'LNGS',
     runNumber: 1,
     bucket,
@@ -90,7 +90,7 @@ test('the Runlog shows the copies of a run after its contents moved to another g
   await context.database
     .updateTable('replicas')
     .set({ state: 'on-media', verifiedAt: new Date(), attempts: 0 })
-    .where('id', '=', asked.id)
+    .where('id', '=', copy.id)
     .execute()
   await record(context.database, { ...later, bucket }, metadataOf(1, epochs(1_700_000_000)))
   await record(context.database, { ...later, etag: 'c', bucket }, metadataOf(1, epochs(1_800_000_000)))

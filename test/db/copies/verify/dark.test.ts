@@ -141,7 +141,7 @@ describe('in a bucket', () => {
       keys.slice(1).map((key) => arrivalOf(runs.context.bucket, key, null)),
       new Date(),
     )
-    // One in the first stretch and one in the second that are catalogued and gone.
+    // One in the first range and one in the second that are catalogued and missing.
     for (const key of ['F/run00500a/run1.mid.gz', 'F/run01099a/run1.mid.gz']) {
       await runs.put(key, { onTape: false })
       await remove(key)

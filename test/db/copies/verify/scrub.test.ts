@@ -40,7 +40,7 @@ const setRow = (
     .where('objectKey', '=', key)
     .where('kind', '=', kind)
     .execute()
-/** When each copy was looked at, in days after the start. */
+/** When each copy was checked, in days after the start. */
 const checked = async (index: number, kind: 'cloud' | 'tape') =>
   (((await runs.replica(keyOf(index), kind)).checkedAt?.getTime() ?? Number.NaN) - START) / DAY
 

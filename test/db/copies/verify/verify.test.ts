@@ -44,7 +44,7 @@ function damageTape(): void {
   chmodSync(tapeFile(), 0o640)
   writeFileSync(tapeFile(), 'x'.repeat(key.length))
 }
-/** The same context with a tape whose next looks are these, and then as they are. */
+/** The same context with a tape whose next checks return these, and later ones the truth. */
 function withLooks(
   ...looks: readonly ('absent' | 'different' | 'fails')[]
 ): Context<'database' | 'queues' | 's3' | 'tape'> {
@@ -60,7 +60,7 @@ function withLooks(
   return { ...runs.context, tape: { ...runs.tape, check } }
 }
 
-describe('a copy that is right', () => {
+describe('a good copy', () => {
   test.each(['cloud', 'tape'] as const)(
     'a good copy is read whole and gets the date of it (%s)',
     async (kind) => {
@@ -110,7 +110,7 @@ describe('a copy that is right', () => {
   })
 })
 
-describe('a copy that vanished', () => {
+describe('a missing copy', () => {
   test('a copy lost from the store is missing, its run can be recalled from tape, and one alert is raised', async () => {
     await runs.put(key)
     await remove()
@@ -138,7 +138,7 @@ describe('a copy that vanished', () => {
     await verify('tape')
     expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media', lastError: null })
     expect((await runs.history(key)).slice(-2)).toEqual(['copy missing', 'on tape'])
-    // Another time is another alert.
+    // A later loss raises another alert.
     runs.time += 1000
     await verify('tape')
     renameSync(tapeFile(), aside)
@@ -302,7 +302,7 @@ describe('the last verified copy of a run', () => {
   })
 })
 
-describe('when nothing can be said', () => {
+describe('a copy that cannot be checked', () => {
   test('a copy keeps its state when the endpoint does not answer', async () => {
     await runs.put(key)
     runs.tape.fault = 'down'
