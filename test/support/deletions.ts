@@ -32,14 +32,14 @@ export async function safeRun(
   const { runNumber, tag, sha256 } = await context.putRun(key, bytes)
   const file = await findLiveFile(context.database, { bucket: context.bucket, key })
   if (file === null) throw new Error(`${key} is not catalogued`)
-  const wish = await requestCopy(context, contentOfFile(file, { tag, runNumber }), {
+  const requested = await requestCopy(context, contentOfFile(file, { tag, runNumber }), {
     priority: 'live',
     requestedBy: 'test',
   })
   if ((await copyNext(context, signal, context.log)) !== 'on-media') throw new Error(`${key} is not on tape`)
   const copies = await replicasOfContent(context.database, { bucket: context.bucket, key, sha256 })
   const cloud = copies.find((copy) => copy.kind === 'cloud')
-  const tape = copies.find((copy) => copy.id === wish.id)
+  const tape = copies.find((copy) => copy.id === requested.id)
   if (cloud === undefined || tape === undefined) throw new Error(`${key} has no copies`)
   return { key, bytes, cloud, tape }
 }

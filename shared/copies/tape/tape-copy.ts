@@ -121,8 +121,8 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
   async outcome(trx, _context, work, { ending, change, wasToDo, runId, at }) {
     const { subject: replica } = work
     // The file is no longer on the disk buffer.
-    const gone = wasToDo && replica.state === 'staged' ? NOT_STORED : {}
-    const facts = { ...gone, ...factsOf(replica, ending, at) }
+    const lost = wasToDo && replica.state === 'staged' ? NOT_STORED : {}
+    const facts = { ...lost, ...factsOf(replica, ending, at) }
     const result = await trx
       .updateTable('replicas')
       .set({ ...facts, updatedAt: at })

@@ -58,7 +58,7 @@ export function stateText({ kind, state, lastError: error, verifiedAt: at, delet
 }
 
 const STATE_TEXT: Partial<Record<Replica['state'], string>> = {
-  requested: 'requested, not made yet',
+  requested: 'waits to be made',
   copying: 'being made',
   submitted: 'a service is making it',
   staging: 'being brought back from tape',

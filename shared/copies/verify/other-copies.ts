@@ -30,7 +30,7 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
 /** Where people should search for the file: the last place where it was seen, if there is one. */
 export function searchAdvice({ onDisk }: OtherCopies): string {
   const [seen] = onDisk.toSorted((a, b) => (b.verifiedAt?.getTime() ?? 0) - (a.verifiedAt?.getTime() ?? 0))
-  if (seen === undefined) return "look for the file on the DAQ's disk"
+  if (seen === undefined) return "search for the file on the DAQ's disk"
   const when = seen.verifiedAt === null ? '' : ` ${timeText(seen.verifiedAt)} UTC`
-  return `look for the file on the DAQ's disk (${seen.name} on ${seen.endpoint}: last seen there${when}, it may have been removed since)`
+  return `search for the file on the DAQ's disk (${seen.name} on ${seen.endpoint}: last seen there${when}, it may have been removed since)`
 }

@@ -21,7 +21,7 @@ afterAll(() => context.close())
 const run = (on = context) =>
   createHandler(on)(scheduledEvent('clean-buffer', new Date()), { signal, log: context.log })
 
-test('by its schedule the buffer and the store are cleaned', async () => {
+test('clean-buffer cleans the buffer and the store by its schedule', async () => {
   const { key } = await safeRun(context, 'LNGS/run00001.mid.gz')
   await context.put('EVENTS/LNGS_1_1.dat', 'x')
   await run()
@@ -29,7 +29,7 @@ test('by its schedule the buffer and the store are cleaned', async () => {
   expect(await isStored(context, 'EVENTS/LNGS_1_1.dat')).toBe(false)
 })
 
-test('a buffer that cannot be listed does not keep runs from being cleaned, and is a failure of the function', async () => {
+test('a buffer that cannot be listed does not prevent the cleaning of runs, and the function fails', async () => {
   const { key } = await safeRun(context, 'LNGS/run00002.mid.gz')
   const denied = Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } })
   const other = withInterference(context, { at: 'ListObjectsV2Command', act: () => Promise.reject(denied) })

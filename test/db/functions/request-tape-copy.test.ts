@@ -38,7 +38,7 @@ const copiesOf = (key: string) =>
     .where('kind', '=', 'tape')
     .execute()
 
-test('a request becomes a verified copy; the same request once more changes nothing', async () => {
+test('a request becomes a verified copy, and the same request again changes nothing', async () => {
   const object = await context.putRun('LNGS/run00001.mid.gz', 'one')
   const handler = createHandler(context)
   for (let times = 0; times < 2; times++)
@@ -48,7 +48,7 @@ test('a request becomes a verified copy; the same request once more changes noth
   expect(await copiesOf('LNGS/run00001.mid.gz')).toMatchObject([{ state: 'on-media', sha256: object.sha256 }])
 })
 
-test('a request that cannot be understood, or is about nothing we know, fails alone and becomes a dead letter', async () => {
+test('a request that cannot be parsed, or names unknown contents, fails alone and becomes a dead letter', async () => {
   const object = await context.putRun('LNGS/run00002.mid.gz', 'two')
   const Records = [
     message('malformed', '{"tag": 3}'),
@@ -60,7 +60,7 @@ test('a request that cannot be understood, or is about nothing we know, fails al
   expect(await copiesOf('LNGS/run00002.mid.gz')).toMatchObject([{ state: 'on-media' }])
 })
 
-test('without a place for copies the request may go: the schedule asks for the copy once there is one', async () => {
+test('without a tape endpoint a request is dropped, and the schedule requests the copy once there is one', async () => {
   const object = await context.putRun('LNGS/run00003.mid.gz', 'three')
   const homeless = createHandler({ ...context, tape: null })
   expect(await homeless({ Records: [message('a', requestFor(object))] }, invocation)).toEqual({

@@ -34,7 +34,7 @@ async function invoke(context = runs.context, stop: AbortSignal = signal): Promi
   return lines.map((line) => String(line.event))
 }
 
-test('verifies what is due every time, and goes through every place once a day', async () => {
+test('scrub-replicas verifies what is due every time, and searches every place once a day', async () => {
   await runs.put(key)
   await runs.context.database.updateTable('replicas').set({ checkedAt: null }).execute()
   const first = await invoke()
@@ -47,7 +47,7 @@ test('verifies what is due every time, and goes through every place once a day',
   expect((await invoke()).filter((event) => event === 'dark-copies')).toHaveLength(2)
 })
 
-test('a place that cannot be listed keeps neither the others nor the scrub from their turn, and the run fails', async () => {
+test('a place that cannot be listed does not prevent the search of others or the scrub, and the run fails', async () => {
   await runs.put(key)
   writeFileSync(join(runs.context.tapeFolder, 'stray'), 'x')
   await runs.context.database.updateTable('replicas').set({ checkedAt: null }).execute()
@@ -65,7 +65,7 @@ test('a place that cannot be listed keeps neither the others nor the scrub from 
   })
 })
 
-test('a place that takes the whole time of a run waits for the next day, so that the scrub gets its turn', async () => {
+test('a place that takes the whole time of a run waits for the next day, so that the scrub gets its time', async () => {
   const config = { ...runs.context.config, store: { ...runs.context.config.store, rawBuckets: [] } }
   const stop = new AbortController()
   const list: NonNullable<typeof runs.tape.list> = async function* (_prefix, held) {
@@ -79,7 +79,7 @@ test('a place that takes the whole time of a run waits for the next day, so that
   expect(await invoke(context)).toEqual(['copies-scrubbed'])
 })
 
-test('a place that is interrupted after others had their turn is searched again by the next run', async () => {
+test('a place that is interrupted after others were searched is searched again by the next run', async () => {
   const stop = new AbortController()
   const list: NonNullable<typeof runs.tape.list> = async function* (_prefix, held) {
     stop.abort(new TransientError('not finished within 900 s'))
@@ -92,7 +92,7 @@ test('a place that is interrupted after others had their turn is searched again 
   expect(await invoke()).toEqual(['dark-copies', 'copies-scrubbed'])
 })
 
-test('a run whose time is over before it begins fails at nothing', async () => {
+test('a run whose time is over before it starts fails nothing', async () => {
   await runs.put(key)
   expect(await invoke(runs.context, AbortSignal.abort(new Error('over')))).toEqual(['copies-scrubbed'])
 })

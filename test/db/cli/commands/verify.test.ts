@@ -118,7 +118,7 @@ describe('cygnet verify', () => {
   })
 
   test.each([
-    ['was requested and is not made', 'requested', 'asked for, not made yet'],
+    ['was requested and is not made', 'requested', 'waits to be made'],
     ['failed', 'failed', 'no space left'],
   ] as const)(
     'verify of a run whose copy on tape %s ends with 3, and prints that copy with its state',

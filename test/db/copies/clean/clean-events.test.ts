@@ -55,7 +55,7 @@ describe('the name of an event', () => {
     ['EVENTS/LNGS_1702593197_12.dat', { tag: 'LNGS', timestamp: 1702593197, serialNumber: 12 }],
     ['EVENTS/LIME_UG_2_1702593197_0.dat', { tag: 'LIME_UG_2', timestamp: 1702593197, serialNumber: 0 }],
     ['EVENTS/FLASH/2024_1_2.dat', { tag: 'FLASH/2024', timestamp: 1, serialNumber: 2 }],
-  ])('%s is read from the right', (key, event) => {
+  ])('the event name %s is parsed from the right', (key, event) => {
     expect(parseEventKey(key)).toEqual(event)
   })
 
@@ -72,11 +72,11 @@ describe('the name of an event', () => {
     'events/LNGS_1_1.dat',
     'XEVENTS/LNGS_1_1.dat',
     'EVENTS/LNGS_1_1.dat\n',
-  ])('%j is none', (key) => {
+  ])('%j is not the name of an event', (key) => {
     expect(parseEventKey(key)).toBeNull()
   })
 
-  test('is found again for any tag and numbers', () => {
+  test('the name of an event is parsed back for any tag and numbers', () => {
     const number = fc.nat(0xffffffff)
     const tag = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/)
     fc.assert(
@@ -92,11 +92,11 @@ describe('the name of an event', () => {
 })
 
 describe('the buffer', () => {
-  test('that is empty is no error', async () => {
+  test('an empty buffer is no error', async () => {
     expect(await clean()).toMatchObject({ listed: 0, deleted: 0, failed: 0, finished: true })
   })
 
-  test('keeps unseen events for an hour by the dates of the store, whatever their names say', async () => {
+  test('unseen events are kept for an hour by the dates of the store, whatever their names state', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'old by its name')
     await context.put('EVENTS/LNGS_4000000000_2.dat', 'young by its name')
     expect(await clean({ now: after(3500) })).toMatchObject({ listed: 2, deleted: 0 })
@@ -106,7 +106,7 @@ describe('the buffer', () => {
     expect(await keys()).toEqual([])
   })
 
-  test('lets go what was seen, so long after it was', async () => {
+  test('seen events are deleted at the configured time after they were seen', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'seen')
     await context.put('EVENTS/LNGS_1_2.dat', 'unseen')
     await see('EVENTS/LNGS_1_1.dat', after(-500))
@@ -117,7 +117,7 @@ describe('the buffer', () => {
     await emptied()
   })
 
-  test('takes an object with another ETag than the one that was seen for unseen', async () => {
+  test('an object with another ETag than the seen one is unseen', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'the first')
     await see('EVENTS/LNGS_1_1.dat', after(-5000))
     await context.put('EVENTS/LNGS_1_1.dat', 'another')
@@ -128,7 +128,7 @@ describe('the buffer', () => {
     expect(await clean({ now: after(700) })).toMatchObject({ deleted: 1 })
   })
 
-  test('counts from the first look, however often an event is shown', async () => {
+  test('the time counts from when an event was first seen, however often it is shown', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'shown again and again')
     const first = after(-900)
     await see('EVENTS/LNGS_1_1.dat', first)
@@ -137,7 +137,7 @@ describe('the buffer', () => {
     expect(await clean()).toMatchObject({ deleted: 1 })
   })
 
-  test('has a time of its own for some tags, and leaves the other tags to theirs', async () => {
+  test('a tag with its own time does not change the time of other tags', async () => {
     for (const tag of ['LNGS', 'LNF', 'LNF_2']) await context.put(`EVENTS/${tag}_1_1.dat`, tag)
     const config = loadConfig({
       CYGNET_DATABASE_URL: context.catalogue.url,
@@ -154,7 +154,7 @@ describe('the buffer', () => {
     await emptied()
   })
 
-  test('holds things that are no events: they are counted and stay for ever', async () => {
+  test('objects that are not events are counted and kept for ever', async () => {
     const strange = ['EVENTS/run00001.mid.gz', 'EVENTS/notes.txt', 'EVENTS/LNGS_1.dat']
     for (const key of [...strange, 'TMP/LNGS_1_1.dat', 'LNGS/run00001.mid.gz', 'EVENTSX/LNGS_1_1.dat'])
       await context.put(key, key)
@@ -163,7 +163,7 @@ describe('the buffer', () => {
     for (const key of strange) await removeByHand(context, key)
   })
 
-  test('of thousands is emptied page by page, and looks at what is gone are forgotten', async () => {
+  test('a buffer of thousands is emptied page by page, and the notes on deleted events are removed', async () => {
     const all = Array.from({ length: 2500 }, (_, index) => `EVENTS/LNGS_1702593197_${index}.dat`)
     await context.putAll(all, 'an event')
     for (const serial of [3, 1200, 2499, 5000, 9999])
@@ -186,8 +186,8 @@ describe('the buffer', () => {
   })
 })
 
-describe('what goes wrong', () => {
-  test('an event that is written anew between the listing and its deletion stays', async () => {
+describe('errors in the buffer', () => {
+  test('an event that is replaced between the listing and its deletion is kept', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'old')
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -201,7 +201,7 @@ describe('what goes wrong', () => {
     await emptied()
   })
 
-  test('one that cannot be deleted does not hold back the rest', async () => {
+  test('an event that cannot be deleted does not block the others', async () => {
     for (let serial = 0; serial < 40; serial++) await context.put(`EVENTS/LNGS_1_${serial}.dat`, 'x')
     const denied = Object.assign(new Error('no'), {
       name: 'AccessDenied',
@@ -216,7 +216,7 @@ describe('what goes wrong', () => {
     await emptied()
   })
 
-  test('a store that refuses every deletion is not asked for each of them', async () => {
+  test('a store that refuses every deletion is not asked for each event', async () => {
     for (let serial = 0; serial < 200; serial++) await context.put(`EVENTS/LNGS_1_${serial}.dat`, 'x')
     const denied = Object.assign(new Error('no'), {
       name: 'AccessDenied',
@@ -228,7 +228,7 @@ describe('what goes wrong', () => {
     await emptied()
   })
 
-  test('a bucket that is not there keeps no other from being cleaned, and is told', async () => {
+  test('a missing bucket does not prevent the cleaning of others, and is reported', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'x')
     const buckets = `no-such-bucket,${context.bucket}`
     const config = loadConfig({
@@ -242,14 +242,14 @@ describe('what goes wrong', () => {
     expect(await keys()).toEqual([])
   })
 
-  test('a look at what is no event is refused', async () => {
+  test('an object that is not an event cannot be marked as seen', async () => {
     const object = { bucket: context.bucket, key: 'LNGS/run00001.mid.gz' }
     await expect(markEventSeen(context.database, object, 'e', new Date())).rejects.toMatchObject({
       name: 'InvalidInputError',
     })
   })
 
-  test('a buffer that is protected by the configuration is left alone', async () => {
+  test('a buffer that is protected by the configuration is not cleaned', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'x')
     const config = loadConfig({
       CYGNET_DATABASE_URL: context.catalogue.url,
@@ -261,7 +261,7 @@ describe('what goes wrong', () => {
     await emptied()
   })
 
-  test('a signal that aborts stops it, and it says so', async () => {
+  test('an aborted signal stops the cleaning, and the result states it', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'x')
     const stopped = await cleanEvents(
       context,

@@ -65,8 +65,8 @@ const storedNumbers = async (...runs: readonly SafeRun[]) => {
   return runs.filter((_, index) => there[index]).map((run) => run.cloud.runNumber)
 }
 
-describe('with no policy', () => {
-  test('nothing is ever deleted', async () => {
+describe('without a policy', () => {
+  test('without a policy nothing is ever deleted', async () => {
     const runs = [await aged(1, 5000), await aged(2, 10)]
     expect(await clean(configured({}))).toMatchObject({
       deleted: [],
@@ -81,7 +81,7 @@ describe('with no policy', () => {
 describe('by age', () => {
   const policy = { CYGNET_CLEAN_RUNS_AFTER_DAYS: '30' }
 
-  test('what has been in the store for longer goes, and only that', async () => {
+  test('runs older than the policy allows are deleted, and only those', async () => {
     const runs = [await aged(1, 40), await aged(2, 20), await aged(3, 31)]
     const result = await clean(configured(policy))
     expect(numbers(result.deleted)).toEqual([1, 3])
@@ -90,7 +90,7 @@ describe('by age', () => {
     expect(await clean(configured(policy))).toMatchObject({ deleted: [] })
   })
 
-  test('a dry run names the same, and changes nothing', async () => {
+  test('a dry run lists the same files and changes nothing', async () => {
     const run = await aged(1, 40)
     const other = withInterference(configured(policy))
     expect(numbers((await clean(other, { dryRun: true })).deleted)).toEqual([1])
@@ -103,20 +103,20 @@ describe('by age', () => {
     expect(await tombstonesOf(context, run.cloud.id)).toEqual([])
   })
 
-  test('a tag that is named is the only one', async () => {
+  test('only runs of the given tag are deleted', async () => {
     const runs = [await aged(1, 40), await aged(2, 40, 'LNF')]
     expect(numbers((await clean(configured(policy), { tag: 'LNF' })).deleted)).toEqual([2])
     expect(await storedNumbers(...runs)).toEqual([1])
   })
 
-  test('a run without a copy on tape, or below a protected prefix, is no candidate', async () => {
+  test('a run without a copy on tape, or below a protected prefix, is not a candidate', async () => {
     const runs = [await aged(1, 40), await aged(2, 40, 'LAB')]
     await sql`UPDATE replicas SET state = 'planned' WHERE id = ${runs[0]?.tape.id}`.execute(context.database)
     expect(await clean(configured(policy))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(...runs)).toEqual([1, 2])
   })
 
-  test('the cap holds, people are told once a day, and the next run goes on', async () => {
+  test('the cleaner stops at its cap with one alert a day, and the next run continues', async () => {
     const runs = [await aged(1, 50), await aged(2, 49), await aged(3, 48)]
     const capped = configured({ ...policy, CYGNET_CLEAN_MOST_RUNS: '1' })
     expect(await clean(capped)).toMatchObject({ capReached: true, deleted: [{ runNumber: 1 }] })
@@ -129,7 +129,7 @@ describe('by age', () => {
     ])
   })
 
-  test('one that is refused says why, holds back no other, and is left alone for some hours', async () => {
+  test('a run that is refused states why, does not block the others, and is tried again after some hours', async () => {
     const [bad, good] = [await aged(1, 50), await aged(2, 49)]
     rmSync(join(context.tapeFolder, bad.tape.name))
     const result = await clean(configured(policy))
@@ -142,7 +142,7 @@ describe('by age', () => {
     expect(again?.getTime()).toBeGreaterThan(inTwoDays().getTime() + 3_600_000)
   })
 
-  test('when the tape endpoint is down it gives up soon, and nothing went', async () => {
+  test('the cleaner gives up soon and deletes nothing when the tape endpoint is down', async () => {
     const runs = [
       await aged(1, 50),
       await aged(2, 49),
@@ -166,9 +166,9 @@ describe('by age', () => {
     for (const run of runs) expect(await tombstonesOf(context, run.cloud.id)).toHaveLength(1)
   })
 
-  test('more candidates than a page has are gone through', async () => {
+  test('more candidates than one page are all processed', async () => {
     const run = await aged(1, 40)
-    // So many runs that are no use: their copies on tape are not what the rows say.
+    // Many runs that are refused: their copies on tape are not what the rows state.
     const template = await replicaById(context, run.cloud.id)
     const copies = Array.from({ length: 450 }, (_, index) => ({
       ...template,
@@ -199,7 +199,7 @@ describe('above the high-water mark', () => {
     CYGNET_CLOUD_LOW_WATER: '0.5',
   }
 
-  test('the oldest go until the low-water mark, however young they are', async () => {
+  test('above the high-water mark the oldest runs are deleted down to the low-water mark, however young they are', async () => {
     const runs = [await aged(1, 3), await aged(2, 9), await aged(3, 5), await aged(4, 4)]
     const result = await clean(configured(policy))
     expect(numbers(result.deleted)).toEqual([2, 3])
@@ -207,13 +207,13 @@ describe('above the high-water mark', () => {
     expect(await storedNumbers(...runs)).toEqual([1, 4])
   })
 
-  test('below it nothing goes', async () => {
+  test('below the high-water mark nothing is deleted', async () => {
     const runs = [await aged(1, 300), await aged(2, 300), await aged(3, 300)]
     expect(await clean(configured(policy))).toMatchObject({ deleted: [] })
     expect(await storedNumbers(...runs)).toEqual([1, 2, 3])
   })
 
-  test('what came within a day stays all the same; when nothing may go people are told once a day', async () => {
+  test('runs stored within a day are kept in a full store, and an alert is raised once a day', async () => {
     const runs = [await aged(1, 0.5), await aged(2, 0.5), await aged(3, 0.5), await aged(4, 0.5)]
     expect(await clean(configured(policy))).toMatchObject({ deleted: [], storeIsFull: true })
     expect(await clean(configured(policy), { dryRun: true })).toMatchObject({ storeIsFull: true })
@@ -231,7 +231,7 @@ describe('above the high-water mark', () => {
   const summary = async () =>
     (await context.drain('alerts')).find(({ rule }) => rule === 'store-is-full')?.summary
 
-  test('and nothing may go people are told what the reasons are, how often each, and of which run', async () => {
+  test('the alert of a full store states the reasons, their counts and an example run', async () => {
     const runs = [await aged(1, 9), await aged(2, 8), await aged(3, 7), await aged(4, 0.5), await aged(5, 6)]
     const set = (run: number, kind: string, values: object) =>
       context.database
@@ -256,7 +256,7 @@ describe('above the high-water mark', () => {
     expect(text).not.toContain('recall')
   })
 
-  test('and the tape endpoint does not answer people are told that', async () => {
+  test('the alert of a full store states that the tape endpoint does not answer', async () => {
     for (const run of [1, 2, 3, 4]) await aged(run, 9)
     tape.fault = 'down'
     await clean(configured(policy))
@@ -266,7 +266,7 @@ describe('above the high-water mark', () => {
     )
   })
 
-  test('without a tape endpoint nothing may go', async () => {
+  test('without a tape endpoint nothing is deleted from a full store', async () => {
     const runs = [await aged(1, 9), await aged(2, 9), await aged(3, 9), await aged(4, 9)]
     const without = { ...configured(policy), tape: null } as unknown as TestTapeContext
     expect(await clean(without)).toMatchObject({ deleted: [], storeIsFull: true })
@@ -300,15 +300,18 @@ describe('a run that was brought back', () => {
     ['with a policy under which it is not due', policy],
     ['without any policy', {}],
     ['with room in the store', { CYGNET_CLOUD_CAPACITY_BYTES: '1000000' }],
-  ])('leaves again when its time is over, not before, %s', async (_, environment) => {
-    const [wanted, over] = [await broughtBack(1, 1), await broughtBack(2, -0.5)]
-    const result = await clean(configured(environment))
-    expect(result.deleted).toMatchObject([{ reason: 'brought back from tape, and the recall has expired' }])
-    expect(numbers(result.deleted)).toEqual([2])
-    expect(await storedNumbers(wanted, over)).toEqual([1])
-  })
+  ])(
+    'a recalled run is deleted again when the recall has expired, not before, %s',
+    async (_, environment) => {
+      const [wanted, over] = [await broughtBack(1, 1), await broughtBack(2, -0.5)]
+      const result = await clean(configured(environment))
+      expect(result.deleted).toMatchObject([{ reason: 'brought back from tape, and the recall has expired' }])
+      expect(numbers(result.deleted)).toEqual([2])
+      expect(await storedNumbers(wanted, over)).toEqual([1])
+    },
+  )
 
-  test('and was dropped anew since counts as new', async () => {
+  test('a recalled run that was dropped anew since counts as new', async () => {
     const run = await broughtBack(1, -3)
     for (const environment of [policy, {}])
       expect(await clean(configured(environment))).toMatchObject({ deleted: [], refused: [] })
@@ -318,13 +321,13 @@ describe('a run that was brought back', () => {
   test.each<[string, Parameters<typeof broughtBack>[2]]>([
     ['by hand, after its recall had been given up', { state: 'failed' }],
     ['by hand, and recalled while it was there', { etag: null }],
-  ])('%s, stays without a policy', async (_, recall) => {
+  ])('a run that was put back %s, is kept without a policy', async (_, recall) => {
     const run = await broughtBack(1, -0.5, recall)
     expect(await clean(configured({}))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(run)).toEqual([1])
   })
 
-  test('stays when its copy on tape is not good any more, or is elsewhere', async () => {
+  test('a recalled run is kept when its copy on tape is bad or at another endpoint', async () => {
     const [bad, elsewhere] = [await broughtBack(1, -0.5), await broughtBack(2, -0.5)]
     rmSync(join(context.tapeFolder, bad.tape.name))
     await sql`UPDATE replicas SET endpoint = 'davs://former.example.org/' WHERE id = ${elsewhere.tape.id}`.execute(
@@ -338,7 +341,7 @@ describe('a run that was brought back', () => {
     expect(await storedNumbers(bad, elsewhere)).toEqual([1, 2])
   })
 
-  test('that was in the store all the time when it was asked for stays, without a policy', async () => {
+  test('a run that was in the store all the time when it was recalled is kept without a policy', async () => {
     const run = await aged(1, 40)
     const expiresAt = new Date(inTwoDays().getTime() - DAY_MS)
     await giveRecall(context.database, await replicaById(context, run.cloud.id), {
@@ -351,13 +354,13 @@ describe('a run that was brought back', () => {
 })
 
 describe('a run that an operator names', () => {
-  test('goes whatever its age, without a policy', async () => {
+  test('a run that an operator names is deleted whatever its age, without a policy', async () => {
     const runs = [await aged(1, 0), await aged(2, 0)]
     expect(numbers((await clean(configured({}), { run: 1, tag: 'LNGS' })).deleted)).toEqual([1])
     expect(await storedNumbers(...runs)).toEqual([2])
   })
 
-  test('stays when a rule is against it, and says which', async () => {
+  test('a run that an operator names is kept when a rule forbids its deletion, and the rule is stated', async () => {
     const run = await aged(1, 400)
     rmSync(join(context.tapeFolder, run.tape.name))
     const lab = await aged(2, 400, 'LAB')
@@ -370,7 +373,7 @@ describe('a run that an operator names', () => {
     expect(await storedNumbers(run, lab)).toEqual([1, 2])
   })
 
-  test('stays while what is in the store is suspicious or vanished, with the reason', async () => {
+  test('a run that an operator names is kept while its object is suspicious or missing, with the reason', async () => {
     const [suspicious, missing] = [await aged(1, 40), await aged(2, 40)]
     const set = (run: SafeRun, state: string) =>
       sql`UPDATE replicas SET state = ${state}, last_error = 'its md5 is another' WHERE id = ${run.cloud.id}`.execute(
@@ -390,7 +393,7 @@ describe('a run that an operator names', () => {
     expect(await storedNumbers(suspicious, missing)).toEqual([1, 2])
   })
 
-  test('of many files goes no faster than the cap', async () => {
+  test('a run of many files that an operator names is deleted no faster than the cap', async () => {
     const key = (subrun: number) => `LNGS/run00001sub000${subrun}.mid.gz`
     for (const subrun of [0, 1, 2]) await safeRun(context, key(subrun))
     const capped = configured({ CYGNET_CLEAN_MOST_RUNS: '2' })
@@ -401,7 +404,7 @@ describe('a run that an operator names', () => {
     expect(await clean(capped, { run: 1 })).toMatchObject({ capReached: false, deleted: [{ key: key(2) }] })
   })
 
-  test('must be known, and by one tag', async () => {
+  test('a run that an operator names must be catalogued, under one tag', async () => {
     await aged(7, 0)
     await aged(7, 0, 'LNF')
     await expect(clean(configured({}), { run: 7 })).rejects.toMatchObject({
@@ -414,7 +417,7 @@ describe('a run that an operator names', () => {
   })
 })
 
-test('a deletion whose function died is settled first, also with no policy', async () => {
+test('a deletion whose function died is settled first, also without a policy', async () => {
   const run = await aged(1, 40)
   const lost = () => Promise.reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }))
   const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lost })
@@ -426,7 +429,7 @@ test('a deletion whose function died is settled first, also with no policy', asy
   expect((await replicaById(context, run.cloud.id)).state).toBe('deleted')
 })
 
-describe('why the files that are in the store stay', () => {
+describe('the reasons why files are kept', () => {
   const why = async (environment: Readonly<Record<string, string>>, tag?: string) => {
     const on = configured(environment)
     const found = await explainKeptFiles(on, await cleanPolicy(on), { tag, now: inTwoDays() })
@@ -436,7 +439,7 @@ describe('why the files that are in the store stay', () => {
     }
   }
 
-  test('is one reason for each, with how many there are', async () => {
+  test('every kept file has one reason, and each reason its count', async () => {
     await aged(1, 40)
     await aged(2, 2)
     await aged(3, 0.5)
@@ -463,7 +466,7 @@ describe('why the files that are in the store stay', () => {
     expect((await why({}, 'LAB')).reasons).toEqual({ protected: 1 })
   })
 
-  test('is asked of the oldest only, however many there are', async () => {
+  test('the reasons are counted for the oldest files only, however many there are', async () => {
     const run = await aged(1, 40)
     const { id: _, ...template } = await replicaById(context, run.cloud.id)
     const younger = new Date(inTwoDays().getTime() - 20 * DAY_MS)

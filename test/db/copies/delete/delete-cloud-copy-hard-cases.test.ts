@@ -19,7 +19,8 @@ import {
   tombstonesOf,
   withInterference,
 } from '../../../support/deletions.ts'
-import { metadataOf } from '../../../support/metadata.ts'
+import type { FaultyTape } from '../../../support/faulty-tape.ts'
+import { metadataOf, versionOf } from '../../../support/metadata.ts'
 import { giveRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
@@ -37,8 +38,8 @@ const onTape = (run: SafeRun) => join(context.tapeFolder, run.tape.name)
 const set = (id: number, values: string) =>
   sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
 
-describe('at the very moment', () => {
-  test('when another object is dropped between the last look and the deletion, it stays', async () => {
+describe('changes during a deletion', () => {
+  test('an object dropped between the last check and the deletion is kept', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -54,7 +55,7 @@ describe('at the very moment', () => {
     ])
   })
 
-  test('when another object is dropped right after the deletion, it stays, and the tombstone tells of it', async () => {
+  test('an object dropped right after the deletion is kept, and the tombstone records it', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -71,7 +72,7 @@ describe('at the very moment', () => {
     expect(await isStored(context, run.key)).toBe(true)
   })
 
-  test('when other contents are dropped and catalogued meanwhile, their copy is not touched and not marked', async () => {
+  test('when other contents are dropped and catalogued during a deletion, their copy and its row are not changed', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -105,7 +106,7 @@ describe('at the very moment', () => {
     expect(now).toHaveLength(1)
   })
 
-  test('when the run is recalled while its copy on tape is verified, it stays', async () => {
+  test('a run that is recalled while its copy on tape is verified is kept', async () => {
     const run = await fresh()
     const expiresAt = new Date(inTwoDays().getTime() + DAY_MS)
     const inner = context.tape
@@ -121,7 +122,7 @@ describe('at the very moment', () => {
     expect(await tombstonesOf(context, run.cloud.id)).toEqual([])
   })
 
-  test('when the copy on tape turns suspicious after it was verified, the run stays', async () => {
+  test('a run is kept when its copy on tape becomes suspicious after it was verified', async () => {
     const run = await fresh()
     const inner = context.tape
     const doubting = {
@@ -136,7 +137,7 @@ describe('at the very moment', () => {
     await expectUntouched(context, run)
   })
 
-  test('when the claim is lost while the copy on tape is read, nothing is deleted', async () => {
+  test('nothing is deleted when the claim is lost while the copy on tape is read', async () => {
     const run = await fresh()
     const inner = context.tape
     const robbed = {
@@ -155,7 +156,7 @@ describe('at the very moment', () => {
     })
   })
 
-  test('when the object vanishes before it is deleted, that is no deletion of ours', async () => {
+  test('an object that is removed by something else before its deletion is not recorded as deleted', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'HeadObjectCommand',
@@ -173,7 +174,7 @@ describe('at the very moment', () => {
     await context.drain('alerts')
   })
 
-  test('when the store says it deleted the object and has it all the same, that is said', async () => {
+  test('a store that reports the deletion and still has the object is reported', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -183,7 +184,7 @@ describe('at the very moment', () => {
     await expectUntouched(context, run)
   })
 
-  test('when the store forbids it, that is thrown, and the row is free again', async () => {
+  test('a deletion that the store forbids is an error, and the row is free again', async () => {
     const run = await fresh()
     const denied = Object.assign(new Error('no'), {
       name: 'AccessDenied',
@@ -195,6 +196,34 @@ describe('at the very moment', () => {
     })
     await expectUntouched(context, run)
   })
+
+  test('a run that is catalogued as suspicious while its copy on tape is verified remains suspicious', async () => {
+    const run = await fresh()
+    const metadata = metadataOf(run.cloud.runNumber, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
+    const check: FaultyTape['check'] = async (...asked) => {
+      const found = await context.database
+        .selectFrom('runFiles')
+        .select(['etag', 'lastModified'])
+        .where('objectKey', '=', run.key)
+        .executeTakeFirstOrThrow()
+      const version = versionOf(run.key, found.etag, {
+        bucket: context.bucket,
+        sizeBytes: run.cloud.sizeBytes,
+        lastModified: found.lastModified,
+      })
+      await record(context.database, version, metadata, { integrity: 'mismatch' })
+      return await context.tape.check(...asked)
+    }
+    const outcome = await deleteCloudCopy(
+      { ...context, tape: { ...context.tape, check } },
+      run.cloud,
+      'a test',
+      signal,
+    )
+    expect(outcome).toMatchObject({ kind: 'refused', code: 'mismatch' })
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'suspicious', leaseOwner: null })
+    expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: -2 })
+  })
 })
 
 const lostConnection = () =>
@@ -202,8 +231,33 @@ const lostConnection = () =>
 /** The lease of a function that died. */
 const leaseOver = (run: SafeRun) => set(run.cloud.id, 'lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND')
 
+test('a run that is deleted while a replay reads it is not in the store afterwards', async () => {
+  const run = await fresh()
+  const { etag, lastModified } = await context.database
+    .selectFrom('runFiles')
+    .selectAll()
+    .where('objectKey', '=', run.key)
+    .executeTakeFirstOrThrow()
+  const version = versionOf(run.key, etag, {
+    bucket: context.bucket,
+    sizeBytes: run.cloud.sizeBytes,
+    lastModified,
+  })
+  // A replay has read the object to its end; before it records that, the cleaner deletes the object.
+  expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
+  const metadata = metadataOf(run.cloud.runNumber, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
+  const before = await replicaById(context, run.cloud.id)
+  const began = new Date()
+  await record(context.database, version, metadata, { stillCurrent: async () => 'deleted' })
+  const { state, checkedAt } = await replicaById(context, run.cloud.id)
+  expect(state).toBe(before.state)
+  expect(state).not.toBe('present')
+  // Otherwise an earlier recall would count as the newer observation.
+  expect(checkedAt?.getTime()).toBeGreaterThanOrEqual(began.getTime())
+})
+
 describe('a crash', () => {
-  test('after the tombstone: the next call begins anew, with a verification of its own', async () => {
+  test('after a crash behind the tombstone the next call starts again with its own verification', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'DeleteObjectCommand', act: lostConnection })
     await expect(remove(run, dying)).rejects.toMatchObject({ name: 'TransientError' })
@@ -217,7 +271,7 @@ describe('a crash', () => {
     await context.drain('alerts')
   })
 
-  test('after the tombstone: when all is well the run is deleted under a second one', async () => {
+  test('after a crash behind the tombstone the run is deleted under a second one', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'DeleteObjectCommand', act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow()
@@ -229,7 +283,7 @@ describe('a crash', () => {
     ])
   })
 
-  test('after the deletion, its answer lost too: the look tells, and it is recorded in the same call', async () => {
+  test('a deletion whose answer was lost is checked and recorded in the same call', async () => {
     const run = await fresh()
     const other = withInterference(context, {
       at: 'DeleteObjectCommand',
@@ -242,7 +296,7 @@ describe('a crash', () => {
     expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
   })
 
-  test('after the deletion, before the record: the next call records it, without the store or the tape being touched', async () => {
+  test('after a crash behind the deletion the next call records it without a request to the tape or a change in the store', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow('socket hang up')
@@ -260,7 +314,7 @@ describe('a crash', () => {
     expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: 2 })
   })
 
-  test('after the deletion, the row marked present by a reading that was under way: it is our deletion all the same', async () => {
+  test('a deletion is recorded although a reading in progress marked the row present', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow()
@@ -269,7 +323,7 @@ describe('a crash', () => {
     expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
   })
 
-  test('right after the claim: settled, the run is as it was', async () => {
+  test('a deletion that crashed right after the claim is settled without a change', async () => {
     const run = await fresh()
     await set(
       run.cloud.id,
@@ -279,7 +333,7 @@ describe('a crash', () => {
     await expectUntouched(context, run)
   })
 
-  test('and another object catalogued since: the tombstone does not stay open for ever', async () => {
+  test('a tombstone is ended when another object was catalogued after the crash', async () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow()
@@ -300,7 +354,7 @@ describe('a crash', () => {
     expect((await replicaById(context, run.cloud.id)).state).toBe('replaced')
   })
 
-  test('of the database in the middle: nothing is deleted without a tombstone, and what was is recorded later', async () => {
+  test('when the database fails in the middle nothing is deleted without a tombstone, and a deletion is recorded later', async () => {
     for (const stage of ['before', 'after'] as const) {
       const run = await fresh()
       const own = openDatabase(context.catalogue.url, 2)
@@ -341,7 +395,7 @@ describe('a bucket that keeps versions', () => {
     )
   }
 
-  test('loses exactly the version that was catalogued', async () => {
+  test('a bucket with versions loses exactly the version that was catalogued', async () => {
     const run = await fresh()
     expect(await remove(run, await versioned(run))).toMatchObject({ kind: 'deleted' })
     expect((await tombstonesOf(context, run.cloud.id)).at(-1)).toMatchObject({
@@ -350,13 +404,13 @@ describe('a bucket that keeps versions', () => {
     })
   })
 
-  test('keeps it while an older version would come to light in its place', async () => {
+  test('a bucket with versions keeps the object while an older version would replace it', async () => {
     const run = await fresh()
     expect(await remove(run, await versioned(run, ['v1']))).toMatchObject({ code: 'other-versions' })
     await expectUntouched(context, run)
   })
 
-  test('keeps it when the newest version is not the catalogued one', async () => {
+  test('a bucket with versions keeps the object when the newest version is not the catalogued one', async () => {
     const run = await fresh()
     const other = await versioned(run)
     await sql`UPDATE run_files SET version_id = 'v1' WHERE object_key = ${run.key}`.execute(context.database)

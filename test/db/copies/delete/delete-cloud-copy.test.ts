@@ -46,7 +46,7 @@ const set = (id: number, values: string) =>
   sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
 
 describe('a run with a verified copy on tape', () => {
-  test('leaves the store; the tombstone, the row, the history and the Runlog say so', async () => {
+  test('a run with a verified copy on tape is deleted from the store, with its tombstone, row, history and Runlog updated', async () => {
     const run = await fresh()
     const before = run.tape.verifiedAt
     const result = await remove(run)
@@ -90,14 +90,14 @@ describe('a run with a verified copy on tape', () => {
     expect(readFileSync(onTape(run), 'utf8')).toBe(run.bytes)
   })
 
-  test('cannot be deleted a second time', async () => {
+  test('a run cannot be deleted a second time', async () => {
     const run = await fresh()
     await remove(run)
     expect(await remove(run)).toMatchObject({ kind: 'refused', code: 'busy' })
     expect(await tombstonesOf(context, run.cloud.id)).toHaveLength(1)
   })
 
-  test('is deleted once by ten cleaners at once', async () => {
+  test('a run is deleted once by ten cleaners at once', async () => {
     const run = await fresh()
     const other = withInterference(context)
     const results = await Promise.all(Array.from({ length: 10 }, () => remove(run, other)))
@@ -107,14 +107,14 @@ describe('a run with a verified copy on tape', () => {
     expect(await tombstonesOf(context, run.cloud.id)).toHaveLength(1)
   })
 
-  test('has one that is no longer said to be in trouble', async () => {
+  test('the copy on tape loses its last error when the deletion verifies it', async () => {
     const run = await fresh()
     await set(run.tape.id, "last_error = 'is it mounted?'")
     expect(await remove(run)).toMatchObject({ kind: 'deleted' })
     expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'on-media', lastError: null })
   })
 
-  test('counts when only one of its copies on tape is good', async () => {
+  test('a run with one good copy among its copies on tape is deleted', async () => {
     const run = await fresh()
     const content = {
       run: { id: run.cloud.runId, tag: 'LNGS', runNumber: run.cloud.runNumber },
@@ -147,7 +147,7 @@ describe('a run with a verified copy on tape', () => {
 })
 
 describe('nothing is deleted', () => {
-  test('below a protected prefix, also when asked for directly', async () => {
+  test('nothing below a protected prefix is deleted, also when requested directly', async () => {
     const run = await fresh('LAB')
     await expect(remove(run)).rejects.toMatchObject({
       name: 'InvalidInputError',
@@ -161,7 +161,7 @@ describe('nothing is deleted', () => {
     ['an object that is no run', { objectKey: 'LNGS/notes.txt' }],
     ['a key that is a path to elsewhere', { objectKey: 'LNGS/../LAB/run00001.mid.gz' }],
     ['another bucket', { bucket: 'cygno-analysis' }],
-  ])('that is %s', async (_, changes) => {
+  ])('nothing is deleted when the copy is %s', async (_, changes) => {
     const run = await fresh()
     const other = withInterference(context)
     await expect(
@@ -173,7 +173,7 @@ describe('nothing is deleted', () => {
     await expectUntouched(context, run)
   })
 
-  test('without a copy on tape', async () => {
+  test('nothing is deleted without a copy on tape', async () => {
     const key = nextKey()
     const { object } = await context.putRun(key, 'alone')
     const cloud = await context.database
@@ -189,7 +189,7 @@ describe('nothing is deleted', () => {
   })
 
   test.each(['requested', 'copying', 'submitted', 'staged', 'failed', 'suspicious', 'missing'] as const)(
-    'while the copy on tape is %s, whatever lies there',
+    'nothing is deleted while the copy on tape is %s, whatever file is there',
     async (state) => {
       const run = await fresh()
       await showAs(context.database, { ...run.tape, state, lastError: 'seen so' })
@@ -203,7 +203,7 @@ describe('nothing is deleted', () => {
     },
   )
 
-  test('on the word of a service that compared nothing now', async () => {
+  test('nothing is deleted on the report of a service that verified nothing now', async () => {
     const run = await fresh()
     const check: FaultyTape['check'] = async () => ({
       kind: 'present',
@@ -218,7 +218,7 @@ describe('nothing is deleted', () => {
     await expectUntouched(context, run)
   })
 
-  test('when one bit of the copy on tape has flipped; the copy is suspicious from then on, and people are told', async () => {
+  test('nothing is deleted when one bit on tape has flipped; the copy becomes suspicious and an alert is raised', async () => {
     const run = await fresh()
     const bytes = readFileSync(onTape(run))
     bytes[3] = (bytes[3] ?? 0) ^ 1
@@ -231,34 +231,34 @@ describe('nothing is deleted', () => {
     await expectUntouched(context, run)
     expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'suspicious', leaseOwner: null })
     expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: 1 })
-    // The copy in the store is good, and was kept by this very call: that is no page.
+    // The copy in the store is good and is kept by this call, so no page is raised.
     const alerts = (await context.drain('alerts')).filter(
       ({ runNumber }) => runNumber === run.cloud.runNumber,
     )
     expect(alerts).toEqual([expect.objectContaining({ rule: 'copy-suspicious', severity: 'error' })])
   })
 
-  test('when the copy on tape has another size or is gone', async () => {
-    const [cut, gone] = [await fresh(), await fresh()]
+  test('nothing is deleted when the copy on tape has another size or is missing', async () => {
+    const [cut, missing] = [await fresh(), await fresh()]
     chmodSync(onTape(cut), 0o640)
     writeFileSync(onTape(cut), cut.bytes.slice(1))
-    rmSync(onTape(gone))
+    rmSync(onTape(missing))
     expect(await remove(cut)).toMatchObject({ code: 'no-verified-copy' })
-    expect(await remove(gone)).toMatchObject({ code: 'no-verified-copy' })
+    expect(await remove(missing)).toMatchObject({ code: 'no-verified-copy' })
     await expectUntouched(context, cut)
-    await expectUntouched(context, gone)
-    expect((await replicaById(context, gone.tape.id)).state).toBe('missing')
+    await expectUntouched(context, missing)
+    expect((await replicaById(context, missing.tape.id)).state).toBe('missing')
     await context.drain('alerts')
   })
 
-  test('when the endpoint has it on its disk buffer only', async () => {
+  test('nothing is deleted when the endpoint has the copy on its disk buffer only', async () => {
     const run = await fresh()
     tape.onMedia = false
     expect(await remove(run).finally(() => (tape.onMedia = true))).toMatchObject({ code: 'no-verified-copy' })
     await expectUntouched(context, run)
   })
 
-  test('when the tape endpoint does not answer: that is thrown, and the row is free again', async () => {
+  test('nothing is deleted when the tape endpoint does not answer: that is an error, and the row is free again', async () => {
     const run = await fresh()
     tape.fault = 'down'
     await expect(remove(run).finally(() => (tape.fault = null))).rejects.toMatchObject({
@@ -268,7 +268,7 @@ describe('nothing is deleted', () => {
     expect(await remove(run)).toMatchObject({ kind: 'deleted' })
   })
 
-  test('when no tape endpoint is configured', async () => {
+  test('nothing is deleted when no tape endpoint is configured', async () => {
     const run = await fresh()
     const result = await deleteCloudCopy({ ...context, tape: null }, run.cloud, 'a test', signal)
     expect(result).toMatchObject({
@@ -279,7 +279,7 @@ describe('nothing is deleted', () => {
   })
 
   test.each(['requested', 'staging', 'copying', 'present'])(
-    'while a recall wants it (%s), and after its time it is',
+    'nothing is deleted while a recall is %s, and after it expired the run is deleted',
     async (state) => {
       const run = await fresh()
       const expiresAt = new Date(inTwoDays().getTime() + DAY_MS)
@@ -293,7 +293,7 @@ describe('nothing is deleted', () => {
     },
   )
 
-  test('when a checksum disagreed, of this file or of another of the run', async () => {
+  test('nothing is deleted when a checksum of this file or of another of the run disagreed', async () => {
     const [own, other] = [await fresh(), await fresh()]
     await sql`UPDATE run_files SET integrity = 'mismatch' WHERE object_key = ${own.key}`.execute(
       context.database,
@@ -307,7 +307,7 @@ describe('nothing is deleted', () => {
     }
   })
 
-  test('when the catalogue shows other contents for the key, or none', async () => {
+  test('nothing is deleted when the catalogue shows other contents for the key, or none', async () => {
     const [replaced, superseded] = [await fresh(), await fresh()]
     await sql`UPDATE run_files SET sha256 = REPEAT('0', 64) WHERE object_key = ${replaced.key}`.execute(
       context.database,
@@ -319,7 +319,7 @@ describe('nothing is deleted', () => {
     }
   })
 
-  test('when the object is younger than a day', async () => {
+  test('nothing is deleted when the object is younger than a day', async () => {
     const run = await fresh()
     expect(
       await deleteCloudCopy({ ...context, now: () => new Date() }, run.cloud, 'a test', signal),
@@ -327,14 +327,14 @@ describe('nothing is deleted', () => {
     await expectUntouched(context, run)
   })
 
-  test('when another object was dropped under the key and nobody has catalogued it yet', async () => {
+  test('nothing is deleted when another object was dropped under the key and is not catalogued yet', async () => {
     const run = await fresh()
     await context.put(run.key, 'another object')
     expect(await remove(run)).toMatchObject({ code: 'changed' })
     await expectUntouched(context, run)
   })
 
-  test('when the tombstone cannot be written', async () => {
+  test('nothing is deleted when the tombstone cannot be written', async () => {
     const run = await fresh()
     const other = withInterference(context)
     await sql`ALTER TABLE tombstones ADD CONSTRAINT no_more CHECK (replica_id <> ${sql.lit(run.cloud.id)})`.execute(
@@ -350,7 +350,7 @@ describe('nothing is deleted', () => {
     expect(await remove(run)).toMatchObject({ kind: 'deleted' })
   })
 
-  test('when the signal has aborted', async () => {
+  test('nothing is deleted when the signal has aborted', async () => {
     const run = await fresh()
     const other = withInterference(context)
     await expect(

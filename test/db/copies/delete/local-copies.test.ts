@@ -19,7 +19,7 @@ const localStatus = async () =>
   (await runlogRow(files.runs.context.database, files.run))?.storage_local_status
 
 const neverRemove = () => Promise.reject(new Error('must not be removed'))
-/** What the program on the machine does: it asks, removes the file, and reports what came of it. */
+/** The program on the DAQ's machine: it requests a permission, removes the file, and reports the outcome. */
 async function forget(
   copy: LocalCopy,
   remove: () => Promise<void> = async () => {},
@@ -46,7 +46,7 @@ async function noted(options: Parameters<typeof put>[0] = {}): Promise<LocalCopy
 }
 
 describe("the DAQ's own copy", () => {
-  test('is a row with its place, as often as it is seen, and shows in the Runlog', async () => {
+  test('a file of the DAQ is one row with its place, however often it is seen, and shows in the Runlog', async () => {
     const copy = await put({ onTape: false })
     expect(await localStatus()).toBe(0)
     const id = await noteLocalCopy(files.runs.context, copy)
@@ -62,7 +62,7 @@ describe("the DAQ's own copy", () => {
     expect(await localStatus()).toBe(1)
   })
 
-  test('of contents that are not catalogued yet is noted later; a path that is none is refused', async () => {
+  test('a file of contents that are not catalogued yet is recorded later; a path that is not absolute is refused', async () => {
     const copy = await put({ onTape: false })
     expect(await noteLocalCopy(files.runs.context, { ...copy, sha256: 'f'.repeat(64) })).toBeNull()
     await expect(noteLocalCopy(files.runs.context, { ...copy, path: 'data/run.mid' })).rejects.toThrow(
@@ -73,7 +73,7 @@ describe("the DAQ's own copy", () => {
     ).rejects.toThrow(InvalidInputError)
   })
 
-  test('that somebody else removed is missing from then on, until it is seen again', async () => {
+  test('a file that something else removed is missing until it is seen again', async () => {
     const copy = await noted()
     expect(await noteVanishedCopy(files.runs.context, { ...copy, path: '/data/other.mid.gz' })).toBe(true)
     expect(await local()).toMatchObject({ state: 'present' })
@@ -90,7 +90,7 @@ describe("the DAQ's own copy", () => {
     expect(await localStatus()).toBe(1)
   })
 
-  test('at which another process is just now is not called missing', async () => {
+  test('a file that another process is working on is not recorded as missing', async () => {
     const copy = await noted()
     await claimReplica(files.runs.context.database, (await local()).id, ['present'], {
       owner: 'another',
@@ -102,7 +102,7 @@ describe("the DAQ's own copy", () => {
 })
 
 describe('a removal', () => {
-  test('has a tombstone written before, which names the copy on tape that was verified for it', async () => {
+  test('a removal writes its tombstone before, with the copy on tape that was verified for it', async () => {
     const copy = await noted()
     files.runs.time += 60_000
     const seen: unknown[] = []
@@ -139,7 +139,7 @@ describe('a removal', () => {
     expect(await files.runs.history(files.key)).toContain('local file deleted')
   })
 
-  test('is not done while no copy on tape was asked for', async () => {
+  test('a file is not removed while no copy on tape was requested', async () => {
     const copy = await noted({ onTape: false })
     expect(await forget(copy, neverRemove)).toMatchObject({
       deleted: false,
@@ -155,7 +155,7 @@ describe('a removal', () => {
     ['removeObject', 'it is missing', 'on-media', 'missing'],
     ['replaceObject', 'another object than the one that was catalogued', 'on-media', 'present'],
   ] as const)(
-    'is not done after %s, whatever the catalogue believes, and what is bad is written down',
+    'a file is not removed after %s, whatever the catalogue states, and the bad copy is recorded',
     async (how, why, tape, cloud) => {
       const copy = await noted()
       await harm[how](copy)
@@ -169,7 +169,7 @@ describe('a removal', () => {
     },
   )
 
-  test('is not done where no tape endpoint is configured, nor from a disk buffer, nor while the tape does not answer', async () => {
+  test('a file is not removed without a tape endpoint, from a disk buffer, or while the tape does not answer', async () => {
     const copy = await noted()
     expect(await forget(copy, neverRemove, { ...files.runs.context, tape: null })).toMatchObject({
       deleted: false,
@@ -186,16 +186,16 @@ describe('a removal', () => {
     expect(await tombstones()).toEqual([])
   })
 
-  test('is done on account of any good copy on tape: that at a former endpoint is not in its way', async () => {
+  test('a file is removed when any copy on tape is good, although another is at a former endpoint', async () => {
     const copy = await noted()
     await files.addFormerEndpoint()
     expect(await forget(copy)).toMatchObject({ deleted: true })
     expect(await tombstones()).toMatchObject([{ survivorUrl: expect.stringContaining('file://') }])
   })
 
-  test('is not done when another copy goes at the same time, found under the lock', async () => {
+  test('a file is not removed when another copy is deleted at the same time, which is found under the lock', async () => {
     const copy = await noted()
-    // The cleaner gets in between the first judgement and the second.
+    // The cleaner deletes between the first decision and the second.
     const { tape } = files.runs.context
     const cleaned: typeof tape = {
       ...tape,
@@ -218,7 +218,7 @@ describe('a removal', () => {
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
 
-  test('that fails leaves the copy present, and its tombstone withdrawn', async () => {
+  test('a removal that fails leaves the copy present and its tombstone withdrawn', async () => {
     const copy = await noted()
     await expect(forget(copy, () => Promise.reject(new Error('EACCES')))).rejects.toThrow('EACCES')
     expect(await local()).toMatchObject({

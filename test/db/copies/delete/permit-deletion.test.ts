@@ -23,10 +23,10 @@ async function permitted(copy: LocalCopy): Promise<number> {
   if (answer.kind !== 'permitted') throw new Error(answer.why)
   return answer.id
 }
-const tell = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
+const report = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
   endPermission(files.runs.context, { host, bucket, key, id, gone })
 
-/** A tape that does something before it is looked at. */
+/** A tape that does something before each check. */
 function whileLooking(work: () => Promise<void>): Context<'database' | 'queues' | 's3' | 'tape'> {
   const { context } = files.runs
   const tape: TapeDriver = Object.assign(Object.create(context.tape), {
@@ -39,7 +39,7 @@ function whileLooking(work: () => Promise<void>): Context<'database' | 'queues' 
 }
 
 describe('a permission to remove a file', () => {
-  test('is a tombstone that names the copy on tape, verified for it, and ends as the machine says', async () => {
+  test('a permission is a tombstone that names the copy on tape verified for it, and ends as the machine reports', async () => {
     const copy = await put()
     for (const [gone, state, end] of [
       [false, 'present', 'withdrawn'],
@@ -58,7 +58,7 @@ describe('a permission to remove a file', () => {
         survivorUrl: (await files.runs.replica(files.key, 'tape')).url,
       })
       expect(await local()).toMatchObject({ state: 'deleting' })
-      expect(await tell(copy, open?.id ?? 0, gone)).toBe(end)
+      expect(await report(copy, open?.id ?? 0, gone)).toBe(end)
       expect(await local()).toMatchObject({ state, leaseOwner: null })
       expect((await tombstones()).at(-1)).toMatchObject({ state: end })
       await files.runs.context.database.deleteFrom('tombstones').execute()
@@ -73,7 +73,7 @@ describe('a permission to remove a file', () => {
     ['removeTape', 'it is missing'],
     ['removeObject', 'it is missing'],
     ['replaceObject', 'another object than the one that was catalogued'],
-  ] as const)('is not given after %s; nor again to who had one, whose is withdrawn', async (how, why) => {
+  ] as const)('a permission is not given after %s, and an earlier one is withdrawn', async (how, why) => {
     const copy = await put()
     const id = await permitted(copy)
     await harm[how](copy)
@@ -83,7 +83,7 @@ describe('a permission to remove a file', () => {
     expect((await ask(copy)).kind).toBe('refused')
   })
 
-  test('is not given where the tape cannot be reached, nor for contents that are not catalogued', async () => {
+  test('a permission is not given when the tape cannot be reached, nor for contents that are not catalogued', async () => {
     const copy = await put()
     expect(await ask(copy, { ...files.runs.context, tape: null as never })).toMatchObject({
       kind: 'refused',
@@ -96,7 +96,7 @@ describe('a permission to remove a file', () => {
     expect(await tombstones()).toEqual([])
   })
 
-  test('is not given when the object went while the tape was read', async () => {
+  test('a permission is not given when the object was removed while the tape was read', async () => {
     const copy = await put()
     const context = whileLooking(async () => harm.removeObject(copy))
     expect(await ask(copy, context)).toEqual({
@@ -107,7 +107,7 @@ describe('a permission to remove a file', () => {
     expect(await tombstones()).toEqual([])
   })
 
-  test('is of one question at a time: the next waits until the one before has its answer or its lease is over', async () => {
+  test('a permission is given to one request at a time: the next waits for the answer or the end of the lease', async () => {
     const copy = await put()
     const id = await permitted(copy)
     const hung = Promise.withResolvers<void>()
@@ -128,19 +128,19 @@ describe('a permission to remove a file', () => {
     hung.resolve()
     await expect(earlier).rejects.toThrow()
     expect(await local()).toMatchObject({ state: 'deleting' })
-    expect(await tell(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
   })
 
-  test('that was withdrawn after it was used leaves no copy that is not there', async () => {
+  test('a permission that was withdrawn after the file was removed leaves no copy in the catalogue', async () => {
     const copy = await put()
     const id = await permitted(copy)
     await harm.removeTape(copy)
     expect((await ask(copy)).kind).toBe('refused')
-    expect(await tell(copy, id, true)).toBe('withdrawn')
+    expect(await report(copy, id, true)).toBe('withdrawn')
     expect(await local()).toMatchObject({ state: 'missing' })
   })
 
-  test('of which nobody says what became ends after a day: the file is missing until it is read again', async () => {
+  test('a permission whose outcome is not reported ends after a day: the file is missing until it is read again', async () => {
     const copy = await put()
     await permitted(copy)
     await files.endLeases()
@@ -157,7 +157,7 @@ describe('a permission to remove a file', () => {
     expect(await permitted(copy)).toBeGreaterThan(0)
   })
 
-  test('of a file that lies elsewhere by now does not stand in the way', async () => {
+  test('a permission of a file that has moved since does not block the file', async () => {
     const copy = await put()
     await permitted(copy)
     const moved = { ...copy, path: '/data2/moved.mid.gz' }
@@ -167,7 +167,7 @@ describe('a permission to remove a file', () => {
     expect((await tombstones()).map(({ state }) => state)).toEqual(['withdrawn', 'intended'])
   })
 
-  test('is not given when time is over: then nothing is written', async () => {
+  test('a permission is not given after the time limit, and nothing is written', async () => {
     const copy = await put()
     const { tape } = files.runs.context
     const stop = new AbortController()
@@ -185,7 +185,7 @@ describe('a permission to remove a file', () => {
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
 
-  test('asked for again has the same id, and the evidence of now', async () => {
+  test('a permission requested again has the same id and new evidence', async () => {
     const copy = await put()
     const id = await permitted(copy)
     files.runs.time += 30_000
@@ -195,22 +195,22 @@ describe('a permission to remove a file', () => {
     expect(await tombstones()).toMatchObject([
       { id, state: 'intended', survivorVerifiedAt: new Date(files.runs.time) },
     ])
-    expect(await tell(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
   })
 
-  test('ends once: what is said later changes nothing', async () => {
+  test('a permission ends once: a later report changes nothing', async () => {
     const copy = await put()
     const id = await permitted(copy)
-    expect(await tell(copy, id, true)).toBe('deleted')
-    expect(await tell(copy, id, true)).toBe('deleted')
-    expect(await tell(copy, id, false)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, false)).toBe('deleted')
     expect(await local()).toMatchObject({ state: 'deleted' })
     expect(
       (await files.runs.history(files.key)).filter((what) => what === 'local file deleted'),
     ).toHaveLength(1)
   })
 
-  test('is only of the machine and the object that it was given for', async () => {
+  test('a permission holds only for the machine and the object that it was given for', async () => {
     const copy = await put()
     const id = await permitted(copy)
     for (const other of [
@@ -218,29 +218,29 @@ describe('a permission to remove a file', () => {
       { ...copy, key: 'LNF/run00001.mid.gz' },
       { ...copy, bucket: 'others' },
     ])
-      expect(await tell(other, id, true)).toBeNull()
-    expect(await tell(copy, id + 1000, true)).toBeNull()
+      expect(await report(other, id, true)).toBeNull()
+    expect(await report(copy, id + 1000, true)).toBeNull()
     expect(await tombstones()).toMatchObject([{ state: 'intended' }])
-    // Nor is that of a deletion from the store.
+    // The tombstone of a deletion from the store is not accepted either.
     await files.runs.context.database
       .updateTable('replicas')
       .set({ kind: 'cloud' })
       .where('kind', '=', 'local')
       .execute()
-    expect(await tell(copy, id, true)).toBeNull()
+    expect(await report(copy, id, true)).toBeNull()
   })
 
-  test('in force is left alone by who puts right what crashes left; a machine that was away for long can end it', async () => {
+  test('a permission in force is not ended by the clean-up after crashes, and can be ended by a machine that was away for long', async () => {
     const copy = await put()
     const id = await permitted(copy)
     expect(await endUnreportedPermissions(files.runs.context)).toBe(0)
     expect(await noteLocalCopy(files.runs.context, copy)).not.toBeNull()
     expect(await local()).toMatchObject({ state: 'deleting' })
     await files.endLeases()
-    expect(await tell(copy, id, true)).toBe('deleted')
+    expect(await report(copy, id, true)).toBe('deleted')
   })
 
-  test('of which two answers are under way at once is one', async () => {
+  test('a permission requested twice at the same time is one permission', async () => {
     const copy = await put()
     const answers = await Promise.all([ask(copy), ask(copy), ask(copy)])
     const ids = new Set(answers.flatMap((answer) => (answer.kind === 'permitted' ? [answer.id] : [])))
@@ -249,7 +249,7 @@ describe('a permission to remove a file', () => {
   })
 })
 
-/** A process that is gone at one of the points where it meets the database. */
+/** A process that dies at one of its statements. */
 function dyingAt(at: number) {
   const accident = { kind: 'dies', place: 'database', at, done: at % 2 === 0 } as const
   let died = false
@@ -262,32 +262,32 @@ function dyingAt(at: number) {
 }
 
 describe('an API that dies', () => {
-  test('anywhere while it looks at the copies leaves what the next answer takes up', async () => {
+  test('an API that dies at any point of a decision leaves a state that the next request continues from', async () => {
     const copy = await put()
     for (let at = 0; ; at++) {
       const dying = dyingAt(at)
       await ask(copy, dying.context).catch(() => {})
       const first = await ask(copy)
-      // Who was at it holds the row until its lease is over.
+      // The process that died holds the row until its lease is over.
       if (first.kind === 'refused') expect(first.why).toMatch(/another process is working/)
       await files.endLeases()
       const id = await permitted(copy)
       expect(await tombstones()).toMatchObject([{ id, state: 'intended' }])
-      expect(await tell(copy, id, false)).toBe('withdrawn')
+      expect(await report(copy, id, false)).toBe('withdrawn')
       expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
       await files.runs.context.database.deleteFrom('tombstones').execute()
       if (!dying.died()) return expect(at).toBeGreaterThan(15)
     }
   })
 
-  test('anywhere while it is told what came of a permission has it said once more', async () => {
+  test('an API that dies at any point of recording an outcome accepts the report again', async () => {
     const copy = await put()
     for (let at = 0; ; at++) {
       const id = await permitted(copy)
       const dying = dyingAt(at)
       const { host, bucket, key } = copy
       await endPermission(dying.context, { host, bucket, key, id, gone: true }).catch(() => {})
-      expect(await tell(copy, id, true)).toBe('deleted')
+      expect(await report(copy, id, true)).toBe('deleted')
       expect(await local()).toMatchObject({ state: 'deleted', leaseOwner: null })
       expect((await tombstones()).at(-1)).toMatchObject({ id, state: 'deleted' })
       if (!dying.died()) return expect(at).toBeGreaterThan(8)

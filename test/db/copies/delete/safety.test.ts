@@ -40,7 +40,7 @@ async function put(options: { readonly onTape?: boolean; readonly body?: string 
 }
 
 describe('a file of the DAQ', () => {
-  test('is safe to delete when a copy in the store and one on tape are verified', async () => {
+  test('a file is safe to delete when a copy in the store and one on tape are verified', async () => {
     const copy = await put()
     expect(await safetyOf(runs.context, copy)).toEqual({
       safe: true,
@@ -61,7 +61,7 @@ describe('a file of the DAQ', () => {
     ['tape', "state = 'missing'", 'the copy on tape is missing'],
     ['tape', "state = 'suspicious'", 'the copy on tape is suspicious'],
     ['tape', 'verified_at = NULL', 'not verified yet'],
-  ] as const)('is not safe while of the copies that of the %s has %s', async (kind, values, why) => {
+  ] as const)('a file is not safe while its copy of kind %s has %s', async (kind, values, why) => {
     const copy = await put()
     await set(kind, values)
     expect(await safetyOf(runs.context, copy)).toMatchObject({
@@ -75,7 +75,7 @@ describe('a file of the DAQ', () => {
     ['copying', 'no room', 'in progress (copying): no room'],
     ['submitted', null, 'in progress (submitted)'],
     ['failed', 'the tape is full', 'failed: the tape is full'],
-  ] as const)('is not safe while the copy on tape is %s (%s)', async (state, lastError, why) => {
+  ] as const)('a file is not safe while its copy on tape is %s (%s)', async (state, lastError, why) => {
     const copy = await put()
     const tape = await runs.replica(key, 'tape')
     await showAs(runs.context.database, { ...tape, state, lastError })
@@ -85,7 +85,7 @@ describe('a file of the DAQ', () => {
     })
   })
 
-  test('is not safe before it is catalogued, before its copy on tape is asked for, or when other contents are meant', async () => {
+  test('a file is not safe before it is catalogued, before its copy on tape is requested, or with other contents', async () => {
     const copy = await put({ onTape: false })
     expect(await safetyOf(runs.context, copy)).toMatchObject({
       safe: false,
@@ -104,7 +104,7 @@ describe('a file of the DAQ', () => {
     expect(await safetyOf(runs.context, copy)).toMatchObject({ safe: false })
   })
 
-  test('of which both a bad and a good copy are on tape is safe by the good one', async () => {
+  test('a file with a bad and a good copy on tape is safe by the good one', async () => {
     const copy = await put()
     await sql`INSERT INTO replicas (identity, run_id, tag, run_number, bucket, object_key, kind, endpoint, url, name, size_bytes, md5,
       adler32, sha256, state, requested_at, requested_by, updated_at)

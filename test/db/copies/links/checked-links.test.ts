@@ -41,17 +41,17 @@ beforeEach(() => {
 
 afterEach(() => void vi.restoreAllMocks())
 
-const links = async (wish: Partial<LinkRequest> = {}, on = here): Promise<readonly FileLink[]> =>
+const links = async (request: Partial<LinkRequest> = {}, on = here): Promise<readonly FileLink[]> =>
   await checkedLinks(
     on,
     await findFiles(on.database, { runs: [{ runNumber: number, tag: 'LNGS' }] }),
-    { seconds: 60, ...wish },
+    { seconds: 60, ...request },
     new Date(),
     signal,
     createConfirmLoss(on, LONGEST_WAIT_MS),
   )
-const only = async (wish: Partial<LinkRequest> = {}, on = here): Promise<FileLink> => {
-  const files = await links(wish, on)
+const only = async (request: Partial<LinkRequest> = {}, on = here): Promise<FileLink> => {
+  const files = await links(request, on)
   expect(files).toHaveLength(1)
   return files[0] as FileLink
 }
@@ -62,7 +62,7 @@ const fetched = async (link: FileLink) => {
 }
 
 describe('a file in the store', () => {
-  test('has a link by which anybody gets its bytes under its name, and that says its true end', async () => {
+  test('a file in the store has a link by which anybody gets its bytes under its name, with its true expiry', async () => {
     const run = await makeRun(here, number)
     const before = Date.now()
     const link = await only()
@@ -82,24 +82,24 @@ describe('a file in the store', () => {
     expect(Buffer.from(await answer.arrayBuffer()).equals(run.bytes)).toBe(true)
   })
 
-  test('has none that lasts longer than is allowed', async () => {
+  test('a link does not last longer than is allowed', async () => {
     await makeRun(here, number)
     const link = await only({ seconds: LONGEST_LINK_SECONDS })
     expect(link.kind === 'link' && link.expiresAt.getTime() - Date.now()).toBeLessThanOrEqual(900_000)
   })
 
-  test.each([0, -5, 0.5, Number.NaN])('of %s seconds is refused', async (seconds) => {
+  test.each([0, -5, 0.5, Number.NaN])('a link of %s seconds is refused', async (seconds) => {
     await makeRun(here, number)
     await expect(links({ seconds })).rejects.toThrow(/for a second at least/)
   })
 
-  test('and suspicious has none, with the reason', async () => {
+  test('a suspicious file has no link, but the reason', async () => {
     const run = await makeRun(here, number)
     await setState(here, (await replicaOf(here, run, 'cloud'))?.id ?? 0, 'present', 'suspicious')
     expect(await only()).toMatchObject({ kind: 'unavailable', why: expect.stringContaining('suspicious') })
   })
 
-  test('that was written over has none until the new contents are catalogued', async () => {
+  test('a file that was overwritten has no link until the new contents are catalogued', async () => {
     const run = await makeRun(here, number)
     await context.put(run.key, 'x'.repeat(3000))
     expect(await only()).toMatchObject({
@@ -108,7 +108,7 @@ describe('a file in the store', () => {
     })
   })
 
-  test('with bytes appended has none either', async () => {
+  test('a file with appended bytes has no link', async () => {
     const run = await makeRun(here, number)
     await context.put(run.key, Buffer.concat([run.bytes, run.bytes]))
     expect((await only()).kind).toBe('unavailable')
@@ -116,13 +116,13 @@ describe('a file in the store', () => {
 })
 
 describe('a file that is only on tape', () => {
-  test('says so, and that a recall brings it back', async () => {
+  test('a file that is only on tape states so, and that a recall brings it back', async () => {
     const run = await onlyOnTape(here, tape, number)
     expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringContaining('recall') })
     expect(await replicaOf(here, run, 'recall')).toBeUndefined()
   })
 
-  test('is asked back when that is wished, says how far it is, and then has a link', async () => {
+  test('a file that is only on tape is recalled on request, shows the progress, and then has a link', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 1
     expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested', md5: run.md5 })
@@ -134,12 +134,12 @@ describe('a file that is only on tape', () => {
       requestedAt: expect.any(Date),
     })
     await advanceRecall({ ...here, now: () => new Date(Date.now() + 600_000) }, id, signal, here.log)
-    // Before the store's notification was worked on.
+    // Before the store's notification is processed.
     const answer = await fetched(await only())
     expect(Buffer.from(await answer.arrayBuffer()).equals(run.bytes)).toBe(true)
   })
 
-  test('after it came back in parts has a link before it is catalogued again', async () => {
+  test('a file that came back as a multipart upload has a link before it is catalogued again', async () => {
     const run = await onlyOnTape(here, tape, number, 18 * 1024 * 1024)
     const { files } = await requestRecall(here, { runNumber: number }, recall, new Date(), signal)
     await advanceRecall(here, files[0]?.replicaId ?? 0, signal, here.log)
@@ -148,7 +148,7 @@ describe('a file that is only on tape', () => {
     expect((await only()).kind).toBe('unavailable')
   })
 
-  test('though the catalogue has it in the store is looked up, and asked back for real', async () => {
+  test('a file that the catalogue still has in the store is checked there, and recalled', async () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
     await deleteFromStore(here, { ...run, sha256: 'not the cloud row' })
@@ -157,14 +157,14 @@ describe('a file that is only on tape', () => {
     expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested' })
   })
 
-  test('because it is just being deleted has no link that would end early', async () => {
+  test('a file that is being deleted has no link that would fail early', async () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
     await setState(here, (await replicaOf(here, run, 'cloud'))?.id ?? 0, 'present', 'deleting')
     expect((await only()).kind).toBe('on-tape')
   })
 
-  test('whose recall failed says why', async () => {
+  test('a file whose recall failed states why', async () => {
     const run = await onlyOnTape(here, tape, number)
     const { files } = await requestRecall(here, { runNumber: number }, recall, new Date(), signal)
     await context.put(run.key, 'other contents')
@@ -182,14 +182,14 @@ describe('a file that is only on tape', () => {
   })
 })
 
-describe('a file that vanished from the store behind our back', () => {
+describe('a file that the store lost', () => {
   const vanish = async (run: TestRun) => {
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
     await context.drain('alerts')
   }
   const alerts = async () => (await context.drain('alerts')).map(({ rule, severity }) => [rule, severity])
 
-  test('is told to be lost, is missing in the catalogue from then on, and people hear of it once', async () => {
+  test('a file that the store lost is reported as lost, is missing in the catalogue from then on, and raises one alert', async () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
     await vanish(run)
@@ -209,7 +209,7 @@ describe('a file that vanished from the store behind our back', () => {
     expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested' })
   })
 
-  test('and is nowhere else is told so, and somebody is called', async () => {
+  test('a file that the store lost and that is nowhere else states so, and raises a page', async () => {
     const run = await makeRun(here, number)
     await vanish(run)
     expect(await only()).toMatchObject({
@@ -219,7 +219,7 @@ describe('a file that vanished from the store behind our back', () => {
     expect(await alerts()).toEqual([['last-copy-in-danger', 'page']])
   })
 
-  test('has a link again when it is back', async () => {
+  test('a lost file has a link again when it is back', async () => {
     const run = await makeRun(here, number)
     await vanish(run)
     expect((await only()).kind).toBe('unavailable')
@@ -227,11 +227,11 @@ describe('a file that vanished from the store behind our back', () => {
     expect((await only()).kind).toBe('link')
   })
 
-  test('because it is deleted on purpose at this moment is not called lost', async () => {
+  test('a file that is being deleted on purpose is not reported as lost', async () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
     const cloud = await replicaOf(here, run, 'cloud')
-    // The cleaner holds it, and has not written down yet that it deletes.
+    // The cleaner holds the claim and has not recorded the deletion yet.
     await claimReplica(context.database, cloud?.id ?? 0, ['present'], {
       owner: 'cleaner',
       leaseSeconds: TEST_LEASE_SECONDS,
@@ -242,7 +242,7 @@ describe('a file that vanished from the store behind our back', () => {
     expect(await alerts()).toEqual([])
   })
 
-  test('with its whole bucket is not called lost, nor looked for again and again', async () => {
+  test('a file of a missing bucket is not reported as lost, nor checked again and again', async () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
     const bucket = 'no-such-bucket'
@@ -256,14 +256,14 @@ describe('a file that vanished from the store behind our back', () => {
     expect(await alerts()).toEqual([])
   })
 
-  test('of many is looked for as long as an answer may take, and the others are told as before', async () => {
+  test('lost files are checked within the time of the answer, and the others are reported without a check', async () => {
     const key = (subrun: number) =>
       `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
     const keys = Array.from({ length: 20 }, (_, subrun) => key(subrun))
     for (const [subrun, name] of keys.entries()) await here.putRun(name, `subrun ${subrun} of ${number}`)
     for (const name of keys)
       await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: name }))
-    // The time for it is over once five were found to be lost.
+    // The time limit ends once five files were found to be lost.
     const clock = vi.spyOn(performance, 'now').mockReturnValue(1000)
     let lost = 0
     const write = (line: string) => {
@@ -280,8 +280,8 @@ describe('a file that vanished from the store behind our back', () => {
   })
 })
 
-describe('a file that can be had nowhere', () => {
-  test('says what is known of it, and a recall does not pretend otherwise', async () => {
+describe('a file that is nowhere', () => {
+  test('a file that is nowhere states what is known of it, and its recall does not promise more', async () => {
     const run = await makeRun(here, number)
     await deleteFromStore(here, run)
     expect(await only({ recall })).toMatchObject({
@@ -310,7 +310,7 @@ test('a file that came back has a link by the catalogue alone too, until its cop
   expect(await byCatalogue()).toBe('on-tape')
 })
 
-test('of a run in several files each says where it is', async () => {
+test('every file of a run in several files states where it is', async () => {
   const { randomBytes } = await import('node:crypto')
   const key = (subrun: number) =>
     `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
@@ -328,7 +328,7 @@ test('an unknown run has no file, and its recall is refused with a sentence', as
   ).rejects.toThrow(`run ${number} of LNGS is not in the catalogue`)
 })
 
-test('a file that is named is found under an earlier use of its run number too', async () => {
+test('a file that is named is found under an earlier generation of its run number too', async () => {
   const run = await makeRun(here, number)
   const file = { bucket: here.bucket, key: run.key }
   const find = () => findFiles(here.database, { files: [file] })

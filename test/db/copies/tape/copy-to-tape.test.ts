@@ -66,7 +66,7 @@ const requestOf = (object: CataloguedObject, priority: 'live' | 'backlog' = 'liv
   sha256: object.sha256,
   priority,
 })
-const wish = async (object: CataloguedObject, priority: 'live' | 'backlog' = 'live') =>
+const request = async (object: CataloguedObject, priority: 'live' | 'backlog' = 'live') =>
   await acceptTapeRequest(withTape(), requestOf(object, priority))
 const only = async (): Promise<Replica> =>
   await context.database.selectFrom('copies').selectAll().where('kind', '=', 'tape').executeTakeFirstOrThrow()
@@ -86,13 +86,13 @@ const later = (seconds: number) => {
 }
 
 describe('a copy to tape', () => {
-  test('is there with the same bytes, verified, and the old tools see it', async () => {
+  test('a copy has the same bytes, is verified, and is visible to the old tools', async () => {
     const object = await context.putRun(key, 'the bytes of a run')
     expect(await runlogRow(context.database, run)).toMatchObject({
       storage_cloud_status: 1,
       storage_tape_status: -1,
     })
-    await wish(object)
+    await request(object)
     expect(await copy()).toBe('on-media')
     expect(onTape(`${context.bucket}/${key}`)).toBe('the bytes of a run')
     expect(await only()).toMatchObject({
@@ -111,18 +111,18 @@ describe('a copy to tape', () => {
     expect(await copy()).toBeNull()
   })
 
-  test('asked for ten times, by ten functions at once, is made once', async () => {
+  test('a copy requested ten times and made by ten functions at once is made once', async () => {
     const object = await context.putRun(key, 'x')
-    await Promise.all(Array.from({ length: 10 }, () => wish(object)))
+    await Promise.all(Array.from({ length: 10 }, () => request(object)))
     await Promise.all(Array.from({ length: 10 }, copy))
     expect(tape.copied).toHaveLength(1)
     expect((await only()).state).toBe('on-media')
-    await wish(object)
+    await request(object)
     expect(await copy()).toBeNull()
   })
 
-  test('whose answer was lost is found, not made again', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('a copy whose answer was lost is found and not made again', async () => {
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'answer-lost'
     expect(await copy()).toBe('requested')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
@@ -132,8 +132,8 @@ describe('a copy to tape', () => {
     expect(tape.copied).toHaveLength(1)
   })
 
-  test('whose function died is taken over when its lease is over', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('a copy whose function died is taken over when the lease is over', async () => {
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'hangs'
     const dying = new AbortController()
     const died = copyNext({ ...withTape(), database: context.database }, dying.signal, log)
@@ -150,8 +150,8 @@ describe('a copy to tape', () => {
     expect((await only()).state).toBe('on-media')
   })
 
-  test('that is stopped from outside waits for the next function without counting as a failure', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('a copy that is stopped from outside waits for the next function and does not count as a failure', async () => {
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'hangs'
     const stop = new AbortController()
     const stopped = copyNext(withTape(), stop.signal, log)
@@ -163,8 +163,8 @@ describe('a copy to tape', () => {
     expect(await copy()).toBe('on-media')
   })
 
-  test('that fails is tried again later and later, told after six tries, and never given up', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('a copy that fails is retried with growing delays, raises an alert after six attempts, and is never given up', async () => {
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'fails'
     const waits: number[] = []
     for (let attempt = 1; attempt <= 12; attempt++) {
@@ -184,9 +184,9 @@ describe('a copy to tape', () => {
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
 
-  test('goes beside other contents that have its name; they stay as they are', async () => {
+  test('a copy gets an alternate name when other contents have its name, which are not changed', async () => {
     const object = await context.putRun(key, 'the new contents')
-    await wish(object)
+    await request(object)
     const name = `${context.bucket}/${key}`
     await context.tape.copy(
       {
@@ -217,9 +217,9 @@ describe('a copy to tape', () => {
     expect(await alerts()).toContain('tape-name-taken')
   })
 
-  test('of contents that were overwritten before it was made is told as a loss', async () => {
+  test('a copy of contents that were overwritten before it was made raises the alert of a loss', async () => {
     const object = await context.putRun(key, 'the first contents')
-    await wish(object)
+    await request(object)
     await context.putRun(key, 'the second contents')
     expect(await copy()).toBe('failed')
     expect(await only()).toMatchObject({
@@ -230,13 +230,13 @@ describe('a copy to tape', () => {
     later(86_400 * 30)
     expect(await copy()).toBeNull()
     await context.putRun(key, 'the first contents')
-    await wish(object)
+    await request(object)
     expect(await copy()).toBe('on-media')
   })
 
-  test('of contents that only the DAQ was seen to have still is told as a loss, with where to look', async () => {
+  test('a copy of contents that only the DAQ may still have raises the alert of a loss and states where to search', async () => {
     const object = await context.putRun(key, 'the first contents')
-    await wish(object)
+    await request(object)
     const seen = {
       bucket: context.bucket,
       key,
@@ -254,12 +254,12 @@ describe('a copy to tape', () => {
     })
   })
 
-  test('is not made of bytes that are not those of the catalogue, and the copy in the store is doubted', async () => {
+  test('a copy is not made of bytes that differ from the catalogue, and the copy in the store becomes suspicious', async () => {
     const object = await context.putRun(key, 'as catalogued')
     const others = { sha256: 'f'.repeat(64), adler32: '00000001' }
     for (const table of ['runFiles', 'replicas'] as const)
       await context.database.updateTable(table).set(others).where('objectKey', '=', key).execute()
-    await wish({ ...object, sha256: 'f'.repeat(64) })
+    await request({ ...object, sha256: 'f'.repeat(64) })
     expect(await copy()).toBe('requested')
     expect(await only()).toMatchObject({ verifiedAt: null, attempts: 1 })
     expect(() => onTape(`${context.bucket}/${key}`)).toThrow('ENOENT')
@@ -268,12 +268,12 @@ describe('a copy to tape', () => {
 })
 
 describe('the order of copies', () => {
-  test('live runs go before the backlog, the oldest wish first', async () => {
+  test('live runs are copied before the backlog, the oldest request first', async () => {
     const names: string[] = []
     for (const [index, priority] of (['backlog', 'live', 'backlog', 'live'] as const).entries()) {
       const name = `LNGS/run0${6000 + run * 4 + index}.mid.gz`
       names.push(name)
-      await wish(await context.putRun(name, name), priority)
+      await request(await context.putRun(name, name), priority)
       later(1)
     }
     while ((await copy()) !== null);
@@ -285,9 +285,9 @@ describe('the order of copies', () => {
     ])
   })
 
-  test('no more are under way at once than allowed, however many functions ask', async () => {
+  test('no more copies are in progress at once than allowed, however many functions run', async () => {
     for (let index = 0; index < 6; index++)
-      await wish(await context.putRun(`LNF/run${20_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
+      await request(await context.putRun(`LNF/run${20_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
     const drain = async () => {
       while ((await waiting()) > 0)
         if ((await copy()) === null) {
@@ -295,7 +295,7 @@ describe('the order of copies', () => {
           await new Promise((resolve) => setTimeout(resolve, 5))
         }
     }
-    // The first two copies last until the other four functions have asked in vain.
+    // The first two copies last until the other four functions found nothing to do.
     let refused = 0
     tape.before = () => until(() => refused >= 4)
     const waiting = async () =>
@@ -316,7 +316,7 @@ describe('the order of copies', () => {
 
   test('an endpoint that is down is tried once a minute, alerted once, costs no attempts, and is taken up again within a minute', async () => {
     for (let index = 0; index < 40; index++)
-      await wish(await context.putRun(`MAN/run${20_000 + run * 50 + index}.mid.gz`, `${run} ${index}`))
+      await request(await context.putRun(`MAN/run${20_000 + run * 50 + index}.mid.gz`, `${run} ${index}`))
     tape.fault = 'down'
     // As the schedule does, every minute.
     let tries = 0
@@ -348,8 +348,8 @@ describe('a copy that a service makes', () => {
     return await only()
   }
 
-  test('counts only when it is verified on the medium', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('a copy counts only when it is verified on the medium', async () => {
+    await request(await context.putRun(key, 'x'))
     expect(await copy()).toBe('submitted')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
     expect((await follow()).state).toBe('submitted')
@@ -362,19 +362,19 @@ describe('a copy that a service makes', () => {
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
 
-  test('takes no turn of others while it waits on the disk buffer', async () => {
+  test('a copy that waits on the disk buffer does not take the turn of another', async () => {
     tape.asynchronous = false
     tape.onMedia = false
     for (let index = 0; index < 4; index++) {
-      await wish(await context.putRun(`LNF/run${40_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
+      await request(await context.putRun(`LNF/run${40_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
       expect(await copy()).toBe('staged')
     }
   })
 
-  test('that vanishes from the disk buffer is no copy any more, and is made again', async () => {
+  test('a copy that is lost from the disk buffer no longer counts and is made again', async () => {
     tape.asynchronous = false
     tape.onMedia = false
-    await wish(await context.putRun(key, 'x'))
+    await request(await context.putRun(key, 'x'))
     expect(await copy()).toBe('staged')
     unlinkSync(join(context.tapeFolder, context.bucket, key))
     expect(await follow()).toMatchObject({ state: 'requested', storedAt: null, verifiedAt: null })
@@ -384,11 +384,11 @@ describe('a copy that a service makes', () => {
     expect(await copy()).toBe('on-media')
   })
 
-  test('that vanishes from the disk buffer when its source is gone is given up, and asked for anew it is made', async () => {
+  test('a copy that is lost from the disk buffer without a source is given up, and made when requested again', async () => {
     tape.asynchronous = false
     tape.onMedia = false
     const object = await context.putRun(key, 'x')
-    await wish(object)
+    await request(object)
     await copy()
     unlinkSync(join(context.tapeFolder, context.bucket, key))
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
@@ -397,7 +397,7 @@ describe('a copy that a service makes', () => {
     expect(await copy()).toBe('failed')
     expect(await only()).toMatchObject({ state: 'failed', nextAttemptAt: null, verifiedAt: null })
     await context.putRun(key, 'x')
-    await wish(object)
+    await request(object)
     tape.onMedia = true
     expect(await copy()).toBe('on-media')
   })
@@ -405,21 +405,24 @@ describe('a copy that a service makes', () => {
   test.each([
     ['suspicious', 'given-up'],
     ['on-media', 'done'],
-  ] as const)('that a verification found %s is not asked about any more', async (state, ended) => {
-    await wish(await context.putRun(key, 'x'))
-    tape.onMedia = false
-    await copy()
-    await tape.work()
-    await follow()
-    await context.database.updateTable('replicas').set({ state }).where('kind', '=', 'tape').execute()
-    tape.onMedia = true
-    expect((await follow()).state).toBe(state)
-    const task = await context.database.selectFrom('tasks').select('state').executeTakeFirstOrThrow()
-    expect(task.state).toBe(ended)
-  })
+  ] as const)(
+    'a copy that a verification found %s is not checked by its task any more',
+    async (state, ended) => {
+      await request(await context.putRun(key, 'x'))
+      tape.onMedia = false
+      await copy()
+      await tape.work()
+      await follow()
+      await context.database.updateTable('replicas').set({ state }).where('kind', '=', 'tape').execute()
+      tape.onMedia = true
+      expect((await follow()).state).toBe(state)
+      const task = await context.database.selectFrom('tasks').select('state').executeTakeFirstOrThrow()
+      expect(task.state).toBe(ended)
+    },
+  )
 
-  test('that a verification found missing while it was checked is not called there', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('a copy that a verification finds missing during the check is not recorded as present', async () => {
+    await request(await context.putRun(key, 'x'))
     tape.onMedia = false
     expect(await copy()).toBe('submitted')
     await tape.work()
@@ -444,8 +447,8 @@ describe('a copy that a service makes', () => {
     expect((await only()).state).toBe('missing')
   })
 
-  test('whose request was not answered is one job all the same', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('a copy whose request was not answered has one job', async () => {
+    await request(await context.putRun(key, 'x'))
     tape.fault = 'answer-lost'
     expect(await copy()).toBe('requested')
     tape.fault = null
@@ -454,8 +457,8 @@ describe('a copy that a service makes', () => {
     expect(jobsOf(key)).toHaveLength(1)
   })
 
-  test('that ended in vain becomes a new job', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('a copy whose job failed gets a new job', async () => {
+    await request(await context.putRun(key, 'x'))
     await copy()
     await tape.work(true)
     expect(await follow()).toMatchObject({
@@ -471,9 +474,9 @@ describe('a copy that a service makes', () => {
     expect((await follow()).state).toBe('on-media')
   })
 
-  test('says on-media of wrong bytes: it does not count, and another is made beside it', async () => {
+  test('a copy reported on the medium with wrong bytes does not count, and another is made under the alternate name', async () => {
     const object = await context.putRun(key, 'right')
-    await wish(object)
+    await request(object)
     await copy()
     await tape.work()
     const path = join(context.tapeFolder, context.bucket, key)
@@ -487,7 +490,7 @@ describe('a copy that a service makes', () => {
 })
 
 describe('the sweep', () => {
-  test('asks for the copy of every file that nobody asked for, however old, and for none twice', async () => {
+  test('the sweep requests a copy of every file without one, however old, and none twice', async () => {
     const object = await context.putRun(key, 'x')
     time = Date.now()
     expect((await sweepCopies(withTape(), signal)).requested).toBe(0)
@@ -503,9 +506,9 @@ describe('the sweep', () => {
     expect(rows).toMatchObject([{ state: 'requested', priority: 'backlog', sha256: object.sha256 }])
   })
 
-  test('makes anew what vanished, and another beside what went bad', async () => {
+  test('the sweep makes a missing copy again, and another copy for a suspicious one', async () => {
     const object = await context.putRun(key, 'x')
-    await wish(object)
+    await request(object)
     await copy()
     await context.database
       .updateTable('replicas')
@@ -538,8 +541,8 @@ describe('the sweep', () => {
     ['purged', 'requested'],
     ['purged', 'staged'],
     ['done', 'requested'],
-  ] as const)('goes on with a copy whose task was %s while it was %s', async (task, state) => {
-    await wish(await context.putRun(key, 'x'))
+  ] as const)('the sweep reopens a copy whose task was %s while it was %s', async (task, state) => {
+    await request(await context.putRun(key, 'x'))
     if (state === 'staged') {
       tape.onMedia = false
       await copy()
@@ -554,8 +557,8 @@ describe('the sweep', () => {
     expect((await only()).state).toBe('on-media')
   })
 
-  test('tells once of a copy that is late', async () => {
-    await wish(await context.putRun(key, 'x'))
+  test('the sweep raises one alert for a copy that is late', async () => {
+    await request(await context.putRun(key, 'x'))
     later(25 * 3600)
     expect((await sweepCopies(withTape(), signal)).late).toBe(1)
     expect((await sweepCopies(withTape(), signal)).late).toBe(0)

@@ -47,7 +47,7 @@ function writeTape(name: string, text = 'x'): void {
 }
 
 describe('in a bucket', () => {
-  test('objects named like runs that nobody has heard of are dark, once they are an hour old', async () => {
+  test('objects named like runs and not in the ledger are dark once they are an hour old', async () => {
     await runs.put('A/run1.mid.gz', { onTape: false })
     await runs.context.put('A/run2.mid.gz', 'dark')
     const { etag } = await runs.context.put('A/run3.mid.gz', 'announced')
@@ -80,13 +80,13 @@ describe('in a bucket', () => {
     ])
   })
 
-  test('a version that nobody has heard of is dark although its key is known', async () => {
+  test('a version that is not in the ledger is dark although its key is known', async () => {
     await runs.put('B/run1.mid.gz', { onTape: false })
     await runs.context.put('B/run1.mid.gz', 'another version')
     expect(await inBucket()).toMatchObject({ dark: 1, examples: ['B/run1.mid.gz'] })
   })
 
-  test('they are told once a day, and resolved once they are known', async () => {
+  test('dark objects raise one alert a day, and are resolved once they are known', async () => {
     await runs.context.put('C/run1.mid.gz', 'dark')
     const first = new Date(runs.time)
     await inBucket()
@@ -105,7 +105,7 @@ describe('in a bucket', () => {
     expect(await rows()).toMatchObject([{ firstSeenAt: first, resolvedAt: new Date(runs.time) }])
   })
 
-  test('copies that the listing does not show are looked at, and missing when they are', async () => {
+  test('copies that are not listed are verified, and missing when they do not exist', async () => {
     for (const name of ['1', '2', '3']) await runs.put(`D/run${name}.mid.gz`, { onTape: false })
     await remove('D/run2.mid.gz')
     await remove('D/run3.mid.gz')
@@ -118,7 +118,7 @@ describe('in a bucket', () => {
     ])
   })
 
-  test('a copy that came after its page was listed is not missing', async () => {
+  test('a copy that was stored after its page was listed is not missing', async () => {
     await runs.put('E/run1.mid.gz', { onTape: false })
     const send = runs.context.s3.send.bind(runs.context.s3) as (...args: unknown[]) => Promise<object>
     const s3 = Object.assign(Object.create(runs.context.s3) as typeof runs.context.s3, {
@@ -133,7 +133,7 @@ describe('in a bucket', () => {
     expect(report).toMatchObject({ unlisted: { checked: 1, verified: 1, missing: 0 } })
   })
 
-  test('of more than one page each is compared with its own stretch of the catalogue', async () => {
+  test('each page of a bucket is compared with its own range of the catalogue', async () => {
     const keys = Array.from({ length: 1100 }, (_, index) => `F/run${String(index).padStart(5, '0')}.mid.gz`)
     await runs.context.putAll(keys, 'x')
     await recordArrivals(
@@ -141,7 +141,7 @@ describe('in a bucket', () => {
       keys.slice(1).map((key) => arrivalOf(runs.context.bucket, key, null)),
       new Date(),
     )
-    // One in the first stretch and one in the second that are catalogued and gone.
+    // One in the first range and one in the second that are catalogued and missing.
     for (const key of ['F/run00500a/run1.mid.gz', 'F/run01099a/run1.mid.gz']) {
       await runs.put(key, { onTape: false })
       await remove(key)
@@ -154,7 +154,7 @@ describe('in a bucket', () => {
     })
   })
 
-  test('that is none of the raw buckets, it is said', async () => {
+  test('a bucket that is not a raw bucket is refused', async () => {
     await expect(findDark(runs.context, { bucket: 'scratch' }, {}, signal, log)).rejects.toThrow(
       InvalidInputError,
     )
@@ -162,7 +162,7 @@ describe('in a bucket', () => {
 })
 
 describe('on tape', () => {
-  test('files that no copy of the catalogue names are dark, with alert and dates; what is ours is not', async () => {
+  test('files at the tape endpoint that no copy names are dark, with alert and dates; our own files are not', async () => {
     await runs.put('G/run1.mid.gz')
     writeTape(`${runs.context.bucket}/G/run2.mid.gz`, 'dark')
     writeTape('backup/old.tar', 'of another program')
@@ -186,14 +186,14 @@ describe('on tape', () => {
     rmSync(join(runs.context.tapeFolder, runs.context.bucket, 'G'), { recursive: true })
   })
 
-  test('more files than one page are all compared', async () => {
+  test('more files at the tape endpoint than one page are all compared', async () => {
     for (let index = 0; index < 1203; index++) writeTape(`many/${index}`)
     expect(await onTape()).toMatchObject({ listed: 1203, dark: 1203 })
     expect(await rows()).toHaveLength(1203)
     rmSync(join(runs.context.tapeFolder, 'many'), { recursive: true })
   })
 
-  test('that cannot be listed, or is not configured, there is no report', async () => {
+  test('a tape endpoint that cannot be listed, or is not configured, has no report', async () => {
     const { list: _unlisted, ...blind } = runs.tape
     expect(await findDark({ ...runs.context, tape: blind }, { tape: true }, {}, signal, log)).toBeNull()
     expect(await findDark({ ...runs.context, tape: null }, { tape: true }, {}, signal, log)).toBeNull()

@@ -40,12 +40,12 @@ const setRow = (
     .where('objectKey', '=', key)
     .where('kind', '=', kind)
     .execute()
-/** When each copy was looked at, in days after the start. */
+/** When each copy was checked, in days after the start. */
 const checked = async (index: number, kind: 'cloud' | 'tape') =>
   (((await runs.replica(keyOf(index), kind)).checkedAt?.getTime() ?? Number.NaN) - START) / DAY
 
 describe('the scrub', () => {
-  test('verifies what was not looked at for so many days, and nothing else', async () => {
+  test('the scrub verifies copies that were not checked for the configured days, and nothing else', async () => {
     await runs.put(keyOf(0))
     await runs.put(keyOf(1))
     const old = new Date(START - (DAYS + 1) * DAY)
@@ -68,7 +68,7 @@ describe('the scrub', () => {
     expect(await once()).toMatchObject({ checked: 0, finished: true })
   })
 
-  test('begins with the copy looked at longest ago and ends at so many bytes; the next run goes on', async () => {
+  test('the scrub starts with the copy checked longest ago and ends at its limit of bytes; the next run continues', async () => {
     for (const index of [0, 1, 2]) {
       await runs.put(keyOf(index), { body: `${index}`.repeat(400), onTape: false })
       await setRow(keyOf(index), 'cloud', { checkedAt: new Date(START - (DAYS + index + 1) * DAY) })
@@ -79,7 +79,7 @@ describe('the scrub', () => {
     expect(await once()).toMatchObject({ checked: 1, finished: true })
   })
 
-  test('reads a file that is larger than a whole run may read, alone', async () => {
+  test('the scrub reads a file larger than its limit alone', async () => {
     for (const index of [0, 1]) {
       await runs.put(keyOf(index), { body: `${index}`.repeat(3000), onTape: false })
       await setRow(keyOf(index), 'cloud', { checkedAt: new Date(START - 200 * DAY) })
@@ -88,7 +88,7 @@ describe('the scrub', () => {
     expect(await once()).toMatchObject({ checked: 1, verified: 1, finished: true })
   })
 
-  test('looks after a day again for what vanished and for what nothing could be said of, not for what is known to be bad', async () => {
+  test('the scrub checks missing copies and copies without a result again after a day, but not suspicious ones', async () => {
     for (const index of [0, 1, 2]) await runs.put(keyOf(index))
     const yesterday = new Date(START - 25 * 3_600_000)
     for (const index of [0, 1, 2]) {
@@ -107,7 +107,7 @@ describe('the scrub', () => {
     })
   })
 
-  test('is not kept from the other places by an endpoint that does not answer', async () => {
+  test('an endpoint that does not answer does not prevent the scrub of other places', async () => {
     for (const index of [0, 1, 2, 3, 4]) {
       await runs.put(keyOf(index), { body: 'x' })
       await setRow(keyOf(index), 'tape', { checkedAt: new Date(START - 300 * DAY) })
@@ -123,7 +123,7 @@ describe('the scrub', () => {
     expect(new Set(tapes.map(({ state }) => state))).toEqual(new Set(['on-media']))
   })
 
-  test('leaves alone an endpoint that rests after failures, and one that is not the configured one', async () => {
+  test('the scrub skips an endpoint with an open circuit breaker, and one that is not configured', async () => {
     await runs.put(keyOf(0))
     await runs.put(keyOf(1))
     const { database } = runs.context
@@ -150,7 +150,7 @@ describe('the scrub', () => {
     expect(await once({ ...runs.context, tape: null })).toMatchObject({ checked: 0 })
   })
 
-  test('passes over what another function is at work on', async () => {
+  test('the scrub skips a copy that another function works on', async () => {
     await runs.put(keyOf(0), { onTape: false })
     await setRow(keyOf(0), 'cloud', { checkedAt: null })
     const { id } = await runs.replica(keyOf(0), 'cloud')
@@ -161,7 +161,7 @@ describe('the scrub', () => {
     expect(await once()).toMatchObject({ checked: 0, finished: true })
   })
 
-  test('ends with its time and goes on the next time; a file too large for any run gives way to the others', async () => {
+  test('the scrub ends at its time limit and continues the next time; a file too large for any run does not block the others', async () => {
     for (const index of [0, 1]) {
       await runs.put(keyOf(index))
       await setRow(keyOf(index), 'tape', { checkedAt: new Date(START - (300 - index) * DAY) })

@@ -44,7 +44,7 @@ function damageTape(): void {
   chmodSync(tapeFile(), 0o640)
   writeFileSync(tapeFile(), 'x'.repeat(key.length))
 }
-/** The same context with a tape whose next looks are these, and then as they are. */
+/** The same context with a tape whose next checks return these, and later ones the truth. */
 function withLooks(
   ...looks: readonly ('absent' | 'different' | 'fails')[]
 ): Context<'database' | 'queues' | 's3' | 'tape'> {
@@ -60,25 +60,28 @@ function withLooks(
   return { ...runs.context, tape: { ...runs.tape, check } }
 }
 
-describe('a copy that is right', () => {
-  test.each(['cloud', 'tape'] as const)('is read whole and gets the date of it (%s)', async (kind) => {
-    await runs.put(key)
-    runs.time += 86_400_000
-    expect(await verify(kind)).toMatchObject({ outcome: 'verified', bytesRead: key.length, answered: true })
-    const at = new Date(runs.time)
-    expect(await runs.replica(key, kind)).toMatchObject({
-      state: kind === 'cloud' ? 'present' : 'on-media',
-      verifiedAt: at,
-      checkedAt: at,
-      verifiedBy: expect.stringContaining('read back'),
-      lastError: null,
-      leaseOwner: null,
-    })
-    expect(await runs.history(key)).not.toContain('copy verified again')
-    expect(await runs.alerts()).toEqual([])
-  })
+describe('a good copy', () => {
+  test.each(['cloud', 'tape'] as const)(
+    'a good copy is read whole and gets the date of it (%s)',
+    async (kind) => {
+      await runs.put(key)
+      runs.time += 86_400_000
+      expect(await verify(kind)).toMatchObject({ outcome: 'verified', bytesRead: key.length, answered: true })
+      const at = new Date(runs.time)
+      expect(await runs.replica(key, kind)).toMatchObject({
+        state: kind === 'cloud' ? 'present' : 'on-media',
+        verifiedAt: at,
+        checkedAt: at,
+        verifiedBy: expect.stringContaining('read back'),
+        lastError: null,
+        leaseOwner: null,
+      })
+      expect(await runs.history(key)).not.toContain('copy verified again')
+      expect(await runs.alerts()).toEqual([])
+    },
+  )
 
-  test('needs no reading where the store itself states its digest', async () => {
+  test('a copy is not read where the store itself states its digest', async () => {
     await runs.put(key)
     const { id } = await runs.replica(key, 'cloud')
     const result = await verifyReplica(runs.context, id, { readBack: 'if-needed' }, signal, log)
@@ -89,7 +92,7 @@ describe('a copy that is right', () => {
     })
   })
 
-  test('does not count as on tape while it is on the disk buffer, and is followed from there', async () => {
+  test('a copy on the disk buffer does not count as on tape, and is followed to the medium', async () => {
     await runs.put(key)
     runs.tape.onMedia = false
     await verify('tape')
@@ -107,8 +110,8 @@ describe('a copy that is right', () => {
   })
 })
 
-describe('a copy that vanished', () => {
-  test('from the store is missing, its run can be recalled from tape, and it is told once', async () => {
+describe('a missing copy', () => {
+  test('a copy lost from the store is missing, its run can be recalled from tape, and one alert is raised', async () => {
     await runs.put(key)
     await remove()
     expect(await verify('cloud')).toMatchObject({ outcome: 'missing', bytesRead: 0 })
@@ -125,7 +128,7 @@ describe('a copy that vanished', () => {
     expect(alerts[0]?.summary).toContain(`cygnet recall ${run} --tag LNGS`)
   })
 
-  test('and is there again returns to its state, which its history tells', async () => {
+  test('a missing copy that is there again returns to its state, with a line in the history', async () => {
     await runs.put(key)
     const aside = `${tapeFile()}.aside`
     renameSync(tapeFile(), aside)
@@ -135,7 +138,7 @@ describe('a copy that vanished', () => {
     await verify('tape')
     expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media', lastError: null })
     expect((await runs.history(key)).slice(-2)).toEqual(['copy missing', 'on tape'])
-    // Another time is another alert.
+    // A later loss raises another alert.
     runs.time += 1000
     await verify('tape')
     renameSync(tapeFile(), aside)
@@ -143,7 +146,7 @@ describe('a copy that vanished', () => {
     expect((await runs.alerts()).map(({ rule }) => rule)).toEqual(['copy-missing', 'copy-missing'])
   })
 
-  test('for a moment only is not called missing', async () => {
+  test('a copy that is missing only for a moment is not recorded as missing', async () => {
     await runs.put(key)
     expect(await verify('tape', withLooks('absent'))).toMatchObject({ outcome: 'verified' })
     expect(await verify('tape', withLooks('absent', 'fails'))).toMatchObject({
@@ -153,7 +156,7 @@ describe('a copy that vanished', () => {
     expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media' })
   })
 
-  test('with its whole bucket is not called missing: it may be another store', async () => {
+  test('a copy of a missing bucket is not recorded as missing: it may be another store', async () => {
     await runs.put(key)
     const { id } = await runs.replica(key, 'cloud')
     await runs.context.database
@@ -171,7 +174,7 @@ describe('a copy that vanished', () => {
 })
 
 describe('a copy with other bytes', () => {
-  test('on tape is suspicious and stays where it is; the copy in the store is to be kept', async () => {
+  test('a copy on tape with other bytes is suspicious and not moved; the copy in the store must be kept', async () => {
     await runs.put(key)
     damageTape()
     expect(await verify('tape')).toMatchObject({ outcome: 'suspicious', bytesRead: 2 * key.length })
@@ -186,7 +189,7 @@ describe('a copy with other bytes', () => {
     expect(alerts[0]?.summary).toContain(`s3://${runs.context.bucket}/${key}`)
   })
 
-  test('in the store is suspicious, and its run can be recalled from tape', async () => {
+  test('a copy in the store with other bytes is suspicious, and its run can be recalled from tape', async () => {
     await runs.put(key)
     await runs.context.put(key, 'x'.repeat(key.length))
     expect(await verify('cloud')).toMatchObject({ outcome: 'suspicious' })
@@ -197,14 +200,14 @@ describe('a copy with other bytes', () => {
     })
   })
 
-  test('at the first reading only is right', async () => {
+  test('a copy with other bytes in the first reading only is good', async () => {
     await runs.put(key)
     expect(await verify('tape', withLooks('different'))).toMatchObject({ outcome: 'verified' })
     expect(await verify('tape', withLooks('different', 'absent'))).toMatchObject({ outcome: 'unknown' })
     expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media' })
   })
 
-  test('that are a newer version on its way into the catalogue is left to that', async () => {
+  test('an object that is a newer version waiting to be catalogued is not compared', async () => {
     await runs.put(key)
     const arrival = await runs.context.put(key, 'a newer version')
     await recordArrivals(runs.context.database, [arrival], new Date())
@@ -216,7 +219,7 @@ describe('a copy with other bytes', () => {
     expect(await runs.alerts()).toEqual([])
   })
 
-  test('than were stated when it was catalogued never becomes a verified copy by comparing it with itself', async () => {
+  test('a copy that disagreed with its stated checksum when it was catalogued never becomes verified by comparison with itself', async () => {
     await runs.put(key, { onTape: false })
     const { database } = runs.context
     await database
@@ -235,7 +238,7 @@ describe('a copy with other bytes', () => {
 })
 
 describe('the last verified copy of a run', () => {
-  test('is not declared bad: people are paged, and told to delete nothing', async () => {
+  test('a lost last copy raises a page that advises to delete nothing', async () => {
     await runs.put(key, { onTape: false })
     await runs.context.put(key, 'x'.repeat(key.length))
     await verify('cloud')
@@ -246,7 +249,7 @@ describe('the last verified copy of a run', () => {
     expect(alerts[0]?.summary).toContain(`cygnet verify --run ${run} --tag LNGS`)
   })
 
-  test('is noticed when both copies vanish at the same time', async () => {
+  test('the loss of the last copy is noticed when both copies vanish at the same time', async () => {
     await runs.put(key)
     await remove()
     renameSync(tapeFile(), `${tapeFile()}.gone`)
@@ -257,7 +260,7 @@ describe('the last verified copy of a run', () => {
     ])
   })
 
-  test('is not made two by a file that was on the DAQ once: it is named as the place to look at', async () => {
+  test('a file that was once on the DAQ does not count as a copy, but is named as the place to search', async () => {
     const { sha256 } = await runs.put(key)
     const copy = {
       bucket: runs.context.bucket,
@@ -284,7 +287,7 @@ describe('the last verified copy of a run', () => {
     )
   })
 
-  test('counts copies of the same contents only', async () => {
+  test('only copies of the same contents count as other copies', async () => {
     await runs.put(key, { body: 'the former contents' })
     await runs.put(key, { body: 'the contents by now', onTape: false })
     await remove()
@@ -299,8 +302,8 @@ describe('the last verified copy of a run', () => {
   })
 })
 
-describe('when nothing can be said', () => {
-  test('because the endpoint does not answer, the state stays', async () => {
+describe('a copy that cannot be checked', () => {
+  test('a copy keeps its state when the endpoint does not answer', async () => {
     await runs.put(key)
     runs.tape.fault = 'down'
     runs.time += 5000
@@ -315,7 +318,7 @@ describe('when nothing can be said', () => {
     expect(await runs.alerts()).toEqual([])
   })
 
-  test('because another function is at work on it, nothing is written', async () => {
+  test('nothing is written while another function works on the copy', async () => {
     await runs.put(key)
     const before = await runs.replica(key, 'cloud')
     await claimReplica(runs.context.database, before.id, ['present'], {
@@ -324,7 +327,7 @@ describe('when nothing can be said', () => {
     })
     expect(await verify('cloud')).toMatchObject({
       outcome: 'unknown',
-      detail: expect.stringContaining('at work'),
+      detail: expect.stringContaining('working on this copy'),
     })
     expect(await runs.replica(key, 'cloud')).toMatchObject({
       checkedAt: before.checkedAt,
@@ -332,7 +335,7 @@ describe('when nothing can be said', () => {
     })
   })
 
-  test('because it was deleted by us, it is no result', async () => {
+  test('a copy that Cygnet deleted has no result', async () => {
     await runs.put(key)
     await runs.context.database
       .updateTable('replicas')
@@ -343,7 +346,7 @@ describe('when nothing can be said', () => {
     expect(await verifyReplica(runs.context, 987_654_321, options, signal, log)).toBeNull()
   })
 
-  test('because it was interrupted, the row is as before and free', async () => {
+  test('an interrupted verification leaves the row unchanged and free', async () => {
     await runs.put(key)
     const before = await runs.replica(key, 'tape')
     const stop = new AbortController()
@@ -379,7 +382,7 @@ describe('the copies that are verified', () => {
     return { results: results.toSorted(), summary }
   }
 
-  test('of a run are those of every tag that has the number, or of one', async () => {
+  test('the copies of a run are those of every tag that has the number, or of one', async () => {
     const other = `LNF/run00${run}.mid.gz`
     await runs.put(key)
     await runs.put(other)
@@ -401,7 +404,7 @@ describe('the copies that are verified', () => {
     expect((await outcomes({ run: 4_000_000_000 })).summary.checked).toBe(0)
   })
 
-  test('of all runs include what was replaced in the store and is on tape still', async () => {
+  test('the copies of all runs include contents that were replaced in the store and are still on tape', async () => {
     await runs.put(key, { body: 'the former contents' })
     await runs.put(key, { body: 'the contents by now' })
     expect((await outcomes({ all: true })).results).toEqual([
@@ -411,7 +414,7 @@ describe('the copies that are verified', () => {
     ])
   })
 
-  test('of a sample are the same for the same seed, about as many as asked for, and never none', async () => {
+  test('a sample is the same for the same seed, about as large as requested, and never empty', async () => {
     const keys = Array.from(
       { length: 40 },
       (_, index) => `LAB2/run${run}${String(index).padStart(2, '0')}.mid.gz`,
@@ -434,7 +437,7 @@ describe('the copies that are verified', () => {
     expect(await sample(1e-9, 'a')).toHaveLength(1)
   })
 
-  test('go on at other places while one does not answer, which is asked a few times only', async () => {
+  test('a verification continues at other places while one does not answer, which is tried a few times only', async () => {
     const keys = Array.from({ length: 8 }, (_, index) => `LAB3/run${run}${index}.mid.gz`)
     for (const each of keys) await runs.put(each)
     runs.tape.fault = 'down'
@@ -448,7 +451,7 @@ describe('the copies that are verified', () => {
     expect(rows.filter(({ lastError }) => lastError !== null)).toHaveLength(3)
   })
 
-  test('stop with the signal', async () => {
+  test('a verification stops with the signal', async () => {
     await runs.put(key)
     await expect(
       verifyRuns(runs.context, { all: true }, options, AbortSignal.abort(new TransientError('enough'))),
