@@ -1,4 +1,4 @@
-/** What an attempt leaves that did not make an arrival a catalogued run: when the next one is, and who is alerted. */
+/** What a failed attempt at an arrival leaves: when the next one is, and who is alerted. */
 import type { Transaction } from 'kysely'
 import {
   type ArrivalLease,

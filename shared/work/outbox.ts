@@ -34,7 +34,8 @@ export async function addRequests(
 }
 
 /**
- * Sends what is unsent: the named requests, or those older than `olderThan`; at most 500 a call. Returns how many went out.
+ * Sends what is unsent: the named requests, or those older than `olderThan`; at most 500 a call. Returns how
+ * many went out.
  */
 export async function flushOutbox(
   database: Database,

@@ -65,7 +65,7 @@ const rowOf = async (arrival: ObjectArrival) => {
 }
 const set = (arrival: ObjectArrival, values: string) =>
   sql`UPDATE arrivals SET ${sql.raw(values)} WHERE object_key = ${arrival.key}`.execute(context.database)
-/** As when functions have died: nobody renews their leases. Sessions of dead processes keep their time of the day. */
+/** As when functions have died. Long ago, since the sessions of dead processes keep their time. */
 const leasesRunOut = () =>
   sql`UPDATE arrivals SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR WHERE lease_owner IS NOT NULL`.execute(
     context.database,
