@@ -3,7 +3,7 @@
  * recalls advance.
  */
 import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
-import { sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
+import { requestNew, sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
 import { copyWaiting, followCopies, hasTape, type WithTape } from '../../shared/copies/tape/tape-copy.ts'
 import { eachPart, type Part } from '../../shared/runtime/each-part.ts'
 import type { Invocation, ScheduleHandler } from '../../shared/runtime/handler.ts'
@@ -16,6 +16,7 @@ export const needs = [database, queues, s3, publicS3, tape]
 
 export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
   let sweptAt = Number.NEGATIVE_INFINITY
+  let seen = 0
   const part = (done: string, work: Part['work']): Part => ({ done, failed: `not-${done}`, work })
   const copies = (tapeContext: WithTape, { signal, log }: Invocation) => [
     part('copies-swept', async () => {
@@ -24,6 +25,11 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
       const swept = await sweepCopies(tapeContext, signal)
       sweptAt = now
       return swept
+    }),
+    part('copies-requested', async () => {
+      const { requested, ...rest } = await requestNew(tapeContext, seen, signal)
+      seen = rest.seen
+      return { requested }
     }),
     part('copies-followed', () => followCopies(tapeContext, signal, log)),
     part('copies-made', () => copyWaiting(tapeContext, context.config.tape.copiesAtOnce, signal, log)),

@@ -12,7 +12,7 @@ import { retryOf, type Undone } from '../work/retry-policy.ts'
 
 type Executor = Database | Transaction<Schema>
 
-/** So often it is tried, over some five days: after that only a person (`cygnet replay`) has it read again. */
+/** It is tried so often, over some five days; after that only `cygnet replay` has it read again. */
 const MOST_ATTEMPTS = 30
 
 /**
@@ -268,7 +268,7 @@ export function undoneArrival(attempts: number, ending: Undone, reason: string, 
 
 /**
  * Writes down an attempt at an arrival that nobody holds: the object could not be described, or its readers
- * died. One that was finished before stays so, and is checked again. False when somebody took it on meanwhile.
+ * died. One that was finished before stays so, and is checked again. False when another function took it.
  */
 export async function noteUndone(
   database: Executor,
@@ -313,8 +313,8 @@ export async function endAttempt(
 }
 
 /**
- * Closes an arrival that nobody works on, or needs to work on any more: replaced by a newer version, or gone from the
- * store.
+ * Closes an arrival that nobody works on, or needs to work on any more: replaced by a newer version, or gone
+ * from the store.
  */
 export async function closeArrival(
   database: Executor,

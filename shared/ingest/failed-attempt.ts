@@ -1,4 +1,4 @@
-/** What an attempt leaves that did not make an arrival a catalogued run: when the next one is, and who is alerted. */
+/** What a failed attempt at an arrival leaves: when the next one is, and who is alerted. */
 import type { Transaction } from 'kysely'
 import {
   type ArrivalLease,
@@ -70,8 +70,11 @@ export async function recordFailure(
     logUndone(stopped.log, stopped.thrown, undone)
     return error instanceof ConflictError ? 'look-again' : outcomeOf(undone)
   } catch (second) {
+    if (second instanceof ConflictError) {
+      stopped.log.info({ error }, 'arrival-taken-over')
+      return 'in-progress'
+    }
     stopped.log.warn({ error: second, key: object.key }, 'failure-not-written-down')
-    if (second instanceof ConflictError) return 'in-progress'
     throw error
   }
 }

@@ -57,7 +57,14 @@ export async function replay(
     for (const object of part)
       await context.database
         .updateTable('arrivals')
-        .set({ state: 'received', outcome: null, reason: 'to be replayed', attempts: 0, finishedAt: null })
+        .set({
+          state: 'received',
+          outcome: null,
+          reason: 'to be replayed',
+          attempts: 0,
+          nextAttemptAt: context.now(),
+          finishedAt: null,
+        })
         .where('bucket', '=', object.bucket)
         .where('objectKey', '=', object.key)
         .where('etag', '=', object.etag)

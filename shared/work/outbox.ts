@@ -1,7 +1,7 @@
 /**
  * The outbox: requests to other functions are rows written in the transaction that causes them, sent after
- * its commit and marked as sent. A crash between leaves them unsent, and the next flush (of any function, or
- * of reconcile) sends them: at least once, never none.
+ * its commit and marked as sent. A crash between leaves them unsent, and track-arrivals sends them within a
+ * minute: at least once, never none.
  */
 import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -34,13 +34,13 @@ export async function addRequests(
 }
 
 /**
- * Sends what is unsent: the named requests, those of a run, or those older than `olderThan`; at most 500 a
- * call. Returns how many went out.
+ * Sends what is unsent: the named requests, or those older than `olderThan`; at most 500 a call. Returns how
+ * many went out.
  */
 export async function flushOutbox(
   database: Database,
   queues: Queues,
-  which: { readonly names: readonly string[] } | { readonly runId: number } | { readonly olderThan: Date },
+  which: { readonly names: readonly string[] } | { readonly olderThan: Date },
   signal: AbortSignal,
 ): Promise<number> {
   if ('names' in which && which.names.length === 0) return 0
@@ -48,10 +48,9 @@ export async function flushOutbox(
     .selectFrom('outbox')
     .select(['id', 'queue', 'body'])
     .where('sentAt', 'is', null)
-    .where((where) => {
-      if ('names' in which) return where('name', 'in', which.names)
-      return 'runId' in which ? where('runId', '=', which.runId) : where('createdAt', '<', which.olderThan)
-    })
+    .where((where) =>
+      'names' in which ? where('name', 'in', which.names) : where('createdAt', '<', which.olderThan),
+    )
     .orderBy('id')
     .limit(500)
     .execute()

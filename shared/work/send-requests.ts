@@ -1,6 +1,6 @@
 /**
- * Requests that were just written down are sent. What cannot be sent now waits in the outbox, and reconcile
- * sends it.
+ * Requests that were just written down are sent. What cannot be sent now waits in the outbox, and
+ * track-arrivals sends it.
  */
 
 import type { Context } from '../context.ts'

@@ -29,8 +29,8 @@ import { alertLateCopies } from './late-copies.ts'
 import type { WithTape } from './tape-copy.ts'
 
 const PAGE = 500
-/** Time in which the file's own message may request the copy. */
-const GRACE_MS = 600_000
+/** Time in which the file's own message may request the copy; after it the message is lost, or waits behind many. */
+const GRACE_MS = 30_000
 
 export interface Swept {
   /** Files without a request for a copy. */
@@ -47,7 +47,7 @@ export async function sweepCopies(context: WithTape, signal: AbortSignal): Promi
   const { keptDays } = context.config.work
   await purgeTasks(context.database, new Date(context.now().getTime() - keptDays * 86_400_000))
   return {
-    requested: await requestMissing(context, signal),
+    requested: await requestMissing(context, 0, signal),
     renewed: await renewBadCopies(context, signal),
     resumed: await resumeWithoutTask(context, signal),
     late: await alertLateCopies(context, signal),
@@ -92,10 +92,32 @@ export async function requestCopy(
   )
 }
 
-async function requestMissing(context: WithTape, signal: AbortSignal): Promise<number> {
+/**
+ * Requests the copies of the files that were catalogued after one, and that no message has requested.
+ * @param seen the id of that file. @returns the id to go on from.
+ */
+export async function requestNew(
+  context: WithTape,
+  seen: number,
+  signal: AbortSignal,
+): Promise<{ readonly requested: number; readonly seen: number }> {
+  const newest = await context.database
+    .selectFrom('runFiles')
+    .select('id')
+    .where('cataloguedAt', '<', graceEnd(context))
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  const requested = await requestMissing(context, seen, signal)
+  return { requested, seen: signal.aborted ? seen : (newest?.id ?? 0) }
+}
+
+const graceEnd = ({ now }: Pick<WithTape, 'now'>) => new Date(now().getTime() - GRACE_MS)
+
+async function requestMissing(context: WithTape, seen: number, signal: AbortSignal): Promise<number> {
   const { database, tape } = context
   let requested = 0
-  let after = 0
+  let after = seen
   while (!signal.aborted) {
     const page = await database
       .selectFrom('runFiles')
@@ -112,7 +134,7 @@ async function requestMissing(context: WithTape, signal: AbortSignal): Promise<n
       .select(['runs.tag', 'runs.runNumber'])
       .where('runFiles.isLive', '=', true)
       .where('runFiles.integrity', '!=', 'mismatch')
-      .where('runFiles.cataloguedAt', '<', new Date(context.now().getTime() - GRACE_MS))
+      .where('runFiles.cataloguedAt', '<', graceEnd(context))
       .where('runFiles.id', '>', after)
       .where('replicas.id', 'is', null)
       .orderBy('runFiles.id')

@@ -73,3 +73,19 @@ test('without a tape endpoint a request is dropped, and the schedule requests th
     { state: 'on-media', priority: 'backlog', requestedBy: 'sweep' },
   ])
 })
+
+test('a file whose message is lost has its copy within a minute, before the catalogue is compared as a whole', async () => {
+  let minutes = 0
+  const now = () => new Date(Date.now() + minutes * 60_000)
+  const tracker = createTracker({ ...context, now })
+  const beat = () => tracker(scheduledEvent('track-tape', now()), invocation)
+  await beat()
+  const key = 'LNGS/run00004.mid.gz'
+  await context.putRun(key, 'four')
+  await beat()
+  // Its message may still come.
+  expect(await copiesOf(key)).toEqual([])
+  minutes = 1
+  await beat()
+  expect(await copiesOf(key)).toMatchObject([{ state: 'on-media' }])
+})

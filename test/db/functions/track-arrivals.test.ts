@@ -10,6 +10,7 @@ import { findArrival, recordArrivals } from '../../../shared/catalogue/arrivals.
 import { findLiveFile } from '../../../shared/catalogue/runs.ts'
 import type { Context } from '../../../shared/context.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
+import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../../../shared/work/retry-policy.ts'
@@ -46,8 +47,8 @@ const deliver = (arrival: ObjectArrival, host: Host = context) =>
 
 let run = 0
 /** An object whose notification is in the ledger; the message about it is lost. */
-async function notified(seed = 1): Promise<ObjectArrival> {
-  const arrival = await dropped(++run, seed)
+async function notified(): Promise<ObjectArrival> {
+  const arrival = await dropped(++run, 1)
   await recordArrivals(context.database, [arrival], now())
   return arrival
 }
@@ -64,7 +65,7 @@ const rowOf = async (arrival: ObjectArrival) => {
 }
 const set = (arrival: ObjectArrival, values: string) =>
   sql`UPDATE arrivals SET ${sql.raw(values)} WHERE object_key = ${arrival.key}`.execute(context.database)
-/** As when functions have died: nobody renews their leases. Sessions of dead processes keep their time of the day. */
+/** As when functions have died. Long ago, since the sessions of dead processes keep their time. */
 const leasesRunOut = () =>
   sql`UPDATE arrivals SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR WHERE lease_owner IS NOT NULL`.execute(
     context.database,
@@ -165,7 +166,7 @@ describe('an arrival is found due in the ledger', () => {
   })
 
   test('while messages about it and about an older version come twice and in disorder', async () => {
-    const first = await notified(1)
+    const first = await notified()
     const second = await dropped(run, 2)
     await recordArrivals(context.database, [second], now())
     await Promise.all([deliver(second), beat(), deliver(first), deliver(first), beat(), deliver(second)])
@@ -310,31 +311,55 @@ describe('a store that is down', () => {
 })
 
 describe('a function that dies', () => {
-  test.each([
-    ['before', false],
-    ['after', true],
-  ])(
-    '%s any of its requests leaves an arrival that is catalogued, once',
+  interface Life {
+    readonly what: string
+    /** What is known when the function begins; returns what it is given. */
+    prepare(): Promise<ObjectArrival>
+    begin(arrival: ObjectArrival, process: Host): Promise<unknown>
+  }
+  const lives: readonly Life[] = [
+    { what: 'with an arrival of the ledger', prepare: notified, begin: deliver },
+    { what: 'with an arrival that is due', prepare: notified, begin: (_, process) => beat(process) },
+    {
+      what: 'with an arrival that a newer version has replaced',
+      async prepare() {
+        const stale = await notified()
+        await dropped(run, 2)
+        return stale
+      },
+      begin: deliver,
+    },
+    // All that is known of it is lost with its message, as long as it has no row: the listing finds it.
+    { what: 'with a first notification', prepare: () => dropped(++run, 1), begin: deliver },
+  ]
+  test.each(lives.flatMap((life) => [true, false].map((done) => ({ ...life, done }))))(
+    '$what, at any of its requests (done all the same: $done), leaves it to be catalogued once',
     { timeout: 300_000 },
-    async (_, done) => {
+    async ({ prepare, begin, done }) => {
       for (let point = 0; ; point++) {
-        const arrival = await dropped(++run, 1)
-        await recordArrivals(context.database, [arrival], now())
+        const arrival = await prepare()
         let hasDied = false
         const onAccident = () => {
           hasDied = true
         }
         const accident = { kind: 'dies', place: null, at: point, done } as const
         const call = beginCall({ name: 'x', begunAt: Date.now(), accident, pace: [], onAccident })
-        await (point % 2 === 0 ? deliver(arrival, processOf(call)) : beat(processOf(call))).catch(() => {})
+        await begin(arrival, processOf(call)).catch(() => {})
         await leasesRunOut()
         minutes += 2
+        const listed = { bucket: context.bucket, prefix: arrival.key, graceSeconds: 0 }
+        if ((await findArrival(context.database, arrival)) === null)
+          expect(await reconcile(at(context), listed, signal)).toMatchObject({ announced: 1 })
         await beat()
-        expect(await rowOf(arrival)).toMatchObject({
-          state: 'done',
-          outcome: 'catalogued',
-          nextAttemptAt: null,
-        })
+        const rows = await context.database
+          .selectFrom('arrivals')
+          .select(['state', 'outcome', 'nextAttemptAt'])
+          .where('objectKey', '=', arrival.key)
+          .orderBy('id', 'desc')
+          .execute()
+        expect(rows[0]).toEqual({ state: 'done', outcome: 'catalogued', nextAttemptAt: null })
+        for (const row of rows.slice(1))
+          expect(row).toEqual({ state: 'done', outcome: 'superseded', nextAttemptAt: null })
         const files = await context.database
           .selectFrom('runFiles')
           .select('isLive')
