@@ -1,10 +1,7 @@
 /** Searches name the indexes that they read along: they must be there, and lead to few runs among many. */
-import { type Kysely, sql } from 'kysely'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../../shared/database/connect.ts'
-import * as runStorage from '../../../shared/database/migrations/0005-run-storage.ts'
-import * as beginByNumber from '../../../shared/database/migrations/0007-begin-by-number.ts'
-import * as totals from '../../../shared/database/migrations/0008-totals.ts'
 import { RUN_ORDERS, type RunConditions } from '../../../shared/queries/run-conditions.ts'
 import { searchIndexes } from '../../../shared/queries/search-index.ts'
 import { searchRuns } from '../../../shared/queries/search-runs.ts'
@@ -44,20 +41,6 @@ test('every index that a search may name is there and begins with the tag and wh
       for (const name of searchIndexes(conditions, by))
         expect(there[name], `${by} ${JSON.stringify(conditions)}: ${name}`).toMatch(/^tag,is_current,\w+/)
     }
-})
-
-test('migrations that are taken back and made again leave the same indexes', async () => {
-  const before = await indexes()
-  expect(before).toMatchObject({
-    by_tag_cloud: 'tag,is_current,cloud,run_number',
-    by_tag_tape: 'tag,is_current,tape,run_number',
-  })
-  const untyped = catalogue.database as unknown as Kysely<unknown>
-  for (const { down } of [totals, beginByNumber]) await down(untyped)
-  await runStorage.down(catalogue.database)
-  await runStorage.up(catalogue.database)
-  for (const { up } of [beginByNumber, totals]) await up(untyped)
-  expect(await indexes()).toEqual(before)
 })
 
 const RUNS = 20_000

@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import type { KyselyPlugin } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { refreshStorage } from '../../../shared/catalogue/replicas.ts'
-import { up as fillRunStorage } from '../../../shared/database/migrations/0005-run-storage.ts'
 import type { ReplicaKind, ReplicaState } from '../../../shared/database/replica-schema.ts'
 import {
   CLOUD_WORDS,
@@ -204,8 +203,6 @@ describe('where runs are', () => {
         )
         const written = async () =>
           (await catalogue.database.selectFrom('runs').selectAll().orderBy('id').execute()).map(storageOf)
-        await fillRunStorage(catalogue.database)
-        expect(await written()).toEqual(told)
         await catalogue.database
           .updateTable('runs')
           .set({ cloud: 'partly', tape: 'failed', local: 'present' })

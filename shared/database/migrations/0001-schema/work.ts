@@ -1,0 +1,52 @@
+/** Work with effects outside the database, the circuit breakers of what it needs, and messages to be sent. */
+export const WORK: readonly string[] = [
+  `tasks (
+    id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    kind VARCHAR(32) NOT NULL,
+    name VARCHAR(255) NOT NULL UNIQUE,
+    subject_id BIGINT UNSIGNED NOT NULL,
+    run_id BIGINT UNSIGNED NULL,
+    dependency VARCHAR(300) NOT NULL,
+    needs VARCHAR(300) NULL,
+    state VARCHAR(16) NOT NULL,
+    priority VARCHAR(8) NOT NULL DEFAULT 'live',
+    requested_at DATETIME(3) NOT NULL,
+    requested_by VARCHAR(100) NOT NULL,
+    started_at DATETIME(3) NULL,
+    finished_at DATETIME(3) NULL,
+    attempts INT UNSIGNED NOT NULL DEFAULT 0,
+    next_attempt_at DATETIME(3) NOT NULL,
+    deadline_at DATETIME(3) NULL,
+    last_error TEXT NULL,
+    reference JSON NULL,
+    generation INT UNSIGNED NOT NULL DEFAULT 1,
+    takes_turn BOOLEAN NOT NULL DEFAULT TRUE,
+    lease_owner VARCHAR(100) NULL,
+    lease_until DATETIME(3) NULL,
+    KEY by_subject (kind, subject_id),
+    KEY by_turn (kind, dependency, state, priority, requested_at),
+    KEY by_due (kind, dependency, state, next_attempt_at),
+    KEY by_end (state, finished_at),
+    CONSTRAINT task_state CHECK (state IN ('waiting','running','pending','failing','done','given-up'))
+  )`,
+  `breakers (
+    dependency VARCHAR(300) NOT NULL PRIMARY KEY,
+    failures INT UNSIGNED NOT NULL DEFAULT 0,
+    failed_task VARCHAR(255) NULL,
+    failed_step VARCHAR(8) NULL,
+    open_since DATETIME(3) NULL,
+    probe_at DATETIME(3) NULL,
+    last_error TEXT NULL
+  )`,
+  `outbox (
+    id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    name VARCHAR(255) NOT NULL UNIQUE,
+    queue VARCHAR(80) NOT NULL,
+    body MEDIUMTEXT NOT NULL,
+    run_id BIGINT UNSIGNED NULL,
+    created_at DATETIME(3) NOT NULL,
+    sent_at DATETIME(3) NULL,
+    KEY unsent (sent_at, id),
+    KEY by_run (run_id)
+  )`,
+]
