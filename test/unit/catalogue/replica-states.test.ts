@@ -39,7 +39,7 @@ test('all lists of states of copies are in one file', () => {
   const files = globSync('{shared,functions,cli,infra}/**/*.ts', { cwd: PROJECT }).filter(
     (file) =>
       file !== OWNER &&
-      // Migrations are never changed, and storage-summary has words of runs and not of copies.
+      // A released migration is never changed, and storage-summary has words of runs and not of copies.
       !/migrations\/|storage-summary|shared\/tape\//.test(file),
   )
   expect(files.length).toBeGreaterThan(300)
