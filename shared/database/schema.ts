@@ -56,7 +56,7 @@ export interface ArrivalsTable {
   outcome: ArrivalOutcome | null
   /** Why it is invalid or failed, or the last error. */
   reason: string | null
-  /** With the one in progress; without those that were stopped from outside or failed because of the store. */
+  /** Includes the one in progress; excludes those stopped from outside or failed because of the store. */
   attempts: Defaulted<number>
   /** From then on it is found due, unless it is held under a lease; null: by itself it is not tried again. */
   nextAttemptAt: ColumnType<Date | null, Date | null | undefined, Date | null>

@@ -74,10 +74,9 @@ async function processTaken(context: Host, taken: Arrival, signal: AbortSignal, 
   const { database, now } = context
   // What it throws is logged: the arrival is due again a minute after it was taken.
   const outcome = await processArrival(context, hintOf(taken), signal, log).catch(() => null)
-  if (outcome === null || outcome === 'deferred' || outcome === 'failed') return
+  if (outcome === null || ['deferred', 'failed', 'in-progress'].includes(outcome)) return
   // The store has answered at least whether the object is there.
   await noteSuccess(database, storeBreaker(taken.bucket), 'check', now())
-  if (outcome === 'in-progress') return
   // Done with it, where nobody has written another time meanwhile.
   await database
     .updateTable('arrivals')

@@ -92,12 +92,11 @@ export async function recordUnseen(
   await recordArrivals(context.database, [hint], context.now())
   const found = await findArrival(context.database, hint)
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${hint.key}`)
-  if (found.state === 'processing') return 'in-progress'
   const attempt = { arrivalId: found.id, run, object: hint, attempts: found.attempts + 1 }
   const undone = await judge(context, attempt, { ...stopped, step: 'check', held: stopped.signal })
-  await leave(context, attempt, undone, (trx) => noteUndone(trx, found, undone))
+  const isWritten = await leave(context, attempt, undone, (trx) => noteUndone(trx, found, undone))
   logUndone(stopped.log, stopped.thrown, undone)
-  return outcomeOf(undone)
+  return isWritten ? outcomeOf(undone) : 'in-progress'
 }
 
 /**
