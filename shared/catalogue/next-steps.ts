@@ -49,20 +49,18 @@ export function alertRequest<Rule extends AlertRule>(alert: {
   }
 }
 
+const STORE = { rule: 'store-fails', what: 'the bucket', wait: 'arrivals, copies and recalls wait' } as const
+const TAPE = { rule: 'tape-endpoint-fails', what: 'the tape endpoint', wait: 'copies to it wait' } as const
+const TAPE_READ = { ...TAPE, what: 'reading from the tape endpoint', wait: 'recalls wait' } as const
+
 /** The alert when a tape endpoint or a store fails: one each time that its breaker opens. */
 export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
-  const [kind = '', endpoint] = dependency.split(/:(.*)/s)
-  const isTape = kind === 'tape' || kind === 'tape-read'
-  const what =
-    kind === 'tape-read'
-      ? `reading from the tape endpoint ${endpoint}`
-      : isTape
-        ? `the tape endpoint ${endpoint}`
-        : dependency
+  const [kind, name] = dependency.split(/:(.*)/s)
+  const { rule, what, wait } = kind === 'tape' ? TAPE : kind === 'tape-read' ? TAPE_READ : STORE
   return alertRequest({
-    rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
+    rule,
     severity: 'error',
-    summary: `${what} fails since ${since.toISOString()}: ${reason}; the work that needs it waits, nothing is lost`,
+    summary: `${what} ${name} fails since ${since.toISOString()}: ${reason}; ${wait}, nothing is lost`,
     tag: null,
     runNumber: null,
     runId: null,
