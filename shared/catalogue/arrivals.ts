@@ -8,7 +8,7 @@ import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
 import { storeBreaker } from '../work/breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, NO_LEASE } from '../work/lease.ts'
-import { retryOf, type Undone } from '../work/retry-policy.ts'
+import { retryOf, type UnfinishedEnding } from '../work/retry-policy.ts'
 
 type Executor = Database | Transaction<Schema>
 
@@ -245,7 +245,7 @@ export async function claimArrival(
 }
 
 /** What an attempt leaves that did not finish the arrival: `failed` from the sixth failure on. */
-export interface UndoneArrival {
+export interface UnfinishedArrival {
   readonly state: 'received' | 'failed'
   readonly attempts: number
   readonly reason: string
@@ -256,7 +256,12 @@ export interface UndoneArrival {
 const MOST_CHARACTERS = 4000
 
 /** By the retry policy of all work. @param attempts with the one that has ended. */
-export function undoneArrival(attempts: number, ending: Undone, reason: string, at: Date): UndoneArrival {
+export function unfinishedArrival(
+  attempts: number,
+  ending: UnfinishedEnding,
+  reason: string,
+  at: Date,
+): UnfinishedArrival {
   const retry = retryOf(attempts, ending, at)
   return {
     state: retry.isFailing ? 'failed' : 'received',
@@ -270,10 +275,10 @@ export function undoneArrival(attempts: number, ending: Undone, reason: string, 
  * Writes down an attempt at an arrival that nobody holds: the object could not be described, or its readers
  * died. One that was finished before stays so, and is checked again. False when another function took it.
  */
-export async function noteUndone(
+export async function recordUnfinished(
   database: Executor,
   found: Arrival,
-  undone: UndoneArrival,
+  undone: UnfinishedArrival,
 ): Promise<boolean> {
   const isFinished = found.state === 'done' || found.state === 'invalid'
   const result = await database
@@ -298,7 +303,7 @@ export async function endAttempt(
   database: Executor,
   lease: ArrivalLease,
   end:
-    | UndoneArrival
+    | UnfinishedArrival
     | { readonly state: 'done'; readonly outcome: ArrivalOutcome; readonly reason?: string }
     | { readonly state: 'invalid'; readonly reason: string },
 ): Promise<void> {

@@ -6,7 +6,7 @@ import { TransientError } from '../errors.ts'
 import type { RunFileId } from '../run.ts'
 import type { ObjectDescription } from '../storage/objects.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../work/retry-policy.ts'
-import { recordDeaths } from './failed-attempt.ts'
+import { recordReaderDeaths } from './failed-attempt.ts'
 import { isCurrent } from './is-current.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -21,12 +21,15 @@ export async function claimKnown(
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
   const { arrival, live } = found
   if (isCurrent(arrival, live, object)) return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
-  if (isDeadly(arrival, context.now()) && (await recordDeaths(context, arrival, { run, object })))
+  if (
+    hasKilledReaders(arrival, context.now()) &&
+    (await recordReaderDeaths(context, arrival, { run, object }))
+  )
     return 'failed'
   // Whoever holds it works on this very version; should it die, the arrival is due when its lease is over.
   return (await claimArrival(context.database, arrival, object, options)) ?? 'in-progress'
 }
 
 /** Whoever reads this object dies without a word. */
-const isDeadly = ({ state, attempts, leaseUntil }: Arrival, at: Date): boolean =>
+const hasKilledReaders = ({ state, attempts, leaseUntil }: Arrival, at: Date): boolean =>
   state === 'processing' && attempts >= ATTEMPTS_BEFORE_FAILING && (leaseUntil?.getTime() ?? 0) < at.getTime()

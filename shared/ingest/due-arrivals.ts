@@ -17,8 +17,9 @@ const AT_ONCE = 2
 const TAKEN_FOR_MS = 60_000
 
 /**
- * Processes the due arrivals of a bucket until there is none or the time to begin one is over. Those that were
- * left by a dead function come last, one at a time: what kills its reader kills no other attempt with it.
+ * Processes the due arrivals of a bucket until there is none or the time to begin one is over. Those that
+ * were left by a dead function come last, one at a time: what kills its reader kills no other attempt with
+ * it.
  */
 export async function processDue(
   context: Host,
@@ -37,8 +38,8 @@ export async function processDue(
 }
 
 /**
- * The arrival that is due for longest. Null when none is, or while the breaker of the store is open; where that
- * is half-open it is the probe.
+ * The arrival that is due for longest. Null when none is, or while the breaker of the store is open; where
+ * that is half-open it is the probe.
  */
 async function takeDue(context: Host, bucket: string, which: 'waiting' | 'left'): Promise<Arrival | null> {
   const at = context.now()

@@ -4,10 +4,10 @@ import {
   type ArrivalLease,
   endAttempt,
   findArrival,
-  noteUndone,
   recordArrivals,
-  type UndoneArrival,
-  undoneArrival,
+  recordUnfinished,
+  type UnfinishedArrival,
+  unfinishedArrival,
 } from '../catalogue/arrivals.ts'
 import { alertRequest, dependencyAlert } from '../catalogue/next-steps.ts'
 import type { Context } from '../context.ts'
@@ -19,13 +19,15 @@ import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, RunFileId } from '../run.ts'
 import { noteFailure, storeBreaker } from '../work/breaker.ts'
 import { addRequests } from '../work/outbox.ts'
-import type { Undone } from '../work/retry-policy.ts'
+import type { UnfinishedEnding } from '../work/retry-policy.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import type { Outcome } from './outcome.ts'
 
 /** For what is still to be written when the function is being stopped. */
 const ENDING_MS = 10_000
-/** A function that is stopped after so long at one object has used up its own time limit: that is a failure. */
+/**
+ * A function that is stopped after so long at one object has used up its own time limit: that is a failure.
+ */
 const LONGEST_MS = 600_000
 
 interface Attempt {
@@ -37,7 +39,7 @@ interface Attempt {
 }
 
 /** How the attempt was stopped, and what it failed of. */
-interface Stopped {
+interface AttemptFailure {
   readonly thrown: unknown
   readonly step: 'check' | 'act'
   readonly since: Date
@@ -57,17 +59,17 @@ export async function recordFailure(
   context: Context<'database' | 'queues'>,
   lease: ArrivalLease,
   { run, object }: Pick<Attempt, 'run' | 'object'>,
-  stopped: Stopped,
+  stopped: AttemptFailure,
 ): Promise<Outcome | 'look-again'> {
   const attempt = { arrivalId: lease.id, run, object, attempts: lease.attempt }
   const error = classify(stopped.thrown)
   try {
-    const undone = await judge(context, attempt, stopped)
-    await leave(context, attempt, undone, async (trx) => {
+    const undone = await classifyFailure(context, attempt, stopped)
+    await writeUnfinished(context, attempt, undone, async (trx) => {
       await endAttempt(trx, lease, undone)
       return true
     })
-    logUndone(stopped.log, stopped.thrown, undone)
+    logUnfinished(stopped.log, stopped.thrown, undone)
     return error instanceof ConflictError ? 'look-again' : outcomeOf(undone)
   } catch (second) {
     if (second instanceof ConflictError) {
@@ -83,20 +85,20 @@ export async function recordFailure(
  * The object could not even be described: there is an arrival of it from now on, and the attempt is counted.
  * @throws when that cannot be written.
  */
-export async function recordUnseen(
+export async function recordUndescribed(
   context: Context<'database' | 'queues'>,
   hint: ObjectArrival,
   run: RunFileId,
-  stopped: Omit<Stopped, 'step' | 'held'>,
+  stopped: Omit<AttemptFailure, 'step' | 'held'>,
 ): Promise<Outcome> {
   await recordArrivals(context.database, [hint], context.now())
   const found = await findArrival(context.database, hint)
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${hint.key}`)
   if (found.state === 'processing') return 'in-progress'
   const attempt = { arrivalId: found.id, run, object: hint, attempts: found.attempts + 1 }
-  const undone = await judge(context, attempt, { ...stopped, step: 'check', held: stopped.signal })
-  await leave(context, attempt, undone, (trx) => noteUndone(trx, found, undone))
-  logUndone(stopped.log, stopped.thrown, undone)
+  const undone = await classifyFailure(context, attempt, { ...stopped, step: 'check', held: stopped.signal })
+  await writeUnfinished(context, attempt, undone, (trx) => recordUnfinished(trx, found, undone))
+  logUnfinished(stopped.log, stopped.thrown, undone)
   return outcomeOf(undone)
 }
 
@@ -104,22 +106,22 @@ export async function recordUnseen(
  * Whoever read the object died without a word, again and again: that is a failure of its own, before it takes
  * another function along.
  */
-export async function recordDeaths(
+export async function recordReaderDeaths(
   context: Context<'database' | 'queues'>,
   arrival: Arrival,
   about: Pick<Attempt, 'run' | 'object'>,
 ): Promise<boolean> {
   const { id: arrivalId, attempts } = arrival
-  const undone = undoneArrival(attempts, 'failed', `its reader died ${attempts} times`, context.now())
-  return await leave(context, { ...about, arrivalId, attempts }, undone, (trx) =>
-    noteUndone(trx, arrival, undone),
+  const undone = unfinishedArrival(attempts, 'failed', `its reader died ${attempts} times`, context.now())
+  return await writeUnfinished(context, { ...about, arrivalId, attempts }, undone, (trx) =>
+    recordUnfinished(trx, arrival, undone),
   )
 }
 
-const outcomeOf = ({ state }: UndoneArrival) => (state === 'failed' ? 'failed' : 'deferred')
+const outcomeOf = ({ state }: UnfinishedArrival) => (state === 'failed' ? 'failed' : 'deferred')
 
 /** Logged with its run, whose page and logs show it. */
-function logUndone(log: Logger, thrown: unknown, { attempts, nextAttemptAt }: UndoneArrival): void {
+function logUnfinished(log: Logger, thrown: unknown, { attempts, nextAttemptAt }: UnfinishedArrival): void {
   const error = classify(thrown)
   log[error instanceof ConflictError ? 'info' : 'error'](
     { error, attempt: attempts, nextAttemptAt },
@@ -128,15 +130,15 @@ function logUndone(log: Logger, thrown: unknown, { attempts, nextAttemptAt }: Un
 }
 
 /** Counts what failed against the store, where it is the store's. */
-async function judge(
+async function classifyFailure(
   context: Context<'database' | 'queues'>,
   { arrivalId, object, attempts }: Attempt,
-  { thrown, step, since, signal, held }: Omit<Stopped, 'log'>,
-): Promise<UndoneArrival> {
+  { thrown, step, since, signal, held }: Omit<AttemptFailure, 'log'>,
+): Promise<UnfinishedArrival> {
   const error = classify(thrown)
   const reason = withoutSecrets(error.message)
   const at = context.now()
-  const undone = (ending: Undone, why = reason) => undoneArrival(attempts, ending, why, at)
+  const undone = (ending: UnfinishedEnding, why = reason) => unfinishedArrival(attempts, ending, why, at)
   if (signal.aborted) {
     const isTooLong = at.getTime() - since.getTime() > LONGEST_MS
     return isTooLong
@@ -160,10 +162,10 @@ async function judge(
  * Writes the row, and with one that is failed the alert, in one transaction: none is given up in silence.
  * `write` says whether the row was still to be written. Returns that.
  */
-async function leave(
+async function writeUnfinished(
   context: Context<'database' | 'queues'>,
   { arrivalId, run, object }: Attempt,
-  { state, attempts, reason }: UndoneArrival,
+  { state, attempts, reason }: UnfinishedArrival,
   write: (trx: Transaction<Schema>) => Promise<boolean>,
 ): Promise<boolean> {
   const failed = alertRequest({

@@ -16,7 +16,8 @@ export function isCurrent(
   switch (arrival.state) {
     case 'done':
       // Not in the store by the catalogue: deleted after its copy on tape was verified, or missing, and here
-      // once more. Sent again after a digest disagreed: what is stated about the bytes may have been corrected.
+      // once more. Sent again after a digest disagreed: what is stated about the bytes may have been
+      // corrected.
       return (
         live !== null &&
         live.etag === object.etag &&

@@ -25,15 +25,15 @@ import { leaseOwner, whileHeld } from '../work/lease.ts'
 import type { Request } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { claimKnown } from './claim.ts'
-import { recordFailure, recordUnseen } from './failed-attempt.ts'
+import { recordFailure, recordUndescribed } from './failed-attempt.ts'
 import type { Outcome } from './outcome.ts'
-import { rejectMisnamed, reportGone } from './refuse.ts'
+import { rejectMisnamed, reportMissing } from './refuse.ts'
 
 /**
  * A key that is overwritten again and again while it is read is left to the newest version's own
  * notification.
  */
-const LOOKS = 3
+const VERSION_ATTEMPTS = 3
 
 /**
  * Processes one arrival. Any number of calls, at once or repeated, have one outcome. What goes wrong with an
@@ -73,7 +73,7 @@ async function processRoute(
     : ({ kind: 'ignored' } as const)
   if (route.kind === 'ignored') return 'ignored'
   if (route.kind === 'misnamed') return await rejectMisnamed(context, hint, route.reason, signal)
-  for (let look = 0; look < LOOKS; look++) {
+  for (let attempt = 0; attempt < VERSION_ATTEMPTS; attempt++) {
     const outcome = await processCurrentVersion(context, hint, route.run, signal, log)
     if (outcome !== 'look-again') return outcome
   }
@@ -94,9 +94,9 @@ async function processCurrentVersion(
     object = await describeObject(context.s3, hint, signal)
   } catch (error) {
     const thrown = blame(dependency, error)
-    return await recordUnseen(context, hint, run, { thrown, since, signal, log })
+    return await recordUndescribed(context, hint, run, { thrown, since, signal, log })
   }
-  if (object === null) return await reportGone(context, hint, run, signal)
+  if (object === null) return await reportMissing(context, hint, run, signal)
   const { leaseSeconds } = context.config.work
   const options = { owner: leaseOwner(context), leaseSeconds, at: context.now() }
   const fresh = await claimNewArrival(context.database, hint, object, options)

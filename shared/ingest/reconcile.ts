@@ -43,7 +43,7 @@ export async function reconcile(
     .catch((error) => context.log.error({ error }, 'logged-runs-wait'))
   let startAfter = options.resume === true ? await resumePoint(context, options) : null
   let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
-  if (startAfter === null) await savePlace(context, options, null, progress, true)
+  if (startAfter === null) await saveProgress(context, options, null, progress, true)
   while (!signal.aborted) {
     const page = await listObjects(
       context.s3,
@@ -62,7 +62,7 @@ export async function reconcile(
       announced: progress.announced + missing.length,
       finished: startAfter === null,
     }
-    await savePlace(context, options, startAfter, progress, false)
+    await saveProgress(context, options, startAfter, progress, false)
     options.onProgress?.(progress)
     if (progress.finished) break
   }
@@ -134,12 +134,12 @@ async function missingOf(
     if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
     return arrivals
       .filter(({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag)
-      .every((known) => wantsAnnouncing(known, object))
+      .every((known) => needsAnnouncement(known, object))
   })
 }
 
 /** What is not finished is due in the ledger by itself, as long as it is to be tried. */
-function wantsAnnouncing({ arrival, live }: KnownArrival, object: ObjectVersion): boolean {
+function needsAnnouncement({ arrival, live }: KnownArrival, object: ObjectVersion): boolean {
   const { state, outcome } = arrival
   if (state === 'done' || state === 'invalid') return !isCurrent(arrival, live, object)
   return outcome === 'gone'
@@ -156,7 +156,7 @@ async function resumePoint(context: Context<'database'>, options: ReconcileOptio
   return row?.startAfter ?? null
 }
 
-async function savePlace(
+async function saveProgress(
   context: Context<'database'>,
   options: ReconcileOptions,
   startAfter: string | null,

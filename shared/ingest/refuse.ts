@@ -43,7 +43,7 @@ export async function rejectMisnamed(
 }
 
 /** The object was announced, but is not there. */
-export async function reportGone(
+export async function reportMissing(
   context: Context<'database' | 'queues'>,
   hint: ObjectArrival,
   run: RunFileId,

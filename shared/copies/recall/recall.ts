@@ -22,9 +22,9 @@ import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import { hasTape, type WithTape } from '../tape/tape-copy.ts'
 import { checkObject, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'
-import { bringBack, tidyUp } from './bring-back.ts'
-import { letGo } from './let-go.ts'
-import { tapeCopyOf } from './whereabouts.ts'
+import { bringBack, removeLeftovers } from './bring-back.ts'
+import { tapeCopyOf } from './location.ts'
+import { releaseStaged } from './release-staged.ts'
 
 /** What is known of the contents after an attempt. */
 type Result =
@@ -58,23 +58,25 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   settled: ({ state }) => (state === 'planned' ? null : { kind: 'done', result: null }),
   lock: async (trx, recall) => (await lockRunOfContent(trx, contentOfRecall(recall))).run.id,
 
-  check: (context, work, signal) => find(context, work, signal).catch(failureOfFile(work.task, signal)),
+  check: (context, work, signal) =>
+    checkRecall(context, work, signal).catch(failureOfFile(work.task, signal)),
 
   act: (context, work, _generation, signal) =>
-    fetch(context, work, signal).catch(failureOfFile(work.task, signal)),
+    fetchFile(context, work, signal).catch(failureOfFile(work.task, signal)),
 
-  beforeEnd: clearAway,
+  beforeEnd: cleanUp,
 
   async outcome(trx, _context, work, { ending, change, runId, at }) {
     const { subject: recall } = work
-    if (ending.kind === 'done' && ending.result === null) await refuseRequestedAgain(trx, recall)
+    if (ending.kind === 'done' && ending.result === null) await assertNotRequestedAgain(trx, recall)
     await trx
       .updateTable('recalls')
       .set({ ...factsOf(ending, at), updatedAt: at })
       .where('id', '=', recall.id)
       .execute()
     if (isBack(ending)) {
-      // When it leaves again is reckoned from now. Who asked again meanwhile for longer keeps what was promised.
+      // When it leaves again is reckoned from now. Who asked again meanwhile for longer keeps what was
+      // promised.
       const wantedMs = Math.max(0, recall.expiresAt.getTime() - recall.requestedAt.getTime())
       const expiresAt = new Date(at.getTime() + wantedMs)
       await trx
@@ -100,15 +102,19 @@ const failed = (reason: string): RecallEnding => ({ kind: 'failed', reason, jobE
 const givenUp = (reason: string): RecallEnding => ({ kind: 'given-up', reason, result: null })
 
 /** Whether the contents are in the store; where they are not, the endpoint is to make them readable. */
-async function find(context: RecallContext, work: RecallWork, signal: AbortSignal): Promise<Checked<Result>> {
+async function checkRecall(
+  context: RecallContext,
+  work: RecallWork,
+  signal: AbortSignal,
+): Promise<Checked<Result>> {
   const { task, subject: recall, trail } = work
-  const unasked = true
+  const dependencyUnused = true
   if (await isBeingDeleted(context, recall))
-    return { kind: 'busy', reason: 'the object is just being deleted from the store', unasked }
+    return { kind: 'busy', reason: 'the object is just being deleted from the store', dependencyUnused }
   const there = await findInStore(context, recall, 'if-needed', 'found there', signal)
-  if (there !== null) return { ...there, unasked }
+  if (there !== null) return { ...there, dependencyUnused }
   const copy = await findOnTape(context, recall)
-  if ('ending' in copy) return { ...copy.ending, unasked }
+  if ('ending' in copy) return { ...copy.ending, dependencyUnused }
   const before = trail.reference?.stage ?? null
   const staged = await copy.tape.stage(
     copy.file,
@@ -124,7 +130,11 @@ async function find(context: RecallContext, work: RecallWork, signal: AbortSigna
 }
 
 /** Brings what can be read at the endpoint into the store. */
-async function fetch(context: RecallContext, work: RecallWork, signal: AbortSignal): Promise<RecallEnding> {
+async function fetchFile(
+  context: RecallContext,
+  work: RecallWork,
+  signal: AbortSignal,
+): Promise<RecallEnding> {
   const { subject: recall, trail } = work
   const copy = await findOnTape(context, recall)
   if ('ending' in copy) return copy.ending
@@ -184,7 +194,10 @@ async function findOnTape(
     : { tape, file: tapeFileOf(copy) }
 }
 
-/** What is wrong with the file, and with neither endpoint nor store, ends the attempt; all else is thrown again. */
+/**
+ * What is wrong with the file, and with neither endpoint nor store, ends the attempt; all else is thrown
+ * again.
+ */
 const failureOfFile =
   ({ attempts }: Task, signal: AbortSignal) =>
   (thrown: unknown): RecallEnding => {
@@ -200,11 +213,11 @@ const failureOfFile =
   }
 
 /**
- * At the end of a recall, whatever the end is, nothing of it is left: neither in the store, nor on the disk of
- * the endpoint. Before that the copy on tape is read once more, while it is staged still, when it is not known
- * why it did not come back.
+ * At the end of a recall, whatever the end is, nothing of it is left: neither in the store, nor on the disk
+ * of the endpoint. Before that the copy on tape is read once more, while it is staged still, when it is not
+ * known why it did not come back.
  */
-async function clearAway(
+async function cleanUp(
   context: RecallContext,
   { subject: recall, trail }: RecallWork,
   ending: RecallEnding,
@@ -218,9 +231,10 @@ async function clearAway(
   const limited = () => AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)])
   const isAboutStore = ending.kind === 'given-up' && ending.result !== null
   if (hasTape(context) && ending.kind !== 'done' && !isAboutStore)
-    await doubtTapeCopy(context, recall, signal).catch(logged('tape-copy-not-verified'))
-  await tidyUp(context, recall, trail, limited()).catch(logged('recall-not-tidied-up'))
-  if (hasTape(context)) await letGo(context, recall, trail, limited()).catch(logged('recall-not-released'))
+    await verifyTapeCopy(context, recall, signal).catch(logged('tape-copy-not-verified'))
+  await removeLeftovers(context, recall, trail, limited()).catch(logged('recall-not-tidied-up'))
+  if (hasTape(context))
+    await releaseStaged(context, recall, trail, limited()).catch(logged('recall-not-released'))
 }
 
 /**
@@ -228,14 +242,14 @@ async function clearAway(
  * that nobody counts on wrong bytes or on a file that is not there, and people hear of it when it was the
  * last copy.
  */
-async function doubtTapeCopy(context: WithTape, recall: Recall, signal: AbortSignal): Promise<void> {
+async function verifyTapeCopy(context: WithTape, recall: Recall, signal: AbortSignal): Promise<void> {
   const copies = await replicasOfContent(context.database, contentOfRecall(recall))
   const copy = tapeCopyOf(copies, context.tape.endpoint)
   if (copy !== null) await verifyReplica(context, copy.id, { readBack: 'always' }, signal, context.log)
 }
 
 /** @throws ConflictError when it left the store again, and is to be fetched after all. */
-async function refuseRequestedAgain(trx: Transaction<Schema>, { id }: Recall): Promise<void> {
+async function assertNotRequestedAgain(trx: Transaction<Schema>, { id }: Recall): Promise<void> {
   const { state } = await trx
     .selectFrom('recalls')
     .select('state')

@@ -52,11 +52,11 @@ async function followRecalls(context: RecallContext, signal: AbortSignal, log: L
 }
 
 /** What can be read is not brought yet: it waits for its turn. */
-const askingOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
+const stageOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
 
 /**
- * Has files staged, and brings those into the store that can be read. All that are new are asked for first: the
- * endpoint takes hours, and one that knows of all chooses their order by their places on the medium.
+ * Has files staged, and brings those into the store that can be read. All that are new are asked for first:
+ * the endpoint takes hours, and one that knows of all chooses their order by their places on the medium.
  */
 export async function fetchRecalls(
   context: RecallContext,
@@ -66,13 +66,13 @@ export async function fetchRecalls(
 ): Promise<Ends> {
   const turn = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY } as const
   const untried = { turn: { ...turn, onlyUntried: true }, atOnce: CHECKS_AT_ONCE } as const
-  const asked = await advanceAll(context, askingOnly, untried, signal, log)
+  const asked = await advanceAll(context, stageOnly, untried, signal, log)
   return [...asked, ...(await advanceAll(context, recallTask, { turn, atOnce }, signal, log))]
 }
 
 /**
- * At every endpoint, also one that is not the configured one any more: what cannot be had there is to be given
- * up and not to be forgotten.
+ * At every endpoint, also one that is not the configured one any more: what cannot be had there is to be
+ * given up and not to be forgotten.
  */
 async function advanceAll(
   context: RecallContext,

@@ -39,7 +39,7 @@ export async function putSmall(
   signal: AbortSignal,
 ): Promise<void> {
   const chunks: Uint8Array[] = []
-  for await (const chunk of asCatalogued(file, open(signal))) chunks.push(chunk)
+  for await (const chunk of verifyBytes(file, open(signal))) chunks.push(chunk)
   const body = { sizeBytes: file.sizeBytes, md5: file.md5, open: () => slices(chunks) }
   if (!(await isTaken())) await putWhole(s3, object, body, signal)
 }
@@ -57,7 +57,7 @@ export async function sendParts(
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])
   const free: Buffer[] = []
-  const source = cut(asCatalogued(file, open(either)), partBytesOf(file), free)
+  const source = cutIntoPieces(verifyBytes(file, open(either)), partBytesOf(file), free)
   const sent: StoredPart[] = []
   let read = 0
   const worker = async () => {
@@ -89,25 +89,25 @@ async function* slices(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array
 }
 
 /** Passes the bytes on, and throws in place of the end when they are not the file's. */
-async function* asCatalogued(file: TapeFile, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* verifyBytes(file: TapeFile, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const checksums = createChecksums()
   for await (const chunk of bytes) {
     checksums.update(chunk)
     if (checksums.sizeBytes > file.sizeBytes)
-      throw otherBytes(`more than the ${file.sizeBytes} bytes of the catalogue`)
+      throw wrongBytesError(`more than the ${file.sizeBytes} bytes of the catalogue`)
     yield chunk
   }
   if (checksums.sizeBytes < file.sizeBytes)
-    throw otherBytes(`${checksums.sizeBytes} bytes instead of ${file.sizeBytes}`)
+    throw wrongBytesError(`${checksums.sizeBytes} bytes instead of ${file.sizeBytes}`)
   const { md5, adler32, sha256 } = await checksums.digest()
   if (md5 !== file.md5 || adler32 !== file.adler32 || sha256 !== file.sha256)
-    throw otherBytes(
+    throw wrongBytesError(
       `other bytes than the catalogue has: md5 ${md5} instead of ${file.md5}, adler32 ${adler32} instead of ${file.adler32}`,
     )
 }
 
 /** `wrongBytes` in the details: read again, it may have been the way; then it is the endpoint's copy. */
-export const otherBytes = (what: string) =>
+export const wrongBytesError = (what: string) =>
   new TransientError(`the tape endpoint gives ${what}`, { wrongBytes: true })
 
 interface Piece {
@@ -120,7 +120,7 @@ interface Piece {
  * Pieces of exactly this size, the last one excepted, which comes when the end of the bytes was seen. Buffers
  * that are given back in `free` are filled again: new ones would pile up faster than they are collected.
  */
-async function* cut(
+async function* cutIntoPieces(
   bytes: AsyncIterable<Uint8Array>,
   pieceBytes: number,
   free: Buffer[],

@@ -1,6 +1,6 @@
 /**
- * Every minute what is due is found in the ledger: whatever becomes of a message, or of the function that takes
- * it, the arrival is processed.
+ * Every minute what is due is found in the ledger: whatever becomes of a message, or of the function that
+ * takes it, the arrival is processed.
  */
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'

@@ -41,7 +41,9 @@ beforeEach(async () => {
     await context.database.deleteFrom(table).execute()
 })
 
-/** Subjects from 1000 on are gone, those from 500 on cannot be read, those from 100 on were seen to already. */
+/**
+ * Subjects from 1000 on are gone, those from 500 on cannot be read, those from 100 on were seen to already.
+ */
 const kind: TaskKind<TaskContext, number, string> = {
   kind: 'count',
   async load(_context, { subjectId }) {
@@ -339,7 +341,7 @@ describe('a breaker that is open', () => {
     later(60)
     const stop = new AbortController()
     check = async (of) => {
-      if (of === 1) return { kind: 'busy', reason: 'another', unasked: true }
+      if (of === 1) return { kind: 'busy', reason: 'another', dependencyUnused: true }
       if (of === 2) stop.abort()
       return { kind: 'to-do', jobEnded: null }
     }

@@ -1,7 +1,7 @@
 /**
- * The promise of shared/work/advance.ts, tried on a kind of task: whatever moment its function dies at, another
- * function goes on with the task; in the end it is done, and its side effect has happened once. Every kind of
- * task runs through it.
+ * The promise of shared/work/advance.ts, tried on a kind of task: whatever moment its function dies at,
+ * another function goes on with the task; in the end it is done, and its side effect has happened once. Every
+ * kind of task runs through it.
  */
 import { sql } from 'kysely'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -15,8 +15,8 @@ import { until } from '../waiting.ts'
 const log = createLogger({ function: 'test', level: 'silent' })
 
 /**
- * Where a function dies. `end` is the preparation of the end; `outcome` is within the transaction: what it has
- * written goes with its connection.
+ * Where a function dies. `end` is the preparation of the end; `outcome` is within the transaction: what it
+ * has written goes with its connection.
  */
 const MOMENTS = [
   'before check',
@@ -67,7 +67,9 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
         .set({ leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, leaseOwner: 'dead' })
         .execute()
 
-    /** A function that stood still right before it acts asks once more, in vain: see the drivers' promises. */
+    /**
+     * A function that stood still right before it acts asks once more, in vain: see the drivers' promises.
+     */
     const expectDoneOnce = async ({ isActRepeated = false } = {}) => {
       expect(await of.isRecorded()).toBe(true)
       expect(await of.effects()).toBe(1)

@@ -4,11 +4,11 @@ import type { Run, RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 
 /** A run as people name it, or one use of its number as the catalogue knows it. */
-export type RunChoice =
+export type RunSelector =
   | { readonly runNumber: number; readonly tag?: string | undefined }
   | { readonly runId: number }
 
-export interface ChosenRun {
+export interface RunWithFiles {
   readonly run: Run
   /** The files that count, in the order of their subruns; never none. */
   readonly files: readonly RunFile[]
@@ -18,8 +18,8 @@ export interface ChosenRun {
  * @throws InvalidInputError when there is no such run, when its tag must be said, or when no file of it
  * counts any more.
  */
-export async function chooseRun(executor: Executor, choice: RunChoice): Promise<ChosenRun> {
-  const run = 'runId' in choice ? await findUse(executor, choice.runId) : await findCurrent(executor, choice)
+export async function resolveRun(executor: Executor, choice: RunSelector): Promise<RunWithFiles> {
+  const run = 'runId' in choice ? await findById(executor, choice.runId) : await findCurrent(executor, choice)
   const files = await executor
     .selectFrom('runFiles')
     .selectAll()
@@ -37,7 +37,7 @@ export async function chooseRun(executor: Executor, choice: RunChoice): Promise<
   })
 }
 
-async function findUse(executor: Executor, id: number): Promise<Run> {
+async function findById(executor: Executor, id: number): Promise<Run> {
   const run = await executor.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirst()
   if (run === undefined) throw new InvalidInputError(`the catalogue has no run with the id ${id}`)
   return run

@@ -15,7 +15,7 @@ import { tapeFileOf } from '../verify/check-replica.ts'
  * endpoint.
  * @throws TransientError when the endpoint could not be told: it lets go by itself when the lifetime is over.
  */
-export async function letGo(
+export async function releaseStaged(
   context: WithTape,
   recall: Recall,
   trail: Trail,
@@ -23,9 +23,9 @@ export async function letGo(
 ): Promise<void> {
   const request = trail.reference?.stage
   if (request === undefined) return
-  if (!(await isReadForAnother(context, recall))) {
-    // Whatever state it is in by now: a file that was staged and turned out to be wrong lies on the disk buffer
-    // all the same. Of several the request is about one, and passed over for the others.
+  if (!(await isNeededByAnotherRecall(context, recall))) {
+    // Whatever state it is in by now: a file that was staged and turned out to be wrong lies on the disk
+    // buffer all the same. Of several the request is about one, and passed over for the others.
     const copies = await replicasOfContent(context.database, contentOfRecall(recall))
     for (const copy of copies)
       if (copy.kind === 'tape' && copy.endpoint === context.tape.endpoint)
@@ -39,7 +39,7 @@ export async function letGo(
  * let go of a file whatever request it is named with (CTA): then it stays for both, until the last one lets
  * go or the lifetime is over.
  */
-async function isReadForAnother({ database }: WithTape, { id, sha256 }: Recall): Promise<boolean> {
+async function isNeededByAnotherRecall({ database }: WithTape, { id, sha256 }: Recall): Promise<boolean> {
   const others = await database
     .selectFrom('tasks')
     .innerJoin('recalls', 'recalls.id', 'tasks.subjectId')
