@@ -57,4 +57,4 @@ export const isBackInStore = (recall: ShownRecall | undefined, cloud: Replica | 
 
 /** How to get a file that is on tape. @param isLost the store lost it: it was not deleted on purpose. */
 export const onTapeHint = (isLost: boolean): string =>
-  `${isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'}; ask for it with a recall, and it is in the store some time later`
+  `${isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'}; request a recall to bring it back into the store`

@@ -1,22 +1,22 @@
-/** Which run is meant: by number and, where several tags use the number, by tag. */
+/** Finds a run by number and, if several tags have that number, by tag. */
 import type { Executor } from '../../catalogue/replicas.ts'
 import type { Run, RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 
-/** A run as people name it, or one use of its number as the catalogue knows it. */
+/** A run as people name it, or one generation of its number by the catalogue's id. */
 export type RunSelector =
   | { readonly runNumber: number; readonly tag?: string | undefined }
   | { readonly runId: number }
 
 export interface RunWithFiles {
   readonly run: Run
-  /** The files that count, in the order of their subruns; never none. */
+  /** The current files, in the order of their subruns; at least one. */
   readonly files: readonly RunFile[]
 }
 
 /**
- * @throws InvalidInputError when there is no such run, when its tag must be said, or when no file of it
- * counts any more.
+ * @throws InvalidInputError when the run is unknown, when its number needs a tag, or when it has no current
+ * file.
  */
 export async function resolveRun(executor: Executor, choice: RunSelector): Promise<RunWithFiles> {
   const run = 'runId' in choice ? await findById(executor, choice.runId) : await findCurrent(executor, choice)
@@ -62,6 +62,6 @@ async function findCurrent(
   if (others.length === 0) return run
   const tags = [run, ...others].map((use) => use.tag)
   throw new InvalidInputError(
-    `there is a run ${runNumber} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: say of which tag`,
+    `there is a run ${runNumber} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: give its tag`,
   )
 }

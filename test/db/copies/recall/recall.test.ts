@@ -571,7 +571,7 @@ describe('asking', () => {
       here.now(),
       signal,
     )
-    await expect(asked).rejects.toThrow(`there is a run ${number} of LNF and of LNGS: say of which tag`)
+    await expect(asked).rejects.toThrow(`there is a run ${number} of LNF and of LNGS: give its tag`)
   })
 
   test('for a run without a verified copy is refused, and nothing is written', async () => {
