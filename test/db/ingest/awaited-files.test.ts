@@ -47,7 +47,7 @@ test('runs without a file a day after they ended are reported, once a tag and da
   ])
 })
 
-test('runs without a start are reported by when they were known, those of a number taken since never', async () => {
+test('runs without a start are reported by the age of their row, and runs whose number was reused never', async () => {
   const known = new Date('2026-02-10T10:00:00Z')
   const metadata = metadataOf(7, { startedAt: Date.parse('2026-02-10T11:00:00Z') / 1000 })
   await log('LNF', 6, null, null)
