@@ -59,7 +59,7 @@ export async function reportMissing(
     await close()
     return 'gone'
   }
-  const gone = alertRequest({
+  const alert = alertRequest({
     rule: 'object-gone',
     severity: 'error',
     summary: `${hint.key} was announced but ${reason}; it was never catalogued`,
@@ -69,6 +69,6 @@ export async function reportMissing(
     object: hint,
     occurrence: identityOf(hint).toString('hex'),
   })
-  await alertAndClose(context, gone, close, signal)
+  await alertAndClose(context, alert, close, signal)
   return 'gone'
 }

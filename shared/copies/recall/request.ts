@@ -176,9 +176,9 @@ async function startRecall(
   at: Date,
 ): Promise<boolean> {
   const requestedBy = by.slice(0, 100)
-  const anew = { requestedAt: at, requestedBy, updatedAt: at, ...factsOf(where) }
+  const newRequest = { requestedAt: at, requestedBy, updatedAt: at, ...factsOf(where) }
   if (before === null) {
-    const id = await insertRecall(trx, content, { ...anew, expiresAt: until })
+    const id = await insertRecall(trx, content, { ...newRequest, expiresAt: until })
     if (where.kind === 'on-tape')
       await addTask(trx, taskOf(id, content, where, { requestedBy, deadlineAt }), at)
     return where.kind === 'on-tape'
@@ -192,7 +192,7 @@ async function startRecall(
     return false
   }
   if (where.kind === 'in-store') {
-    await change({ ...anew, expiresAt })
+    await change({ ...newRequest, expiresAt })
     return false
   }
   // The reference is kept: a running stage request is continued, and an upload that may be unfinished must
@@ -201,7 +201,7 @@ async function startRecall(
   const restarted = await restartTask(trx, task, at, { keepsReference: true })
   await change(
     restarted
-      ? { ...anew, expiresAt: until, generation: before.generation + 1, etag: null }
+      ? { ...newRequest, expiresAt: until, generation: before.generation + 1, etag: null }
       : // The task is still in progress, although the file was in the store in the meantime.
         { ...factsOf(where), expiresAt, updatedAt: at },
   )

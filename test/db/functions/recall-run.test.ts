@@ -38,7 +38,7 @@ test('the message that a request sends brings the file back; delivered again it 
   expect(await handle(body)).toEqual({ batchItemFailures: [] })
   expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
   expect(await handle(body, body)).toEqual({ batchItemFailures: [] })
-  expect(tape.asked).toEqual(['stage anew', 'stage request-1', 'read'])
+  expect(tape.calls).toEqual(['stage anew', 'stage request-1', 'read'])
 })
 
 test('a recall that takes longer is left to the schedule, and its message is acknowledged', async () => {

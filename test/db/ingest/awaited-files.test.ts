@@ -29,19 +29,19 @@ test('runs without a file a day after they ended are reported, once a tag and da
   await record(context.database, versionOf('MAN/run00005.mid.gz', 'e'), metadataOf(5, { startedAt, odb }), {
     tag: 'MAN',
   })
-  const told = async (now: string) => {
+  const alertsAt = async (now: string) => {
     await alertAwaitedFiles({ ...context, now: () => new Date(now) }, signal)
     return await context.drain('alerts')
   }
-  expect(await told('2026-01-11T12:00:00Z')).toMatchObject([
+  expect(await alertsAt('2026-01-11T12:00:00Z')).toMatchObject([
     {
       rule: 'file-awaited',
       tag: 'LNGS',
       summary: "runs of LNGS that the DAQ's logger wrote down have no file a day after they ended: 2, 3",
     },
   ])
-  expect(await told('2026-01-11T13:00:00Z')).toEqual([])
-  expect(await told('2026-01-12T13:00:00Z')).toMatchObject([
+  expect(await alertsAt('2026-01-11T13:00:00Z')).toEqual([])
+  expect(await alertsAt('2026-01-12T13:00:00Z')).toMatchObject([
     { tag: 'LNGS', summary: expect.stringMatching(/: 2, 3, 4$/) },
     { tag: 'LNF' },
   ])

@@ -419,7 +419,7 @@ test('rows with an impossible tag make no run, and are reported once', async () 
 
 test('a row that fails delays no other, and is tried again after the waiting ones', async () => {
   await logBegin()
-  // A day that there is not: the row can be read, and not be written by a strict session.
+  // A day that does not exist: a strict session can read the row, but not write it.
   await sql`SET STATEMENT sql_mode = 'ALLOW_INVALID_DATES' FOR UPDATE Runlog SET stop_time = '2024-02-31 10:00:00'
     WHERE run_number = ${run}`.execute(catalogue.database)
   const failing = run

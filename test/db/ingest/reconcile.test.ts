@@ -14,7 +14,7 @@ afterAll(() => context.close())
 const run = (prefix: string, more: object = {}) =>
   reconcile(context, { bucket: context.bucket, prefix, graceSeconds: 0, ...more }, signal)
 
-/** Keys announced on the queue, which is emptied. */
+/** Drains the queue and returns the announced keys. */
 async function announced(): Promise<string[]> {
   const bodies = await context.drain('runs')
   return bodies.flatMap((body) => parseNotification(body).arrivals.map((arrival) => arrival.key)).toSorted()
@@ -52,7 +52,7 @@ describe('the listing against the ledger', () => {
       ['C/run7.mid.gz', `state = 'failed', attempts = 40, next_attempt_at = NULL, ${longAgo}`, false],
       ['C/run8.mid.gz', "state = 'failed', outcome = 'gone', finished_at = UTC_TIMESTAMP(3)", true],
       ['C/run9.mid.gz', "state = 'invalid'", false],
-      // Done, but the catalogue shows no such file: the store holds this version again after another.
+      // Done, but the catalogue does not show this version: the store holds it again after another one.
       ['C/run10.mid.gz', "state = 'done'", true],
     ]
     for (const [key] of cases) await context.put(key, key)
@@ -62,7 +62,7 @@ describe('the listing against the ledger', () => {
     await run('C/')
     const again = cases.flatMap(([key, , isAgain]) => (isAgain ? [key] : [])).toSorted()
     expect(await announced()).toEqual(again)
-    // The messages about them may be lost: they are due in the ledger, too.
+    // They are also due in the ledger, since the messages about them may be lost.
     const due = await context.database
       .selectFrom('arrivals')
       .select('objectKey')

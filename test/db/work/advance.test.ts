@@ -1,4 +1,4 @@
-/** What the engine promises of any kind of task, tried on one whose side effect is a number. */
+/** The promises of shared/work for any kind of task, tested with a kind whose side effect is a number. */
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
@@ -41,9 +41,7 @@ beforeEach(async () => {
     await context.database.deleteFrom(table).execute()
 })
 
-/**
- * Subjects from 1000 on are gone, those from 500 on cannot be read, those from 100 on were seen to already.
- */
+/** Subjects from 1000 on do not exist, those from 500 on cannot be read, those from 100 on need no work. */
 const kind: TaskKind<TaskContext, number, string> = {
   kind: 'count',
   async load(_context, { subjectId }) {
@@ -115,7 +113,7 @@ const pending = (job: string, takesTurn = true): Ending<string> => ({
   result: null,
   takesTurn,
 })
-/** Opens a breaker; it lets one try from 15 s later on. */
+/** Opens a breaker; one task may probe it from 15 s later on. */
 const breakDown = async (dependency: string) => {
   for (const name of ['x:1', 'x:2', 'x:3'])
     await noteFailure(
@@ -194,7 +192,7 @@ describe('a task', () => {
     await context.database.updateTable('tasks').set({ attempts: 5 }).execute()
     await die()
     act = async () => ({ kind: 'busy', reason: 'another' })
-    // The sixth goes on at once.
+    // The sixth attempt starts at once.
     expect((await next())?.ending.kind).toBe('busy')
     await context.database.updateTable('tasks').set({ attempts: 6 }).execute()
     await die()
@@ -215,7 +213,7 @@ describe('a task', () => {
     later(60)
     expect((await checkPending())?.ending).toMatchObject({ kind: 'failed', jobEnded: true })
     expect(await task(1)).toMatchObject({ state: 'waiting', reference: null, generation: 2 })
-    // It has ended while nobody looked.
+    // The job has ended between two checks.
     await context.database.updateTable('tasks').set({ reference: '{"job":"second"}' }).execute()
     later(600)
     act = async () => {
@@ -318,7 +316,7 @@ describe('an open breaker', () => {
     await breakDown('store:dead')
     expect((await all()).map(({ task: { subjectId } }) => subjectId).toSorted()).toEqual([4, 5])
     expect(await task(1)).toMatchObject({ state: 'waiting', attempts: 0, lastError: null })
-    // One tries.
+    // One of them probes.
     later(20)
     await all()
     expect(acted.filter(({ subject }) => subject <= 3).length).toBe(3)
@@ -347,7 +345,7 @@ describe('an open breaker', () => {
       return { kind: 'done', result: 'made' }
     }
     expect((await advanceNext(host, kind, options, stop.signal, log))?.task.subjectId).toBe(subject)
-    // The one that is interrupted would be its own successor.
+    // An interrupted task would be the next probe itself.
     await context.database.deleteFrom('tasks').where('subjectId', '=', subject).execute()
     expect((await next())?.task.subjectId).toBe(3)
     expect(await task(3)).toMatchObject({ state: 'done' })
@@ -366,7 +364,7 @@ describe('an open breaker', () => {
       .selectAll()
       .executeTakeFirstOrThrow()
     expect([failures, openSince === null]).toEqual([3, false])
-    // The next side effect may try at once.
+    // The next side effect may probe at once.
     await add(2)
     act = async () => ({ kind: 'done', result: 'made' })
     check = async () => ({ kind: 'to-do', jobEnded: null })
@@ -388,7 +386,7 @@ describe('an open breaker', () => {
     expect(names).toHaveLength(1)
     const tasks = await context.database.selectFrom('tasks').select('attempts').execute()
     expect(tasks.reduce((sum, { attempts }) => sum + attempts, 0)).toBeLessThan(FAILURES_TO_OPEN)
-    // One a minute.
+    // One probe a minute.
     expect(acted.length).toBeGreaterThan(170)
     expect(acted.length).toBeLessThan(190)
   })

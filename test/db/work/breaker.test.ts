@@ -1,4 +1,6 @@
-/** Circuit breakers: open after failures in a row, half-open for one, one alert, closed by a success. */
+/**
+ * Circuit breakers: open after failures in a row, half-open for one probe, alerted once, closed by a success.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
 import { inTransaction } from '../../../shared/database/connect.ts'
@@ -45,7 +47,7 @@ const failure = (task: string, details: ErrorDetails = {}, step: 'check' | 'act'
   const error = new TransientError('no answer', details)
   return noteFailure(catalogue.database, NAME, { task, step, error, reason: 'no answer', at: at() }, alert)
 }
-/** Of another piece of work each time. */
+/** Each failure is of another task. */
 const fail = () => failure(`tape-copy:${++tasks}`)
 const gate = (name = NAME): Promise<Gate> =>
   inTransaction(catalogue.database, (trx) => lockBreaker(trx, name, at()))
@@ -112,7 +114,7 @@ describe('a circuit breaker', () => {
     )
     expect(tries.filter((found) => found === 'half-open')).toHaveLength(1)
     expect(await gate()).toBe('open')
-    // The one that tried has died.
+    // The process of the probe has died.
     time += 60_000
     expect(await gate()).toBe('half-open')
   })

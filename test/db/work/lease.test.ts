@@ -1,4 +1,6 @@
-/** Leases on any table whose rows are work: one holder at a time, and a holder who lost it notices. */
+/**
+ * Leases on any table whose rows are work: one holder at a time, and a holder that lost its lease notices.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { recordArrivals } from '../../../shared/catalogue/arrivals.ts'
@@ -39,7 +41,7 @@ async function claim(owner = leaseOwner(process), seconds = TEST_LEASE_SECONDS):
     .executeTakeFirst()
   return numUpdatedRows === 1n ? { table: 'arrivals', id, owner } : null
 }
-/** As when whoever holds it dies: its time passes. */
+/** Makes the lease expire, as after the death of its holder. */
 const runOut = () =>
   catalogue.database
     .updateTable('arrivals')

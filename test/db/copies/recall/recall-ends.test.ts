@@ -1,4 +1,4 @@
-/** Recalls that end in every way: nothing of them is left, people are alerted, and no request is lost. */
+/** All endings of recalls: nothing is left behind, failures are alerted, and no request is lost. */
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findRecall } from '../../../../shared/catalogue/recalls.ts'
@@ -46,8 +46,8 @@ beforeEach(async () => {
 
 const ask = async (): Promise<number> => {
   const choice = { runNumber: number, tag: 'LNGS' }
-  const wish = { days: 7, requestedBy: 'a shifter' }
-  const { files } = await requestRecall(here, choice, wish, here.now(), signal)
+  const request = { days: 7, requestedBy: 'a shifter' }
+  const { files } = await requestRecall(here, choice, request, here.now(), signal)
   return files[0]?.replicaId ?? 0
 }
 const advance = (id: number, on = here) => advanceRecall(on, id, signal, on.log)

@@ -105,7 +105,7 @@ describe('a staged file', () => {
     expect(tape.released).toEqual([])
     tape.meanwhile = async () => {}
     expect(await next(id)).toBe('present')
-    expect(tape.asked.filter((what) => what.startsWith('stage'))).toEqual(['stage anew', 'stage request-1'])
+    expect(tape.calls.filter((what) => what.startsWith('stage'))).toEqual(['stage anew', 'stage request-1'])
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
     expect(await listUploads(context.s3, { bucket: context.bucket, key: run.key }, signal)).toEqual([])
   })
@@ -121,7 +121,7 @@ describe('a staged file', () => {
     await ask()
     tape.meanwhile = async () => {}
     expect(await advance(id)).toBe('present')
-    expect(tape.asked.filter((what) => what.startsWith('stage'))).toEqual([
+    expect(tape.calls.filter((what) => what.startsWith('stage'))).toEqual([
       'stage anew',
       'stage request-1',
       'stage request-1',
@@ -151,7 +151,7 @@ describe('a staged file', () => {
     await advance(id)
     await context.put(run.key, run.bytes)
     expect(await next(id)).toBe('present')
-    expect(tape.asked).not.toContain('read')
+    expect(tape.calls).not.toContain('read')
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
   })
 
@@ -168,7 +168,7 @@ describe('a staged file', () => {
     clockMs += HOUR
     expect(await advance(id)).toBe('present')
     expect(await taskOfRecall(context.database, id)).toMatchObject({ state: 'done', reference: null })
-    expect(tape.asked).toEqual(['stage anew'])
+    expect(tape.calls).toEqual(['stage anew'])
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
   })
 
@@ -207,9 +207,9 @@ describe('a staged file', () => {
       if (when.startsWith('after')) await advance(id)
       else await context.put(run.key, run.bytes)
       await dieAt(id, 'request-1')
-      tape.asked.length = 0
+      tape.calls.length = 0
       expect(await advance(id)).toBe('present')
-      expect(tape.asked).toEqual([])
+      expect(tape.calls).toEqual([])
       expect(new Set(tape.released)).toEqual(new Set([`${nameOf(run)} request-1`]))
     },
   )

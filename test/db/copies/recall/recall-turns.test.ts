@@ -36,8 +36,8 @@ const ask = async (): Promise<number> => {
   // The task of its copy to tape is not part of these tests.
   await context.database.deleteFrom('tasks').where('kind', '=', 'tape-copy').execute()
   const choice = { runNumber: number, tag: 'LNGS' }
-  const wish = { days: 7, requestedBy: 'a shifter' }
-  const { files } = await requestRecall(here, choice, wish, here.now(), signal)
+  const request = { days: 7, requestedBy: 'a shifter' }
+  const { files } = await requestRecall(here, choice, request, here.now(), signal)
   return files[0]?.replicaId ?? 0
 }
 const askFor = async (runs: number) => {
@@ -97,7 +97,9 @@ describe('an endpoint that cannot be read', () => {
     expect(await context.drain('alerts')).toEqual([
       expect.objectContaining({
         rule: 'tape-endpoint-fails',
-        summary: expect.stringMatching(/^reading from the tape endpoint davs:.* recalls wait/),
+        summary: expect.stringMatching(
+          /^reading from the tape endpoint davs:.* the work that needs it waits/,
+        ),
       }),
     ])
   })
@@ -132,18 +134,18 @@ test('staging of every file is requested before the first online file is fetched
   expect(await row(first)).toMatchObject({ state: 'staging' })
   tape.checksUntilOnline = 3
   await askFor(3)
-  tape.asked.length = 0
+  tape.calls.length = 0
   clockMs += HOUR
   tape.stage = new Proxy(tape.stage, {
     async apply(stage, self, [file, options, during]) {
       // The first requested file is online.
       if (options.reference !== 'request-1') return await Reflect.apply(stage, self, [file, options, during])
-      tape.asked.push('stage request-1')
+      tape.calls.push('stage request-1')
       return { kind: 'online', reference: 'request-1' }
     },
   })
   await advanceAll()
-  expect(tape.asked).toEqual(['stage request-1', ...Array(3).fill('stage anew'), 'stage request-1', 'read'])
+  expect(tape.calls).toEqual(['stage request-1', ...Array(3).fill('stage anew'), 'stage request-1', 'read'])
 })
 
 test('one function fetches the files of many requests one at a time, and has all of them staged', async () => {
@@ -157,7 +159,7 @@ test('one function fetches the files of many requests one at a time, and has all
   }
   await fetchRecalls(here, 1, signal, here.log)
   expect(most).toBe(1)
-  expect(tape.asked.slice(0, 3)).toEqual(Array(3).fill('stage anew'))
+  expect(tape.calls.slice(0, 3)).toEqual(Array(3).fill('stage anew'))
 })
 
 describe('readers see', () => {

@@ -121,7 +121,7 @@ describe('a run that was deleted from the store', () => {
     expect(await historyOf(run)).toEqual(
       expect.arrayContaining(['asked back from tape', 'back in the store']),
     )
-    expect(tape.asked.filter((what) => what !== 'stage anew')).toEqual([sends ? 'send' : 'read'])
+    expect(tape.calls.filter((what) => what !== 'stage anew')).toEqual([sends ? 'send' : 'read'])
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
     const object = await describeObject(context.s3, { bucket: context.bucket, key: run.key }, signal)
     expect(object?.stated).toContainEqual({
@@ -207,7 +207,7 @@ describe('a run that was deleted from the store', () => {
     tape.meanwhile = () => until(() => answered === 2)
     const advanced = [1, 2, 3].map(() => advance(id).finally(() => answered++))
     expect((await Promise.all(advanced)).toSorted()).toEqual(['busy', 'busy', 'present'])
-    expect(tape.asked).toEqual(['stage anew', 'read'])
+    expect(tape.calls).toEqual(['stage anew', 'read'])
     expect(await advance(id)).toBe('present')
   })
 })
@@ -226,14 +226,14 @@ describe('staging', () => {
       expect((await row(id)).state).toBe(state)
     }
     // The last check is made right before the file is read.
-    expect(tape.asked).toEqual(['stage anew', ...Array(3).fill('stage request-1'), 'read'])
+    expect(tape.calls).toEqual(['stage anew', ...Array(3).fill('stage request-1'), 'read'])
   })
 
   test('that does not end fails at the deadline, is alerted, and can be requested again', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 1000
     const id = await askOne()
-    for (let look = 0; look < 1000 && (await row(id)).state !== 'failed'; look++) {
+    for (let check = 0; check < 1000 && (await row(id)).state !== 'failed'; check++) {
       await advance(id)
       clockMs = (await row(id)).nextAttemptAt?.getTime() ?? clockMs
     }
@@ -260,18 +260,18 @@ describe('staging', () => {
   test('at an unreachable endpoint costs no attempts while its breaker is open, and still ends at the deadline', async () => {
     await onlyOnTape(here, tape, number)
     const { TransientError } = await import('../../../../shared/errors.ts')
-    tape.stage = () => Promise.reject(new TransientError('nobody answers', { error: 'ECONNREFUSED' }))
+    tape.stage = () => Promise.reject(new TransientError('no answer', { error: 'ECONNREFUSED' }))
     const id = await askOne()
     for (let tries = 0; tries < 6; tries++) {
       await advance(id)
       clockMs = Math.max((await row(id)).nextAttemptAt?.getTime() ?? 0, clockMs + 60_000)
     }
-    expect(await row(id)).toMatchObject({ attempts: 2, lastError: 'nobody answers' })
+    expect(await row(id)).toMatchObject({ attempts: 2, lastError: 'no answer' })
     clockMs = (await row(id)).requestedAt.getTime() + context.config.recall.hours * HOUR
     expect(await advance(id)).toBe('failed')
     expect(await row(id)).toMatchObject({
       nextAttemptAt: null,
-      lastError: 'it was not done in time: nobody answers',
+      lastError: 'it was not done in time: no answer',
     })
     expect(await alerts()).toHaveLength(1)
   })
@@ -279,12 +279,12 @@ describe('staging', () => {
   test('of a file that the endpoint has lost is alerted at once', async () => {
     await onlyOnTape(here, tape, number)
     const { InvalidInputError } = await import('../../../../shared/errors.ts')
-    tape.stage = () => Promise.reject(new InvalidInputError('the endpoint says that it is lost'))
+    tape.stage = () => Promise.reject(new InvalidInputError('the endpoint reports that it is lost'))
     const id = await askOne()
     expect(await advance(id)).toBe('failed')
     expect(await row(id)).toMatchObject({
       nextAttemptAt: null,
-      lastError: 'the endpoint says that it is lost',
+      lastError: 'the endpoint reports that it is lost',
     })
     expect(await alerts()).toHaveLength(1)
   })
@@ -301,7 +301,7 @@ describe('a recall overwrites nothing in the store', () => {
       lastError: expect.stringContaining('other contents under'),
     })
     expect(String(await bytesInStore(here, run.key))).toBe('another run of the same number')
-    expect(tape.asked).toEqual([])
+    expect(tape.calls).toEqual([])
     expect(await alerts()).toHaveLength(1)
   })
 
@@ -359,15 +359,17 @@ describe('wrong bytes', () => {
         })
         clockMs = recall.nextAttemptAt?.getTime() ?? clockMs
       }
-      const told = await allAlerts()
-      expect(told).toContainEqual(
+      const alerts = await allAlerts()
+      expect(alerts).toContainEqual(
         expect.objectContaining({
           rule: 'recall-failed',
           summary: expect.stringContaining('the tape endpoint gives'),
         }),
       )
-      expect(told).toContainEqual(expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }))
-      expect(told).toHaveLength(2)
+      expect(alerts).toContainEqual(
+        expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }),
+      )
+      expect(alerts).toHaveLength(2)
       expect(await runlogRow(context.database, number)).toMatchObject({
         storage_cloud_status: 2,
         storage_tape_status: -2,
@@ -405,7 +407,7 @@ describe('wrong bytes', () => {
 
   test('in the store, of another run, are no reason to verify the copy on tape', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.check = () => Promise.reject(new Error('nobody asked'))
+    tape.check = () => Promise.reject(new Error('it was not expected to be called'))
     const id = await askOne()
     await context.put(run.key, 'another run of the same number')
     expect(await advance(id)).toBe('failed')
@@ -448,10 +450,10 @@ describe('a function that dies', () => {
     const id = await askOne()
     await advance(id)
     await dieAt(id)
-    tape.asked.length = 0
+    tape.calls.length = 0
     expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ present: 1 })
     expect(await row(id)).toMatchObject({ state: 'present', verifiedAt: expect.any(Date) })
-    expect(tape.asked).toEqual([])
+    expect(tape.calls).toEqual([])
   })
 
   test('in the middle of an upload: its parts are aborted, other uploads are not', async () => {
@@ -475,7 +477,7 @@ describe('a function that dies', () => {
     await context.put(recall === null ? '' : temporaryOf(recall).key, run.bytes)
     await dieAt(id)
     expect(await advance(id)).toBe('present')
-    expect(tape.asked).toEqual(['stage anew'])
+    expect(tape.calls).toEqual(['stage anew'])
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
   })
 
@@ -485,7 +487,7 @@ describe('a function that dies', () => {
     await dieAt(id, { leaseUntil: new Date(Date.now() + HOUR) })
     expect(await advance(id)).toBe('busy')
     expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ advanced: 0 })
-    expect(tape.asked).toEqual([])
+    expect(tape.calls).toEqual([])
   })
 
   test('because it is stopped returns the recall at once, and leaves nothing in the store', async () => {
