@@ -18,8 +18,9 @@ export interface RunWithFiles {
  * @throws InvalidInputError when the run is unknown, when its number needs a tag, or when it has no current
  * file.
  */
-export async function resolveRun(executor: Executor, choice: RunSelector): Promise<RunWithFiles> {
-  const run = 'runId' in choice ? await findById(executor, choice.runId) : await findCurrent(executor, choice)
+export async function resolveRun(executor: Executor, selector: RunSelector): Promise<RunWithFiles> {
+  const run =
+    'runId' in selector ? await findById(executor, selector.runId) : await findCurrent(executor, selector)
   const files = await executor
     .selectFrom('runFiles')
     .selectAll()
@@ -60,7 +61,7 @@ async function findCurrent(
       `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`} is not in the catalogue`,
     )
   if (others.length === 0) return run
-  const tags = [run, ...others].map((use) => use.tag)
+  const tags = [run, ...others].map(({ tag: name }) => name)
   throw new InvalidInputError(
     `there is a run ${runNumber} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: give its tag`,
   )
