@@ -1,5 +1,7 @@
-/** The ledger: what was heard of, who works on it, how it ended, when it is tried again. */
-
+/**
+ * The ledger of arrivals: one row for each object version that was notified or listed, with its lease, its
+ * outcome and the time of its next attempt.
+ */
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -8,16 +10,18 @@ import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
 import { storeBreaker } from '../work/breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, NO_LEASE } from '../work/lease.ts'
-import { retryOf, type Undone } from '../work/retry-policy.ts'
+import { retryOf, type UnfinishedEnding } from '../work/retry-policy.ts'
 
 type Executor = Database | Transaction<Schema>
 
-/** It is tried so often, over some five days; after that only `cygnet replay` has it read again. */
+/**
+ * Attempts at an arrival, spread over about five days; after the last one only `cygnet replay` restarts it.
+ */
 const MOST_ATTEMPTS = 30
 
 /**
- * What tells one object version from another. An arrival without version or ETag stands for "whatever is
- * there".
+ * Identifies an object version. An arrival without version id and ETag stands for whatever version the store
+ * holds.
  */
 export interface VersionName {
   readonly bucket: string
@@ -52,7 +56,7 @@ const rowOf = (arrival: ObjectArrival, at: Date) => ({
   announcedAt: at,
 })
 
-/** Writes arrivals into the ledger as `received` and due; one that is there already stays as it is. */
+/** Writes arrivals into the ledger as `received` and due; existing rows are left unchanged. */
 export async function recordArrivals(
   database: Database,
   arrivals: readonly ObjectArrival[],
@@ -64,8 +68,8 @@ export async function recordArrivals(
 }
 
 /**
- * Writes an arrival that nobody has heard of into the ledger and takes the lease on it, in one step. Null
- * when the ledger knows the version already: then `lookUpArrival` and `claimArrival` decide.
+ * Inserts a new arrival and claims its lease, in one statement. Null when the version is in the ledger
+ * already: then use `lookUpArrival` and `claimArrival`.
  */
 export async function claimNewArrival(
   database: Database,
@@ -104,8 +108,8 @@ export async function claimNewArrival(
 }
 
 /**
- * Locks the ledger's rows of an object until the transaction ends: of all its versions, so that only one of
- * them is written down at a time. Returns how many versions the ledger has heard of.
+ * Locks the ledger's rows of all versions of an object until the transaction ends, so that only one version
+ * is catalogued at a time. Returns the number of versions.
  */
 export async function lockVersions(trx: Transaction<Schema>, object: ObjectName): Promise<number> {
   const versions = await trx
@@ -127,17 +131,19 @@ export async function findArrival(database: Executor, version: VersionName): Pro
   return row ?? null
 }
 
-/** The version that the catalogue believes the store to hold under a key. */
+/** The version that the store holds under a key, according to the catalogue. */
 export interface LiveVersion {
   readonly etag: string
   readonly runId: number
   readonly integrity: Integrity
   readonly storedAt: Date
-  /** False when it was last seen missing, or was deleted after its copy on tape was verified. */
+  /** False when the object is missing, or was deleted after its copy on tape was verified. */
   readonly inStore: boolean
 }
 
-/** An arrival, and the version that the catalogue believes the store to hold under its key: null for none. */
+/**
+ * An arrival, and the version that the store holds under its key according to the catalogue, null for none.
+ */
 export interface KnownArrival {
   readonly arrival: Arrival
   readonly live: LiveVersion | null
@@ -205,13 +211,13 @@ export interface ArrivalLease extends Lease {
   readonly table: 'arrivals'
   /** 1 for the first try. */
   readonly attempt: number
-  /** Whether the store may have failed before: then it is noted that it works. */
+  /** Whether the store may have failed before: then a success must be reported to its breaker. */
   readonly storeFailed: boolean
 }
 
 /**
- * Takes the lease on an arrival as it was found, or null when another took it since or holds it. A finished
- * one is begun again: whether it is to be is the caller's to decide.
+ * Claims the lease on an arrival. Null when the row has changed since it was read, or another process holds
+ * the lease. A finished arrival is restarted: the caller decides whether it should be.
  */
 export async function claimArrival(
   database: Database,
@@ -219,7 +225,7 @@ export async function claimArrival(
   version: ObjectVersion,
   options: { readonly owner: string; readonly leaseSeconds: number; readonly at: Date },
 ): Promise<ArrivalLease | null> {
-  // A version that is read once more after it was finished has not failed before.
+  // The attempts before a finished reading do not count for a new one.
   const attempt = found.state === 'done' || found.state === 'invalid' ? 1 : found.attempts + 1
   const claim = database
     .updateTable('arrivals')
@@ -244,19 +250,24 @@ export async function claimArrival(
     : { table: 'arrivals', id: found.id, owner: options.owner, attempt, storeFailed: true }
 }
 
-/** What an attempt leaves that did not finish the arrival: `failed` from the sixth failure on. */
-export interface UndoneArrival {
+/** The row after an attempt that did not finish the arrival: `failed` from the sixth failure on. */
+export interface UnfinishedArrival {
   readonly state: 'received' | 'failed'
   readonly attempts: number
   readonly reason: string
   readonly nextAttemptAt: Date | null
 }
 
-/** Stores answer with whole pages at times: the row must be freed all the same. */
+/** Some stores answer an error with a whole page: the row must still fit, so that its lease is released. */
 const MOST_CHARACTERS = 4000
 
-/** By the retry policy of all work. @param attempts with the one that has ended. */
-export function undoneArrival(attempts: number, ending: Undone, reason: string, at: Date): UndoneArrival {
+/** Follows the retry policy of tasks. @param attempts including the one that has ended. */
+export function unfinishedArrival(
+  attempts: number,
+  ending: UnfinishedEnding,
+  reason: string,
+  at: Date,
+): UnfinishedArrival {
   const retry = retryOf(attempts, ending, at)
   return {
     state: retry.isFailing ? 'failed' : 'received',
@@ -267,21 +278,22 @@ export function undoneArrival(attempts: number, ending: Undone, reason: string, 
 }
 
 /**
- * Writes down an attempt at an arrival that nobody holds: the object could not be described, or its readers
- * died. One that was finished before stays so, and is checked again. False when another function took it.
+ * Records an unfinished attempt at an arrival without a lease: the object could not be described, or its
+ * readers died. A finished arrival stays finished and is checked again. False when another function has
+ * claimed it.
  */
-export async function noteUndone(
+export async function recordUnfinished(
   database: Executor,
   found: Arrival,
-  undone: UndoneArrival,
+  unfinished: UnfinishedArrival,
 ): Promise<boolean> {
   const isFinished = found.state === 'done' || found.state === 'invalid'
   const result = await database
     .updateTable('arrivals')
     .set(
       isFinished
-        ? { nextAttemptAt: undone.nextAttemptAt }
-        : { ...undone, ...NO_LEASE, finishedAt: finishedAtOf(undone.state) },
+        ? { nextAttemptAt: unfinished.nextAttemptAt }
+        : { ...unfinished, ...NO_LEASE, finishedAt: finishedAtOf(unfinished.state) },
     )
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
@@ -298,7 +310,7 @@ export async function endAttempt(
   database: Executor,
   lease: ArrivalLease,
   end:
-    | UndoneArrival
+    | UnfinishedArrival
     | { readonly state: 'done'; readonly outcome: ArrivalOutcome; readonly reason?: string }
     | { readonly state: 'invalid'; readonly reason: string },
 ): Promise<void> {
@@ -313,8 +325,8 @@ export async function endAttempt(
 }
 
 /**
- * Closes an arrival that nobody works on, or needs to work on any more: replaced by a newer version, or gone
- * from the store.
+ * Closes an arrival without a lease that needs no more work: a newer version has replaced the object, or it
+ * is missing from the store.
  */
 export async function closeArrival(
   database: Executor,
@@ -338,7 +350,7 @@ export async function closeArrival(
     .execute()
 }
 
-/** Writes an arrival that never gets as far as being read: its key says that it cannot be a run. */
+/** Records as invalid an arrival whose key cannot be that of a run; the object is not read. */
 export async function rejectArrival(
   database: Database,
   arrival: ObjectArrival,

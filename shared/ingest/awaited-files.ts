@@ -1,18 +1,18 @@
-/** Runs that the DAQ's logger wrote down and that have no file long after they ended are reported. */
+/** Alerts about runs that the DAQ's logger recorded and that have no file long after they ended. */
 import { alertRequest } from '../catalogue/next-steps.ts'
 import type { Context } from '../context.ts'
 import { addRequests } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 
 const DAY_MS = 86_400_000
-/** Longer than any run takes whose end the logger did not see. */
+/** Longer than any run: holds also for runs whose end the logger did not record. */
 const LATE_MS = DAY_MS
-/** Runs that are older were never meant to have a file here, or were reported day after day. */
+/** Older runs were never meant to have a file here, or have been reported every day. */
 const REPORTED_MS = 7 * DAY_MS
 const MOST_RUNS = 1000
 const MOST_NAMED = 10
 
-/** One alert a tag and day: a broken uploader is one condition, however many runs it holds up. */
+/** One alert per tag and day: a broken uploader is one condition, however many runs it delays. */
 export async function alertAwaitedFiles(
   context: Context<'database' | 'queues'>,
   signal: AbortSignal,
@@ -25,7 +25,7 @@ export async function alertAwaitedFiles(
     .select(['tag', 'runNumber'])
     .where('isCurrent', '=', true)
     .where('firstFileAt', 'is', null)
-    // Where the logger wrote no begin, the run is as old as its row.
+    // Without a start time from the logger, the age of the run is that of its row.
     .where((where) =>
       where.or([
         where.and([where('startedAt', '>=', earliest), where('startedAt', '<', before)]),

@@ -1,4 +1,4 @@
-/** Who works on an object version that the ledger knows. */
+/** Claims an object version that is in the ledger. */
 import { type ArrivalLease, claimArrival, lookUpArrival } from '../catalogue/arrivals.ts'
 import type { Context } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
@@ -6,11 +6,11 @@ import { TransientError } from '../errors.ts'
 import type { RunFileId } from '../run.ts'
 import type { ObjectDescription } from '../storage/objects.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../work/retry-policy.ts'
-import { recordDeaths } from './failed-attempt.ts'
+import { recordReaderDeaths } from './failed-attempt.ts'
 import { isCurrent } from './is-current.ts'
 import type { Outcome } from './outcome.ts'
 
-/** The lease on a version that the ledger knows; or, when there is nothing to do for us, the outcome. */
+/** The lease on a version that is in the ledger, or the outcome when this process has nothing to do. */
 export async function claimKnown(
   context: Context<'database' | 'queues'>,
   object: ObjectDescription,
@@ -21,12 +21,15 @@ export async function claimKnown(
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
   const { arrival, live } = found
   if (isCurrent(arrival, live, object)) return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
-  if (isDeadly(arrival, context.now()) && (await recordDeaths(context, arrival, { run, object })))
+  if (
+    hasKilledReaders(arrival, context.now()) &&
+    (await recordReaderDeaths(context, arrival, { run, object }))
+  )
     return 'failed'
-  // Whoever holds it works on this very version; should it die, the arrival is due when its lease is over.
+  // The holder works on this same version; if it dies, the arrival is due when its lease has expired.
   return (await claimArrival(context.database, arrival, object, options)) ?? 'in-progress'
 }
 
-/** Whoever reads this object dies without a word. */
-const isDeadly = ({ state, attempts, leaseUntil }: Arrival, at: Date): boolean =>
+/** Every process that read this object so far died without recording an outcome. */
+const hasKilledReaders = ({ state, attempts, leaseUntil }: Arrival, at: Date): boolean =>
   state === 'processing' && attempts >= ATTEMPTS_BEFORE_FAILING && (leaseUntil?.getTime() ?? 0) < at.getTime()

@@ -1,4 +1,4 @@
-/** Arrivals whose time has come are found in the ledger and processed: any message about them may be lost. */
+/** Processes arrivals that are due according to the ledger: any message about them may have been lost. */
 import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
 import type { Arrival } from '../database/schema.ts'
@@ -11,14 +11,15 @@ import { processArrival } from './process-arrival.ts'
 
 type Host = Context<'database' | 'queues' | 's3'>
 
-/** At once, as far as none of them has been left by a function that died. */
+/** Arrivals processed at a time; those abandoned by a function that died are processed one by one. */
 const AT_ONCE = 2
-/** It is due again then, should its function die before it claims the version. */
+/** The arrival is due again after this time, if the function dies before it claims the version. */
 const TAKEN_FOR_MS = 60_000
 
 /**
- * Processes the due arrivals of a bucket until there is none or the time to begin one is over. Those that were
- * left by a dead function come last, one at a time: what kills its reader kills no other attempt with it.
+ * Processes the due arrivals of a bucket until none is left or the time to start one is over. Those abandoned
+ * by a function that died come last, one at a time: an object that kills its reader then interrupts no other
+ * attempt.
  */
 export async function processDue(
   context: Host,
@@ -26,21 +27,25 @@ export async function processDue(
   signal: AbortSignal,
   log: Logger,
 ): Promise<{ readonly processed: number }> {
-  const next = (which: 'waiting' | 'left') => async () => {
+  const next = (which: 'waiting' | 'abandoned') => async () => {
     const taken = await takeDue(context, bucket, which)
     if (taken !== null) await processTaken(context, taken, signal, log)
     return taken
   }
   const waiting = await drain(AT_ONCE, signal, next('waiting'))
-  const left = await drain(1, signal, next('left'))
-  return { processed: waiting.length + left.length }
+  const abandoned = await drain(1, signal, next('abandoned'))
+  return { processed: waiting.length + abandoned.length }
 }
 
 /**
- * The arrival that is due for longest. Null when none is, or while the breaker of the store is open; where that
- * is half-open it is the probe.
+ * Takes the arrival that has been due for longest. Null when none is due, or while the breaker of the store
+ * is open. If the breaker is half-open, this arrival is its probe.
  */
-async function takeDue(context: Host, bucket: string, which: 'waiting' | 'left'): Promise<Arrival | null> {
+async function takeDue(
+  context: Host,
+  bucket: string,
+  which: 'waiting' | 'abandoned',
+): Promise<Arrival | null> {
   const at = context.now()
   const dependency = storeBreaker(bucket)
   return await inTransaction(context.database, async (trx) => {
@@ -51,7 +56,7 @@ async function takeDue(context: Host, bucket: string, which: 'waiting' | 'left')
       .selectAll()
       .where('bucket', '=', bucket)
       .where('nextAttemptAt', '<=', at)
-      .where('state', which === 'left' ? '=' : '!=', 'processing')
+      .where('state', which === 'abandoned' ? '=' : '!=', 'processing')
       .where(isFree())
       .orderBy('nextAttemptAt')
       .orderBy('id')
@@ -72,12 +77,12 @@ async function takeDue(context: Host, bucket: string, which: 'waiting' | 'left')
 
 async function processTaken(context: Host, taken: Arrival, signal: AbortSignal, log: Logger): Promise<void> {
   const { database, now } = context
-  // What it throws is logged: the arrival is due again a minute after it was taken.
+  // processArrival logs its errors; the arrival is due again a minute after it was taken.
   const outcome = await processArrival(context, hintOf(taken), signal, log).catch(() => null)
   if (outcome === null || ['deferred', 'failed', 'in-progress'].includes(outcome)) return
-  // The store has answered at least whether the object is there.
+  // The store has answered at least the request to describe the object.
   await noteSuccess(database, storeBreaker(taken.bucket), 'check', now())
-  // Done with it, where nobody has written another time meanwhile.
+  // Finished, unless another process has set a new time meanwhile.
   await database
     .updateTable('arrivals')
     .set({ nextAttemptAt: null })
@@ -86,7 +91,7 @@ async function processTaken(context: Host, taken: Arrival, signal: AbortSignal, 
     .execute()
 }
 
-/** What a message about the arrival would say. */
+/** The content of a message about the arrival. */
 const hintOf = (arrival: Arrival): ObjectArrival => ({
   bucket: arrival.bucket,
   key: arrival.objectKey,

@@ -1,13 +1,13 @@
-/** What a failed attempt at an arrival leaves: when the next one is, and who is alerted. */
+/** Records a failed attempt at an arrival: its reason, the time of the next attempt, and the alert. */
 import type { Transaction } from 'kysely'
 import {
   type ArrivalLease,
   endAttempt,
   findArrival,
-  noteUndone,
   recordArrivals,
-  type UndoneArrival,
-  undoneArrival,
+  recordUnfinished,
+  type UnfinishedArrival,
+  unfinishedArrival,
 } from '../catalogue/arrivals.ts'
 import { alertRequest, dependencyAlert } from '../catalogue/next-steps.ts'
 import type { Context } from '../context.ts'
@@ -19,106 +19,112 @@ import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, RunFileId } from '../run.ts'
 import { noteFailure, storeBreaker } from '../work/breaker.ts'
 import { addRequests } from '../work/outbox.ts'
-import type { Undone } from '../work/retry-policy.ts'
+import type { UnfinishedEnding } from '../work/retry-policy.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import type { Outcome } from './outcome.ts'
 
-/** For what is still to be written when the function is being stopped. */
+/** Time to send alerts when the function is being stopped. */
 const ENDING_MS = 10_000
-/** A function that is stopped after so long at one object has used up its own time limit: that is a failure. */
+/** Stopped after more than this time at one object, the function has reached its time limit: a failure. */
 const LONGEST_MS = 600_000
 
 interface Attempt {
   readonly arrivalId: number
   readonly run: RunFileId
   readonly object: ObjectName
-  /** Counts this attempt. */
+  /** Including this one. */
   readonly attempts: number
 }
 
-/** How the attempt was stopped, and what it failed of. */
-interface Stopped {
+/** How an attempt failed or was stopped. */
+interface AttemptFailure {
   readonly thrown: unknown
   readonly step: 'check' | 'act'
   readonly since: Date
-  /** The host's. */
+  /** Aborted when the host stops. */
   readonly signal: AbortSignal
-  /** Aborts when the lease is lost, too. */
+  /** Aborted also when the lease is lost. */
   readonly held: AbortSignal
   readonly log: Logger
 }
 
 /**
- * An attempt under a lease failed: its row is freed for the next.
- * @returns `look-again` when the object changed meanwhile.
- * @throws what was thrown, when the row cannot be written: the lease runs out by itself.
+ * Records that an attempt under a lease failed, and releases the lease.
+ * @returns `check-again` when the object changed meanwhile.
+ * @throws the error of the attempt, when the row cannot be written: the lease then expires by itself.
  */
 export async function recordFailure(
   context: Context<'database' | 'queues'>,
   lease: ArrivalLease,
   { run, object }: Pick<Attempt, 'run' | 'object'>,
-  stopped: Stopped,
-): Promise<Outcome | 'look-again'> {
+  failure: AttemptFailure,
+): Promise<Outcome | 'check-again'> {
   const attempt = { arrivalId: lease.id, run, object, attempts: lease.attempt }
-  const error = classify(stopped.thrown)
+  const error = classify(failure.thrown)
   try {
-    const undone = await judge(context, attempt, stopped)
-    await leave(context, attempt, undone, async (trx) => {
-      await endAttempt(trx, lease, undone)
+    const unfinished = await classifyFailure(context, attempt, failure)
+    await writeUnfinished(context, attempt, unfinished, async (trx) => {
+      await endAttempt(trx, lease, unfinished)
       return true
     })
-    logUndone(stopped.log, stopped.thrown, undone)
-    return error instanceof ConflictError ? 'look-again' : outcomeOf(undone)
+    logUnfinished(failure.log, failure.thrown, unfinished)
+    return error instanceof ConflictError ? 'check-again' : outcomeOf(unfinished)
   } catch (second) {
     if (second instanceof ConflictError) {
-      stopped.log.info({ error }, 'arrival-taken-over')
+      failure.log.info({ error }, 'arrival-taken-over')
       return 'in-progress'
     }
-    stopped.log.warn({ error: second, key: object.key }, 'failure-not-written-down')
+    failure.log.warn({ error: second, key: object.key }, 'failure-not-recorded')
     throw error
   }
 }
 
 /**
- * The object could not even be described: there is an arrival of it from now on, and the attempt is counted.
- * @throws when that cannot be written.
+ * Records that the object could not be described: adds its arrival if there is none, and counts the attempt.
+ * @throws when the row cannot be written.
  */
-export async function recordUnseen(
+export async function recordUndescribed(
   context: Context<'database' | 'queues'>,
   hint: ObjectArrival,
   run: RunFileId,
-  stopped: Omit<Stopped, 'step' | 'held'>,
+  failure: Omit<AttemptFailure, 'step' | 'held'>,
 ): Promise<Outcome> {
   await recordArrivals(context.database, [hint], context.now())
   const found = await findArrival(context.database, hint)
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${hint.key}`)
   const attempt = { arrivalId: found.id, run, object: hint, attempts: found.attempts + 1 }
-  const undone = await judge(context, attempt, { ...stopped, step: 'check', held: stopped.signal })
-  const isWritten = await leave(context, attempt, undone, (trx) => noteUndone(trx, found, undone))
-  logUndone(stopped.log, stopped.thrown, undone)
-  return isWritten ? outcomeOf(undone) : 'in-progress'
+  const unfinished = await classifyFailure(context, attempt, {
+    ...failure,
+    step: 'check',
+    held: failure.signal,
+  })
+  const isWritten = await writeUnfinished(context, attempt, unfinished, (trx) =>
+    recordUnfinished(trx, found, unfinished),
+  )
+  logUnfinished(failure.log, failure.thrown, unfinished)
+  return isWritten ? outcomeOf(unfinished) : 'in-progress'
 }
 
 /**
- * Whoever read the object died without a word, again and again: that is a failure of its own, before it takes
- * another function along.
+ * Records that every function that read the object died without recording an outcome. This counts as a failed
+ * attempt, so that the back-off protects other functions from the object.
  */
-export async function recordDeaths(
+export async function recordReaderDeaths(
   context: Context<'database' | 'queues'>,
   arrival: Arrival,
   about: Pick<Attempt, 'run' | 'object'>,
 ): Promise<boolean> {
   const { id: arrivalId, attempts } = arrival
-  const undone = undoneArrival(attempts, 'failed', `its reader died ${attempts} times`, context.now())
-  return await leave(context, { ...about, arrivalId, attempts }, undone, (trx) =>
-    noteUndone(trx, arrival, undone),
+  const unfinished = unfinishedArrival(attempts, 'failed', `its reader died ${attempts} times`, context.now())
+  return await writeUnfinished(context, { ...about, arrivalId, attempts }, unfinished, (trx) =>
+    recordUnfinished(trx, arrival, unfinished),
   )
 }
 
-const outcomeOf = ({ state }: UndoneArrival) => (state === 'failed' ? 'failed' : 'deferred')
+const outcomeOf = ({ state }: UnfinishedArrival) => (state === 'failed' ? 'failed' : 'deferred')
 
-/** Logged with its run, whose page and logs show it. */
-function logUndone(log: Logger, thrown: unknown, { attempts, nextAttemptAt }: UndoneArrival): void {
+/** The run's page and its logs show this event. */
+function logUnfinished(log: Logger, thrown: unknown, { attempts, nextAttemptAt }: UnfinishedArrival): void {
   const error = classify(thrown)
   log[error instanceof ConflictError ? 'info' : 'error'](
     { error, attempt: attempts, nextAttemptAt },
@@ -126,43 +132,43 @@ function logUndone(log: Logger, thrown: unknown, { attempts, nextAttemptAt }: Un
   )
 }
 
-/** Counts what failed against the store, where it is the store's. */
-async function judge(
+/** Decides how the attempt ended. A failure of the store is counted by the store's breaker. */
+async function classifyFailure(
   context: Context<'database' | 'queues'>,
   { arrivalId, object, attempts }: Attempt,
-  { thrown, step, since, signal, held }: Omit<Stopped, 'log'>,
-): Promise<UndoneArrival> {
+  { thrown, step, since, signal, held }: Omit<AttemptFailure, 'log'>,
+): Promise<UnfinishedArrival> {
   const error = classify(thrown)
   const reason = withoutSecrets(error.message)
   const at = context.now()
-  const undone = (ending: Undone, why = reason) => undoneArrival(attempts, ending, why, at)
+  const unfinished = (ending: UnfinishedEnding, why = reason) => unfinishedArrival(attempts, ending, why, at)
   if (signal.aborted) {
     const isTooLong = at.getTime() - since.getTime() > LONGEST_MS
     return isTooLong
-      ? undone('failed', 'the time limit of the function ended before the object was read')
-      : undone('interrupted', 'the function was stopped')
+      ? unfinished('failed', 'the time limit of the function ended before the object was read')
+      : unfinished('interrupted', 'the function was stopped')
   }
-  if (error instanceof ConflictError || held.aborted) return undone('busy')
+  if (error instanceof ConflictError || held.aborted) return unfinished('busy')
   const isOfStore = error instanceof TransientError && error.details.dependency !== undefined
-  // An object that is missing is no fault of the store.
-  if (!isOfStore || error.details.missing === true) return undone('failed')
+  // That an object is missing is not a failure of the store.
+  if (!isOfStore || error.details.missing === true) return unfinished('failed')
   const dependency = storeBreaker(object.bucket)
   const failure = { task: `arrival:${arrivalId}`, step, error, reason, at }
   const { isOpen, requests } = await noteFailure(context.database, dependency, failure, (since) =>
     dependencyAlert(dependency, since, reason),
   )
   await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
-  return undone(isOpen ? 'unavailable' : 'failed')
+  return unfinished(isOpen ? 'unavailable' : 'failed')
 }
 
 /**
- * Writes the row, and with one that is failed the alert, in one transaction: none is given up in silence.
- * `write` says whether the row was still to be written. Returns that.
+ * Writes the row with `write`, and the alert if its state is `failed`, in one transaction: no arrival fails
+ * without an alert. `write` returns false when there was nothing left to write. @returns that.
  */
-async function leave(
+async function writeUnfinished(
   context: Context<'database' | 'queues'>,
   { arrivalId, run, object }: Attempt,
-  { state, attempts, reason }: UndoneArrival,
+  { state, attempts, reason }: UnfinishedArrival,
   write: (trx: Transaction<Schema>) => Promise<boolean>,
 ): Promise<boolean> {
   const failed = alertRequest({

@@ -1,12 +1,12 @@
-/** The one rule whether an object version is to be read again: pure. */
+/** The rule whether an object version must be read again. Pure. */
 import type { LiveVersion } from '../catalogue/arrivals.ts'
 import type { Arrival } from '../database/schema.ts'
 import type { ObjectVersion } from '../run.ts'
 
 /**
- * True when the object was read to its end, and the catalogue shows what the store holds: reading it again
- * would change nothing. When an arrival that is not finished is tried again is not decided here.
- * @param arrival of this version. @param live what the catalogue believes the store to hold under the key.
+ * True when the object was read completely and the catalogue agrees with the store: reading it again would
+ * change nothing. Not for unfinished arrivals: their next attempt is decided by the retry policy.
+ * @param arrival of this version. @param live the version under the key according to the catalogue.
  */
 export function isCurrent(
   arrival: Pick<Arrival, 'state' | 'lastModified'>,
@@ -15,8 +15,9 @@ export function isCurrent(
 ): boolean {
   switch (arrival.state) {
     case 'done':
-      // Not in the store by the catalogue: deleted after its copy on tape was verified, or missing, and here
-      // once more. Sent again after a digest disagreed: what is stated about the bytes may have been corrected.
+      // Not current if the catalogue states that the object is not in the store (deleted after its copy on
+      // tape was verified, or missing): it is there again. Nor if it was sent again after a digest disagreed:
+      // the stated digest may have been corrected.
       return (
         live !== null &&
         live.etag === object.etag &&
@@ -30,6 +31,6 @@ export function isCurrent(
   }
 }
 
-/** By whole seconds: listings state milliseconds where the answer for one object does not. */
+/** Compared in whole seconds: a listing has milliseconds, the description of one object has not. */
 const wasSentAfter = ({ lastModified }: Pick<ObjectVersion, 'lastModified'>, at: Date | null): boolean =>
   at !== null && Math.floor(lastModified.getTime() / 1000) > Math.floor(at.getTime() / 1000)

@@ -1,6 +1,6 @@
 /**
- * Runs whose first sign is what the DAQ's logger wrote into the legacy Runlog, before any file of theirs
- * arrives. How it writes: docs/deploy/logger.md.
+ * Catalogues runs from the rows that the DAQ's logger writes into the legacy Runlog, before any of their
+ * files arrives. How the logger writes: docs/deploy/logger.md.
  */
 import { sql } from 'kysely'
 import { alertRequest } from '../catalogue/next-steps.ts'
@@ -10,14 +10,14 @@ import { type Database, inTransaction } from '../database/connect.ts'
 import { isTag, type RunId } from '../run.ts'
 import { addRequests } from '../work/outbox.ts'
 
-/** The next beat takes the rest. */
+/** Rows read in one call; the next scheduled call reads the rest. */
 const TAKEN_AT_ONCE = 500
 
 /**
- * Takes every row of the Runlog that the logger wrote to since Cygnet last did: the run exists from then on,
- * and its end is noted. Each is a transaction of its own: one that fails is logged, and tried again after
- * those that wait; one whose tag no run can have is reported.
- * @returns how many rows had anything new of a run.
+ * Takes every row of the Runlog that the logger has written since the last call: from then on the run exists,
+ * and its end is recorded. Each row has its own transaction: a row that fails is logged and tried again after
+ * the waiting ones; a row with an impossible tag is alerted.
+ * @returns how many rows had anything new about a run.
  */
 export async function takeLoggedRuns({
   database,
@@ -32,16 +32,14 @@ export async function takeLoggedRuns({
       if (!isTag(run.tag)) await refuseRow(database, run, now())
       else if ((await inTransaction(database, (trx) => lockGenerations(trx, run, now()))).logged) taken++
     } catch (error) {
-      log.error({ error, tag: run.tag, run: run.runNumber }, 'logged-run-waits')
+      log.error({ error, tag: run.tag, run: run.runNumber }, 'logged-run-not-taken')
       await sql`UPDATE Runlog SET logged_at = CURRENT_TIMESTAMP(3)
         WHERE tag = ${run.tag} AND run_number = ${run.runNumber} AND logged_at IS NOT NULL`.execute(database)
     }
   return taken
 }
 
-/**
- * Alerted once a tag and day: a logger without its tag is one condition, however many runs it writes down.
- */
+/** One alert per tag and day: a logger without its tag is one condition, however many runs it writes. */
 async function refuseRow(database: Database, { tag, runNumber }: RunId, at: Date): Promise<void> {
   const named = JSON.stringify(tag)
   const alert = alertRequest({

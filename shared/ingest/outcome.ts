@@ -1,6 +1,6 @@
 /**
- * What became of an object that arrived. `deferred`: an attempt failed, and the arrival is due again later;
- * `failed`: so often that people were alerted. `in-progress`: another function works on it.
+ * How the processing of an arrival ended. `deferred`: the attempt failed, and the arrival is due again later;
+ * `failed`: it has failed so often that an alert was sent. `in-progress`: another function works on it.
  */
 export type Outcome =
   | 'catalogued'

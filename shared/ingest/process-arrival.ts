@@ -1,6 +1,6 @@
 /**
- * From "something arrived" to "the run stands in the catalogue": what the store holds now is read, once, and
- * written down.
+ * From a notification to a run in the catalogue: reads the current version of the object once, and records
+ * the result.
  */
 import {
   type ArrivalLease,
@@ -25,20 +25,17 @@ import { leaseOwner, whileHeld } from '../work/lease.ts'
 import type { Request } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { claimKnown } from './claim.ts'
-import { recordFailure, recordUnseen } from './failed-attempt.ts'
+import { recordFailure, recordUndescribed } from './failed-attempt.ts'
 import type { Outcome } from './outcome.ts'
-import { rejectMisnamed, reportGone } from './refuse.ts'
+import { rejectMisnamed, reportMissing } from './refuse.ts'
+
+/** Attempts at the current version of a key that is overwritten while it is read. */
+const VERSION_ATTEMPTS = 3
 
 /**
- * A key that is overwritten again and again while it is read is left to the newest version's own
- * notification.
- */
-const LOOKS = 3
-
-/**
- * Processes one arrival. Any number of calls, at once or repeated, have one outcome. What goes wrong with an
- * attempt is in its row, with the time of the next: from then on no message is needed.
- * @throws what prevented the arrival, or the outcome of the attempt, from being written down.
+ * Processes one arrival. Any number of concurrent or repeated calls have one outcome. A failed attempt is
+ * recorded in the arrival's row with the time of the next one: from then on no message is needed.
+ * @throws the error that prevented the arrival, or the outcome of the attempt, from being recorded.
  */
 export async function processArrival(
   context: Context<'database' | 'queues' | 's3'>,
@@ -55,7 +52,7 @@ export async function processArrival(
     fields.info({ outcome, source, ms: Math.round(performance.now() - started) }, 'arrival-processed')
     return outcome
   } catch (thrown) {
-    // Logged with its run, whose page and logs show it.
+    // The run's page and its logs show this event.
     const error = classify(thrown)
     fields.error({ error }, 'arrival-not-recorded')
     throw error
@@ -73,9 +70,9 @@ async function processRoute(
     : ({ kind: 'ignored' } as const)
   if (route.kind === 'ignored') return 'ignored'
   if (route.kind === 'misnamed') return await rejectMisnamed(context, hint, route.reason, signal)
-  for (let look = 0; look < LOOKS; look++) {
+  for (let attempt = 0; attempt < VERSION_ATTEMPTS; attempt++) {
     const outcome = await processCurrentVersion(context, hint, route.run, signal, log)
-    if (outcome !== 'look-again') return outcome
+    if (outcome !== 'check-again') return outcome
   }
   throw new TransientError(`${hint.key} changes faster than it can be read`)
 }
@@ -86,7 +83,7 @@ async function processCurrentVersion(
   run: RunFileId,
   signal: AbortSignal,
   log: Logger,
-): Promise<Outcome | 'look-again'> {
+): Promise<Outcome | 'check-again'> {
   const dependency = storeBreaker(hint.bucket)
   const since = context.now()
   let object: ObjectDescription | null
@@ -94,13 +91,13 @@ async function processCurrentVersion(
     object = await describeObject(context.s3, hint, signal)
   } catch (error) {
     const thrown = blame(dependency, error)
-    return await recordUnseen(context, hint, run, { thrown, since, signal, log })
+    return await recordUndescribed(context, hint, run, { thrown, since, signal, log })
   }
-  if (object === null) return await reportGone(context, hint, run, signal)
+  if (object === null) return await reportMissing(context, hint, run, signal)
   const { leaseSeconds } = context.config.work
   const options = { owner: leaseOwner(context), leaseSeconds, at: context.now() }
   const fresh = await claimNewArrival(context.database, hint, object, options)
-  // Only now: a function that dies between must leave one of the two due.
+  // After the claim: if the function dies in between, one of the two arrivals is still due.
   if (hint.etag !== object.etag || hint.versionId !== object.versionId)
     await supersedeHint(context, hint, object)
   const claim = fresh ?? (await claimKnown(context, object, run, options))
@@ -115,8 +112,8 @@ async function processCurrentVersion(
       try {
         return await extractAndRecord(context, claimed, held, log)
       } catch (thrown) {
-        const stopped = { thrown, step: 'act', since, signal, held, log } as const
-        return { outcome: await recordFailure(context, claim, claimed, stopped), requests: [] }
+        const failure = { thrown, step: 'act', since, signal, held, log } as const
+        return { outcome: await recordFailure(context, claim, claimed, failure), requests: [] }
       }
     },
   )
@@ -126,7 +123,7 @@ async function processCurrentVersion(
   return outcome
 }
 
-/** The notification was of another version than the store holds by now, or did not say of which. */
+/** Closes the arrival of a notification that named another version than the store holds now, or none. */
 async function supersedeHint(
   context: Context<'database'>,
   hint: ObjectArrival,
@@ -137,7 +134,7 @@ async function supersedeHint(
     context.database,
     hint,
     'superseded',
-    `the store holds ${object.versionId ?? object.etag} by now`,
+    `the store now holds ${object.versionId ?? object.etag}`,
   )
 }
 
@@ -148,9 +145,9 @@ interface Claimed {
   readonly lease: ArrivalLease
 }
 
-/** What was written down, and the requests that were written with it, still to be sent. */
+/** The recorded outcome, and the requests that were written with it and are still to be sent. */
 interface RecordedArrival {
-  readonly outcome: Outcome | 'look-again'
+  readonly outcome: Outcome | 'check-again'
   readonly requests: readonly Request[]
 }
 
@@ -206,8 +203,7 @@ async function extractAndRecord(
 }
 
 /**
- * Reads the object once; a second time when a digest disagrees, since it may have been our reading that went
- * wrong.
+ * Reads the object once, and a second time if a digest disagrees: the first reading may have been faulty.
  */
 async function extractAndCompare(
   context: Context<'s3'>,
@@ -251,7 +247,7 @@ async function superseded(context: Context<'database'>, lease: ArrivalLease): Pr
   await endAttempt(context.database, lease, {
     state: 'done',
     outcome: 'superseded',
-    reason: 'the store held a newer version before this one was written down',
+    reason: 'a newer version was in the store before this one was recorded',
   })
-  return { outcome: 'look-again', requests: [] }
+  return { outcome: 'check-again', requests: [] }
 }

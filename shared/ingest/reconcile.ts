@@ -1,7 +1,7 @@
 /**
- * The listing is the truth: compares what a bucket holds with the ledger and announces what is missing there,
- * through the same queue and handler as a live event. Page by page, its place kept in the catalogue, so that
- * it resumes after a crash.
+ * Compares the listing of a bucket with the ledger and announces the objects that are missing there, through
+ * the same queue and handler as a live notification. Works page by page and saves its position in the
+ * catalogue, so that it can resume after a crash.
  */
 import { type KnownArrival, lookUpArrivals, recordArrivals } from '../catalogue/arrivals.ts'
 import type { Context } from '../context.ts'
@@ -16,19 +16,19 @@ import { takeLoggedRuns } from './logged-runs.ts'
 export interface ReconcileOptions {
   readonly bucket: string
   readonly prefix: string
-  /** Objects younger than this are left to their own notification, seconds. */
+  /** Objects younger than this are skipped: their own notification may still come. Seconds. */
   readonly graceSeconds: number
-  /** Goes on where an earlier reconciliation of the prefix was interrupted, instead of from the first key. */
+  /** Continues where an earlier reconciliation of the prefix was interrupted, instead of at the first key. */
   readonly resume?: boolean
   readonly onProgress?: (progress: ReconcileProgress) => void
 }
 
 export interface ReconcileProgress {
   readonly listed: number
-  /** Named like runs, whether known or not. */
+  /** Objects with a key like that of a run, whether in the ledger or not. */
   readonly runs: number
   readonly announced: number
-  /** False when it was aborted between two pages: the next call goes on there. */
+  /** False when it was aborted between two pages: the next call can resume there. */
   readonly finished: boolean
 }
 
@@ -37,13 +37,13 @@ export async function reconcile(
   options: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<ReconcileProgress> {
-  // A Runlog that cannot be read must not keep the listing from being looked at.
+  // A Runlog that cannot be read must not prevent the comparison with the listing.
   await takeLoggedRuns(context)
     .then(() => alertAwaitedFiles(context, signal))
-    .catch((error) => context.log.error({ error }, 'logged-runs-wait'))
+    .catch((error) => context.log.error({ error }, 'logged-runs-not-taken'))
   let startAfter = options.resume === true ? await resumePoint(context, options) : null
   let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
-  if (startAfter === null) await savePlace(context, options, null, progress, true)
+  if (startAfter === null) await saveProgress(context, options, null, progress, true)
   while (!signal.aborted) {
     const page = await listObjects(
       context.s3,
@@ -62,17 +62,17 @@ export async function reconcile(
       announced: progress.announced + missing.length,
       finished: startAfter === null,
     }
-    await savePlace(context, options, startAfter, progress, false)
+    await saveProgress(context, options, startAfter, progress, false)
     options.onProgress?.(progress)
     if (progress.finished) break
   }
   return progress
 }
 
-/** Objects announced with one statement and a few queue calls. */
+/** Objects announced in one statement and a few queue calls. */
 const ANNOUNCED_AT_ONCE = 100
 
-/** Makes objects due in the ledger, and puts a message for each into the queue of the live events. */
+/** Makes objects due in the ledger, and sends a message for each to the queue of the live notifications. */
 export async function announce(
   context: Context<'database' | 'queues'>,
   objects: readonly ObjectVersion[],
@@ -134,12 +134,12 @@ async function missingOf(
     if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
     return arrivals
       .filter(({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag)
-      .every((known) => wantsAnnouncing(known, object))
+      .every((known) => needsAnnouncement(known, object))
   })
 }
 
-/** What is not finished is due in the ledger by itself, as long as it is to be tried. */
-function wantsAnnouncing({ arrival, live }: KnownArrival, object: ObjectVersion): boolean {
+/** An unfinished arrival needs no announcement: the ledger itself makes it due. */
+function needsAnnouncement({ arrival, live }: KnownArrival, object: ObjectVersion): boolean {
   const { state, outcome } = arrival
   if (state === 'done' || state === 'invalid') return !isCurrent(arrival, live, object)
   return outcome === 'gone'
@@ -156,7 +156,7 @@ async function resumePoint(context: Context<'database'>, options: ReconcileOptio
   return row?.startAfter ?? null
 }
 
-async function savePlace(
+async function saveProgress(
   context: Context<'database'>,
   options: ReconcileOptions,
   startAfter: string | null,

@@ -1,4 +1,4 @@
-/** How an arrival ends without an attempt to read it, and the alert about it. */
+/** Closes arrivals that cannot be read (no run's key, or no object), with an alert. */
 import { closeArrival, identityOf, recordArrivals, rejectArrival } from '../catalogue/arrivals.ts'
 import { alertRequest } from '../catalogue/next-steps.ts'
 import { findLiveFile } from '../catalogue/runs.ts'
@@ -8,7 +8,10 @@ import type { RunFileId } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 
-/** Writes an alert, then closes the arrival: a function that dies between leaves it due. Sends the alert. */
+/**
+ * Writes the alert, closes the arrival, then sends the alert. In this order: if the function dies in between,
+ * the arrival is still due.
+ */
 async function alertAndClose(
   context: Context<'database' | 'queues'>,
   alert: Request,
@@ -20,7 +23,7 @@ async function alertAndClose(
   await sendRequests(context, [alert], signal)
 }
 
-/** A key that only looks like a run. */
+/** Rejects an arrival whose key resembles that of a run but is not valid. */
 export async function rejectMisnamed(
   context: Context<'database' | 'queues'>,
   hint: ObjectArrival,
@@ -42,21 +45,21 @@ export async function rejectMisnamed(
   return 'invalid'
 }
 
-/** The object was announced, but is not there. */
-export async function reportGone(
+/** Closes the arrival of an object that is not in the store; alerts if it was never catalogued. */
+export async function reportMissing(
   context: Context<'database' | 'queues'>,
   hint: ObjectArrival,
   run: RunFileId,
   signal: AbortSignal,
 ): Promise<'gone'> {
-  const reason = 'the object was no longer in the bucket when it was looked at'
+  const reason = 'the object was not in the bucket when it was checked'
   await recordArrivals(context.database, [hint], context.now())
   const close = () => closeArrival(context.database, hint, 'gone', reason)
   if ((await findLiveFile(context.database, hint)) !== null) {
     await close()
     return 'gone'
   }
-  const gone = alertRequest({
+  const alert = alertRequest({
     rule: 'object-gone',
     severity: 'error',
     summary: `${hint.key} was announced but ${reason}; it was never catalogued`,
@@ -66,6 +69,6 @@ export async function reportGone(
     object: hint,
     occurrence: identityOf(hint).toString('hex'),
   })
-  await alertAndClose(context, gone, close, signal)
+  await alertAndClose(context, alert, close, signal)
   return 'gone'
 }

@@ -1,6 +1,6 @@
 /**
- * Replay: what was processed before, or never, is put through the same queue again. First a plan, then the
- * deed.
+ * Replay: sends objects through the queue of the notifications again, whether they were processed before or
+ * not. `planReplay` finds them, `replay` does it.
  */
 import type { Context } from '../context.ts'
 import { routeKey } from '../notifications/route-key.ts'
@@ -16,13 +16,13 @@ export type ReplaySelection =
   | { readonly by: 'since'; readonly since: Date }
 
 export interface ReplayPlan {
-  /** Objects that are in the store now, by key. */
+  /** Objects that are in the store now. */
   readonly objects: readonly ObjectVersion[]
-  /** Selected by the catalogue, but no longer in the store. */
+  /** Selected, but not in the store any more. */
   readonly gone: readonly { readonly bucket: string; readonly key: string }[]
 }
 
-/** Finds what a selection means today, asking the store. Nothing is changed. */
+/** Finds the objects of a selection that are in the store now. Changes nothing. */
 export async function planReplay(
   context: Context<'database' | 's3'>,
   selection: ReplaySelection,
@@ -44,8 +44,7 @@ export async function planReplay(
 }
 
 /**
- * Opens the ledger's rows again and announces the objects; one that is being worked on just now is left to
- * that.
+ * Resets the ledger's rows and announces the objects. An arrival that is in progress is not reset.
  */
 export async function replay(
   context: Context<'database' | 'queues'>,

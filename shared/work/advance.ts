@@ -1,9 +1,9 @@
 /**
- * The one way in which work with a side effect outside the database is done: claim, check, act, record. A task
- * is claimed under a lease; the outside is asked whether the side effect has already happened; if not, it is
- * made, under a name that follows from the task; what came of it is written in one transaction with the facts,
- * the run's history and the requests that follow. A function that dies at any point leaves a row that the next
- * one takes, checks and goes on with.
+ * Runs tasks, which are work with a side effect outside the database: claim, check, act, record. A task is
+ * claimed under a lease; the external service is asked whether the side effect has already happened; if not,
+ * it is made, under a name derived from the task; the result is written in one transaction with the facts,
+ * the run's history and the requests that follow. If the function dies at any point, the next one claims the
+ * row, checks it and continues.
  *
  * @example
  * await advance(context, tapeCopy, { dependency: `tape:${endpoint}`, turn: { of: 'due', mostAtOnce: 3 },
@@ -24,7 +24,7 @@ import { type Claim, type ClaimOptions, claimTask, endClaim, hasEnded } from './
 import { trailOf } from './trail.ts'
 
 export interface AdvanceOptions extends Pick<ClaimOptions, 'dependency' | 'turn'> {
-  /** Tasks in progress at once in this call. */
+  /** Tasks in progress at a time in this call. */
   readonly atOnce: number
   /** The longest time of one attempt. */
   readonly limitSeconds: number
@@ -32,14 +32,14 @@ export interface AdvanceOptions extends Pick<ClaimOptions, 'dependency' | 'turn'
 
 export interface Advanced<Result> {
   readonly task: Task
-  /** `lost`: another function has taken the task over; nothing was written. */
+  /** `lost`: another function has taken over the task; nothing was written. */
   readonly ending: Ending<Result> | { readonly kind: 'lost' }
 }
 
-/** For what is still to be written when the function is being stopped. */
+/** Time to write the ending when the function is being stopped. */
 const ENDING_MS = 10_000
 
-/** Advances tasks until none is due or the time to begin one is over. Returns how each ended. */
+/** Advances tasks until none is due or the time to start one is over. Returns how each ended. */
 export async function advance<Host extends TaskContext, Subject, Result>(
   context: Host,
   kind: TaskKind<Host, Subject, Result>,
@@ -50,30 +50,30 @@ export async function advance<Host extends TaskContext, Subject, Result>(
   return await drain(options.atOnce, signal, () => advanceNext(context, kind, options, signal, log))
 }
 
-/** One attempt at one task, and what was found out in it so far. */
+/** One attempt at one task, and its results so far. */
 interface Attempt<Host extends TaskContext, Subject, Result> {
   readonly context: Host
   readonly kind: TaskKind<Host, Subject, Result>
   readonly claim: Claim
   readonly work: Work<Subject>
-  /** Of the host. */
+  /** Aborted when the host stops. */
   readonly signal: AbortSignal
   readonly log: Logger
-  /** The breakers that it probes, and has no verdict on yet. */
+  /** The breakers that this attempt probes, without a result yet. */
   readonly probes: Set<string>
-  /** Check said so. */
+  /** Check returned `to-do`. */
   wasToDo: boolean
-  /** What is being asked of the outside at this moment; null: what fails is ours. */
+  /** The external step in progress; null: an error now is not the dependency's. */
   step: 'check' | 'act' | null
   /** Aborted when the lease is lost. */
   held: AbortSignal
-  /** That of the job that was asked for, once act has returned. */
+  /** After act: the generation of the job that was requested. */
   generation: number
 }
 
 /**
- * Advances one task. Null when none is due. Never throws for what goes wrong with the work: that is written
- * down, with the time of the next attempt.
+ * Advances one task. Null when none is due. An error of the work is not thrown: it is recorded in the row,
+ * with the time of the next attempt.
  */
 export async function advanceNext<Host extends TaskContext, Subject, Result>(
   context: Host,
@@ -120,13 +120,13 @@ export async function advanceNext<Host extends TaskContext, Subject, Result>(
     await followUp(attempt, ending)
     return { task, ending }
   } catch (thrown) {
-    return await giveBack(attempt, thrown)
+    return await recordFailedAttempt(attempt, thrown)
   }
 }
 
 /**
- * Ends the task at once when what it is about is gone. One that cannot be read is tried again, also beyond its
- * deadline: only with its subject it can be given up, and people alerted.
+ * Reads the subject. Ends the task at once when the subject no longer exists. When it cannot be read the task
+ * is tried again, also beyond its deadline: giving up raises an alert, which needs the subject.
  */
 async function loadOrEnd<Host extends TaskContext, Subject, Result>(
   context: Host,
@@ -151,11 +151,11 @@ async function loadOrEnd<Host extends TaskContext, Subject, Result>(
     const subject = await kind.load(context, task)
     if (subject !== null) return { kind: 'loaded', subject }
   } catch (error) {
-    log.error({ task: task.name, error }, `${kind.kind}-not-begun`)
+    log.error({ task: task.name, error }, `${kind.kind}-not-loaded`)
     return await end({ kind: 'failed', reason: withoutSecrets(classify(error).message), jobEnded: false })
   }
   log.warn({ task: task.name }, `${kind.kind}-without-subject`)
-  return await end({ kind: 'given-up', reason: 'what it was about is gone', result: null })
+  return await end({ kind: 'given-up', reason: 'its subject no longer exists', result: null })
 }
 
 async function checkAndAct<Host extends TaskContext, Subject, Result>(
@@ -169,22 +169,22 @@ async function checkAndAct<Host extends TaskContext, Subject, Result>(
     await noteSuccess(database, dependency, step, context.now())
     attempt.probes.delete(dependency)
   }
-  // It may be what the function died of: this one was not tried for nothing, the next try comes later.
-  if (claim.wasLeft && task.attempts > ATTEMPTS_BEFORE_FAILING)
+  // The task itself may have killed the function: after this many attempts it waits for its back-off.
+  if (claim.wasAbandoned && task.attempts > ATTEMPTS_BEFORE_FAILING)
     return { kind: 'failed', reason: 'the function that worked on it died', jobEnded: false }
   const settled = kind.settled(work.subject)
   if (settled !== null) return settled
   attempt.step = 'check'
   const checked = await kind.check(context, work, signal)
   attempt.step = null
-  if (checked.unasked !== true && (checked.kind !== 'to-do' || task.state === 'pending'))
+  if (checked.dependencyUnused !== true && (checked.kind !== 'to-do' || task.state === 'pending'))
     await worked(task.dependency, 'check')
   if (checked.kind !== 'to-do') return checked
   attempt.wasToDo = true
   const { jobEnded } = checked
   if (task.state === 'pending')
-    return { kind: 'failed', reason: jobEnded ?? 'no job works on it any more', jobEnded: true }
-  // Whoever stood still for longer than the lease while checking must not act.
+    return { kind: 'failed', reason: jobEnded ?? 'its external job has ended', jobEnded: true }
+  // A process that stalled for longer than its lease while checking must not act.
   await renew(database, claim.lease, context.config.work.leaseSeconds)
   const generation = jobEnded === null ? task.generation : task.generation + 1
   attempt.step = 'act'
@@ -227,7 +227,7 @@ async function prepareEnd<Host extends TaskContext, Subject, Result>(
 ): Promise<boolean> {
   const { leaseSeconds } = context.config.work
   if (kind.beforeEnd === undefined) return true
-  // Whoever has lost it must not clear away what another uses.
+  // A process that has lost its lease must not remove what the next one uses.
   await renew(context.database, claim.lease, leaseSeconds)
   try {
     await whileHeld(context.database, claim.lease, leaseSeconds, signal, async (held) => {
@@ -241,8 +241,8 @@ async function prepareEnd<Host extends TaskContext, Subject, Result>(
   return true
 }
 
-/** The attempt failed, or nobody knows how it ended: it is tried again, and checked first. */
-async function giveBack<Host extends TaskContext, Subject, Result>(
+/** The attempt failed, or its result is unknown: the next attempt checks first. */
+async function recordFailedAttempt<Host extends TaskContext, Subject, Result>(
   attempt: Attempt<Host, Subject, Result>,
   thrown: unknown,
 ): Promise<Advanced<Result>> {
@@ -250,7 +250,7 @@ async function giveBack<Host extends TaskContext, Subject, Result>(
   const { task } = work
   const error = classify(thrown)
   try {
-    const found = await howItFailed(attempt, error)
+    const found = await endingOfFailure(attempt, error)
     const ending = await record(attempt, found)
     log.error({ error, ended: ending.kind }, `${kind.kind}-failed`)
     await followUp(attempt, ending)
@@ -262,7 +262,7 @@ async function giveBack<Host extends TaskContext, Subject, Result>(
   }
 }
 
-/** The attempt is recorded: what goes wrong from here on changes nothing of it. */
+/** The attempt is recorded: an error from here on does not change that. */
 async function followUp<Host extends TaskContext, Subject, Result>(
   { context, kind, work, signal, log }: Attempt<Host, Subject, Result>,
   ending: Ending<Result>,
@@ -274,14 +274,14 @@ async function followUp<Host extends TaskContext, Subject, Result>(
   }
 }
 
-async function howItFailed<Host extends TaskContext, Subject, Result>(
+async function endingOfFailure<Host extends TaskContext, Subject, Result>(
   { context, kind, work: { task }, signal, probes, step, held }: Attempt<Host, Subject, Result>,
   error: ReturnType<typeof classify>,
 ): Promise<Ending<Result>> {
   if (signal.aborted) return STOPPED
   const reason = withoutSecrets(error.message)
-  // What the database did not take, and what ended with the lease, is no fault of the outside.
-  if (error instanceof TransientError && step !== null && !held.aborted && !isOfDatabase(error)) {
+  // An error of the database, or after the lease was lost, is not the dependency's.
+  if (error instanceof TransientError && step !== null && !held.aborted && !isDatabaseError(error)) {
     const at = context.now()
     const { dependency: blamed = task.dependency } = error.details
     const failure = { task: task.name, step, error, reason, at }
@@ -297,6 +297,6 @@ async function howItFailed<Host extends TaskContext, Subject, Result>(
     : { kind: 'failed', reason, jobEnded: false, isInvalid: error instanceof InvalidInputError }
 }
 
-/** Codes of MariaDB and of its client. */
-const isOfDatabase = ({ details: { error } }: TransientError): boolean =>
+/** Recognized by the error codes of MariaDB and of its client. */
+const isDatabaseError = ({ details: { error } }: TransientError): boolean =>
   /^(ER|PROTOCOL)_/.test(String(error))

@@ -1,21 +1,21 @@
-/** When a copy is tried, or looked at, again. */
+/** When a task is tried or checked again. */
 
 const FIRST_RETRY_MS = 60_000
 const LONGEST_RETRY_MS = 6 * 3_600_000
-const FIRST_LOOK_MS = 30_000
-const LONGEST_LOOK_MS = 900_000
+const FIRST_CHECK_MS = 30_000
+const LONGEST_CHECK_MS = 900_000
 
 /**
- * Doubles from a minute to six hours, where it stays: a run off tape is never given up. A fifth of it is
- * jitter.
+ * The delay doubles from a minute up to six hours and then stays there: a run that is not on tape is never
+ * given up. The jitter is ±10 %.
  */
 export const retryAt = (at: Date, attempts: number, random: () => number = Math.random): Date =>
   later(at, Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 30), LONGEST_RETRY_MS), random)
 
-/** A service at work is asked at first every half minute; the longer it takes, the more seldom. */
-export function nextLookAt(at: Date, since: Date | null, random: () => number = Math.random): Date {
+/** An external job is checked every half minute at first, and less often the longer it takes. */
+export function nextCheckAt(at: Date, since: Date | null, random: () => number = Math.random): Date {
   const soFarMs = Math.max(0, at.getTime() - (since ?? at).getTime())
-  return later(at, Math.min(Math.max(FIRST_LOOK_MS, soFarMs / 10), LONGEST_LOOK_MS), random)
+  return later(at, Math.min(Math.max(FIRST_CHECK_MS, soFarMs / 10), LONGEST_CHECK_MS), random)
 }
 
 const later = (at: Date, ms: number, random: () => number) =>

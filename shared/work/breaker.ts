@@ -1,9 +1,9 @@
 /**
- * Circuit breakers: what several pieces of work need (a tape endpoint, a bucket, a batch system) is left alone
+ * Circuit breakers: a dependency of several tasks (a tape endpoint, a bucket, a batch system) is not used
  * while it fails. One row per dependency, shared by all processes. After a few failures in a row the breaker
- * opens: work that needs it waits and loses no attempt. Then one piece of work at a time may try (half-open),
- * at least every minute; when it succeeds the breaker closes. A piece of work that fails again and again by
- * itself opens no breaker, unless the dependency cannot be reached at all.
+ * opens: tasks that need it wait and lose no attempt. Then one task at a time may probe it (half-open), at
+ * least once a minute; when the probe succeeds, the breaker closes. One task that fails repeatedly does not
+ * open the breaker, unless the dependency cannot be reached at all.
  *
  * @example
  * const gate = await lockBreaker(trx, tapeBreaker('davs://tape.example'), at)
@@ -15,34 +15,34 @@ import type { Schema } from '../database/schema.ts'
 import { classify, TransientError } from '../errors.ts'
 import { addRequests, type Request } from './outbox.ts'
 
-/** Fewer failures in a row may be those of single pieces of work; so many are the dependency's. */
+/** Fewer failures in a row may be due to single tasks; this many are due to the dependency. */
 const FAILURES_TO_OPEN = 3
 const FIRST_PROBE_MS = 15_000
-/** Below the minute between two beats of the schedule, so that each beat may try. */
+/** Below the minute between two runs of the schedule, so that each may probe. */
 const LONGEST_PROBE_MS = 40_000
-/** A restart of a server alerts nobody. */
+/** Long enough for a server to restart without an alert. */
 const ALERTED_AFTER_MS = 60_000
 
 const MOST_CHARACTERS = 4000
 
 export const tapeBreaker = (endpoint: string): string => `tape:${endpoint}`
-/** Staging and reading, which may fail where copying works. */
+/** For staging and reading, which may fail while copying works. */
 export const tapeReadBreaker = (endpoint: string): string => `tape-read:${endpoint}`
 export const storeBreaker = (bucket: string): string => `store:${bucket}`
 
 export type Gate = 'closed' | 'open' | 'half-open'
 
 /**
- * Whether work that needs the dependency may begin; locks the breaker's row until the transaction ends, so
- * that claims of work for one dependency take turns. `half-open`: one piece of work may try, and `beginProbe`
- * keeps the others from it.
+ * Whether work that needs the dependency may start. Locks the breaker's row until the transaction ends, so
+ * that claims for one dependency run one after the other. `half-open`: one task may probe it, and
+ * `beginProbe` keeps the others from doing so.
  */
 export async function lockBreaker(trx: Transaction<Schema>, dependency: string, at: Date): Promise<Gate> {
   const locked = trx.selectFrom('breakers').selectAll().where('dependency', '=', dependency).forUpdate()
   const found = await locked.executeTakeFirst()
   if (found === undefined) {
-    // Locked before it is inserted: an insertion that finds the row takes a shared lock, from which two at
-    // once cannot go on.
+    // The row is locked first: an INSERT that finds the row takes a shared lock, and two transactions that
+    // then upgrade theirs would deadlock.
     await trx.insertInto('breakers').ignore().values({ dependency }).execute()
     await locked.executeTakeFirstOrThrow()
     return 'closed'
@@ -51,7 +51,7 @@ export async function lockBreaker(trx: Transaction<Schema>, dependency: string, 
   return found.probeAt !== null && found.probeAt > at ? 'open' : 'half-open'
 }
 
-/** Whoever asks next finds the breaker open until this probe must have ended. */
+/** From now on the breaker is open for all others, until this probe must have ended. */
 export async function beginProbe(trx: Transaction<Schema>, dependency: string, at: Date): Promise<void> {
   await trx
     .updateTable('breakers')
@@ -63,7 +63,7 @@ export async function beginProbe(trx: Transaction<Schema>, dependency: string, a
 export interface OpenBreakers {
   /** Work that needs these waits. */
   readonly open: readonly string[]
-  /** Of these one piece of work may try. */
+  /** One task may probe each of these. */
   readonly halfOpen: readonly string[]
 }
 
@@ -84,8 +84,9 @@ export async function openBreakers(
 }
 
 /**
- * A dependency that takes side effects works. One that answers questions may take none: an answer closes the
- * breaker only where questions had failed; else it lets the next one try at once.
+ * Records that the dependency worked. A successful `act` closes the breaker. A successful `check` closes it
+ * only if the failures were checks, since a service may answer queries and refuse writes; otherwise it allows
+ * the next probe at once.
  */
 export async function noteSuccess(
   database: Database,
@@ -103,7 +104,7 @@ export async function noteSuccess(
   if (step === 'check') await endProbe(database, dependency, at)
 }
 
-/** A probe has ended without a verdict: the next one may try at once. */
+/** Ends a probe without a result: the next one may start at once. */
 export async function endProbe(database: Database, dependency: string, at: Date): Promise<void> {
   await database
     .updateTable('breakers')
@@ -113,7 +114,7 @@ export async function endProbe(database: Database, dependency: string, at: Date)
     .execute()
 }
 
-/** The same error, which is this dependency's and not that of the work that met it. */
+/** Attributes a transient error to a dependency, unless it is attributed already. */
 export function blame(dependency: string, thrown: unknown): unknown {
   const error = classify(thrown)
   if (!(error instanceof TransientError) || error.details.dependency !== undefined) return thrown
@@ -121,18 +122,18 @@ export function blame(dependency: string, thrown: unknown): unknown {
 }
 
 export interface DependencyFailure {
-  /** Names the piece of work. */
+  /** Name of the task or arrival. */
   readonly task: string
   readonly step: 'check' | 'act'
   readonly error: TransientError
-  /** The error in words, without secrets. */
+  /** The error's message, without secrets. */
   readonly reason: string
   readonly at: Date
 }
 
 /**
- * Counts a failure that may be the dependency's.
- * @param alert made once for each time the breaker has been open for a minute.
+ * Counts a failure that may be due to the dependency.
+ * @param alert makes the alert of an outage, once the breaker has been open for a minute.
  * @returns whether the breaker is open now, and the alert that is due, already in the outbox.
  */
 export async function noteFailure(
@@ -148,7 +149,7 @@ export async function noteFailure(
       .select(['failures', 'failedTask', 'openSince'])
       .where('dependency', '=', dependency)
       .executeTakeFirstOrThrow()
-    const isRepeated = before.openSince === null && before.failedTask === task && !isOutOfReach(error)
+    const isRepeated = before.openSince === null && before.failedTask === task && !isUnreachable(error)
     const failures = isRepeated ? before.failures : before.failures + 1
     const opens = failures >= FAILURES_TO_OPEN
     const openSince = opens ? (before.openSince ?? at) : null
@@ -170,13 +171,13 @@ export async function noteFailure(
       .execute()
     const isDue = openSince !== null && at.getTime() - openSince.getTime() >= ALERTED_AFTER_MS
     const requests = isDue ? [alert(openSince)] : []
-    // Its name holds since when: what was alerted before is not alerted again.
+    // The name contains the start of the outage: the outbox ignores a second alert of the same outage.
     await addRequests(trx, requests, at)
     return { isOpen: opens, requests }
   })
 }
 
-const OUT_OF_REACH = new Set<unknown>([
+const UNREACHABLE = new Set<unknown>([
   'EAI_AGAIN',
   'ECONNREFUSED',
   'EHOSTUNREACH',
@@ -185,6 +186,6 @@ const OUT_OF_REACH = new Set<unknown>([
 ])
 const UNAVAILABLE_STATUSES = new Set<unknown>([429, 502, 503, 504])
 
-/** Whatever the work was, it would have failed. */
-const isOutOfReach = ({ details }: TransientError): boolean =>
-  OUT_OF_REACH.has(details.error) || UNAVAILABLE_STATUSES.has(details.httpStatus)
+/** The failure does not depend on the task. */
+const isUnreachable = ({ details }: TransientError): boolean =>
+  UNREACHABLE.has(details.error) || UNAVAILABLE_STATUSES.has(details.httpStatus)

@@ -1,12 +1,12 @@
-/** Work that is due, a few pieces at once, within the time of one call. */
+/** Runs due work, several items at a time, within the time of one call. */
 
-/** After so long no further piece is begun in the same call: one may take most of a function's time. */
+/** No further item is started after this time: one may take most of the function's time limit. */
 const BEGIN_WITHIN_MS = 45_000
 
 /**
- * Does one piece after another, `atOnce` at the same time, until none is due (`next` returns null) or the time to
- * begin one is over. All are waited for: none goes on behind the back of a call that has ended.
- * @throws what the first `next` that failed threw; the others are still drained.
+ * Runs item after item, `atOnce` in parallel, until none is due (`next` returns null) or the time to start
+ * one is over. Returns only after all have ended: none continues in the background.
+ * @throws the error of the first `next` that failed; the others are still drained.
  *
  *     const ends = await drain(3, signal, () => advanceNext(context, tapeCopy, options, signal, log))
  */

@@ -1,8 +1,9 @@
 /**
- * Leases: who works on a row, until when. One way for every table whose rows are work (columns lease_owner
- * and lease_until): a claim writes owner and end, whoever holds it renews it while working, and writes of the
- * outcome name the owner, so that a holder who lost the lease cannot write over what another has begun. The
- * database's clock decides, since those of processes differ.
+ * Leases: which process works on a row, and until when. The same for every table whose rows are work (columns
+ * lease_owner and lease_until): a claim writes owner and end, the holder renews the lease while working, and
+ * the outcome is written only where the row still names the owner, so that a holder that lost its lease
+ * cannot overwrite the work of the next one. The database's clock decides, since the clocks of processes
+ * differ.
  *
  * @example
  * const lease: Lease = { table: 'replicas', id, owner: leaseOwner(context) }
@@ -17,22 +18,22 @@ import { ConflictError } from '../errors.ts'
 
 export interface Lease {
   readonly table: 'arrivals' | 'replicas' | 'tasks'
-  /** Of the row. */
+  /** Id of the row. */
   readonly id: number
-  /** Names this piece of work; see `leaseOwner`. */
+  /** Unique for each claim; see `leaseOwner`. */
   readonly owner: string
 }
 
-/** The column holds 100 characters, the end of which tells one piece of work from another. */
+/** The column holds 100 characters; the suffix makes the owner unique. */
 const LONGEST_PROCESS = 80
 
-/** Names one piece of work: a process may do several at once, and each holds its own. */
+/** A new owner for one claim: a process may hold several leases at once, each under its own owner. */
 export const leaseOwner = ({ owner }: { readonly owner: string }): string =>
   `${owner.slice(0, LONGEST_PROCESS)}-${randomUUID().slice(0, 8)}`
 
 export const DATABASE_NOW = sql<Date>`UTC_TIMESTAMP(3)`
 
-/** The columns of a lease that begins, or goes on, now. */
+/** The columns of a lease that starts, or is renewed, now. */
 export const leaseFor = (owner: string, seconds: number) => ({
   leaseOwner: owner,
   leaseUntil: leaseEnd(seconds),
@@ -42,8 +43,7 @@ export const NO_LEASE = { leaseOwner: null, leaseUntil: null } as const
 const leaseEnd = (seconds: number) => sql<Date>`UTC_TIMESTAMP(3) + INTERVAL ${seconds} SECOND`
 
 /**
- * Nobody holds the row, or whoever did has died. @param table as the statement names it, where it names
- * several.
+ * The row has no lease, or an expired one. @param table needed when the statement names several tables.
  */
 export const isFree = (table?: string): RawBuilder<SqlBool> => {
   const until = table === undefined ? sql`lease_until` : sql`${sql.table(table)}.lease_until`
@@ -51,13 +51,13 @@ export const isFree = (table?: string): RawBuilder<SqlBool> => {
 }
 
 /**
- * @throws ConflictError when a statement that names the owner found no row: the lease was lost to another.
+ * @throws ConflictError when a statement with the owner in its condition matched no row: the lease was lost.
  */
 export function assertHeld({ numUpdatedRows }: { readonly numUpdatedRows: bigint }): void {
   if (numUpdatedRows === 0n) throw new ConflictError('the lease was lost to another function')
 }
 
-/** Holds the lease for so long from now on. @throws ConflictError when it was lost to another. */
+/** Extends the lease to `seconds` from now. @throws ConflictError when it was lost to another. */
 export async function renew(database: Database, lease: Lease, seconds: number): Promise<void> {
   const { numAffectedRows = 0n } = await sql`UPDATE ${sql.table(lease.table)}
     SET lease_until = ${leaseEnd(seconds)} WHERE id = ${lease.id} AND lease_owner = ${lease.owner}`.execute(
@@ -67,8 +67,8 @@ export async function renew(database: Database, lease: Lease, seconds: number): 
 }
 
 /**
- * Renews the lease while `work` runs. The signal that work gets aborts when the lease is lost, or with the
- * caller's.
+ * Renews the lease while `work` runs. The signal passed to `work` aborts when the lease is lost or when the
+ * caller's signal aborts.
  */
 export async function whileHeld<T>(
   database: Database,
@@ -81,7 +81,7 @@ export async function whileHeld<T>(
   const renewal = setInterval(
     () => {
       renew(database, lease, seconds).catch((error) => {
-        // What passes is tried again at the next beat, three of which fit into a lease.
+        // Other errors may be transient: three more renewals fit into the lease.
         if (error instanceof ConflictError) lost.abort(error)
       })
     },

@@ -1,7 +1,7 @@
 /**
- * The outbox: requests to other functions are rows written in the transaction that causes them, sent after
- * its commit and marked as sent. A crash between leaves them unsent, and track-arrivals sends them within a
- * minute: at least once, never none.
+ * The outbox: requests to other functions are rows, written in the transaction that causes them, sent after
+ * its commit and marked as sent. After a crash in between they are unsent, and track-arrivals sends them
+ * within a minute: each request is sent at least once.
  */
 import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -11,7 +11,7 @@ import type { QueueName, Queues } from '../queue/queues.ts'
 
 export type { Request } from '../messages/requests.ts'
 
-/** Writes requests; those whose name was taken before are left as they were. */
+/** Writes requests; an existing one with the same name is left unchanged. */
 export async function addRequests(
   database: Database | Transaction<Schema>,
   requests: readonly Request[],
@@ -34,8 +34,8 @@ export async function addRequests(
 }
 
 /**
- * Sends what is unsent: the named requests, or those older than `olderThan`; at most 500 a call. Returns how
- * many went out.
+ * Sends unsent requests: the named ones, or those older than `olderThan`; at most 500 a call. Returns how
+ * many were sent.
  */
 export async function flushOutbox(
   database: Database,
@@ -70,8 +70,8 @@ interface Unsent {
 }
 
 /**
- * Sends all at once; where that fails one by one, so that a message that can never be sent holds back no
- * other.
+ * Sends all in one batch; if that fails, one by one, so that a message that can never be sent does not block
+ * the others.
  */
 async function sendGroup(queues: Queues, queue: QueueName, group: readonly Unsent[], signal: AbortSignal) {
   const bodies = group.map((row) => row.body)

@@ -1,38 +1,47 @@
-/** The retry policy of all kinds of task: what an ending means for its row. Pure but for the jitter. */
+/**
+ * The retry policy of all kinds of task: from an ending to the change of its row. Pure except for the jitter.
+ */
 import type { Task } from '../database/work-schema.ts'
-import { nextLookAt, retryAt } from './back-off.ts'
+import { nextCheckAt, retryAt } from './back-off.ts'
 import type { Ending } from './task-kind.ts'
 import type { TaskChange } from './tasks.ts'
 
-/** From then on the state says that the work fails, and the kind alerts; it goes on being tried all the same. */
+/** From this number of failures on the state is `failing` and the kind alerts; attempts continue. */
 export const ATTEMPTS_BEFORE_FAILING = 6
 
-/** How an attempt ended after which the work is still to be done. */
-export type Undone = Extract<Ending<unknown>['kind'], 'failed' | 'busy' | 'interrupted' | 'unavailable'>
+/** Endings after which the work is still to be done. */
+export type UnfinishedEnding = Extract<
+  Ending<unknown>['kind'],
+  'failed' | 'busy' | 'interrupted' | 'unavailable'
+>
 
 export interface Retry {
-  /** Without the one that has ended, unless it failed: only failures count. */
+  /** Includes the attempt that has ended only if it failed: only failures count. */
   readonly attempts: number
   readonly isFailing: boolean
   readonly nextAttemptAt: Date
 }
 
-/** When work is tried again. @param attempts with the one that has ended. */
-export function retryOf(attempts: number, ending: Undone, at: Date): Retry {
+/** When work is tried again. @param attempts including the one that has ended. */
+export function retryOf(attempts: number, ending: UnfinishedEnding, at: Date): Retry {
   const counted = ending === 'failed' ? attempts : Math.max(0, attempts - 1)
   const isFailing = counted >= ATTEMPTS_BEFORE_FAILING
   if (ending === 'failed') return { attempts, isFailing, nextAttemptAt: retryAt(at, attempts) }
-  return { attempts: counted, isFailing, nextAttemptAt: ending === 'interrupted' ? at : nextLookAt(at, null) }
+  return {
+    attempts: counted,
+    isFailing,
+    nextAttemptAt: ending === 'interrupted' ? at : nextCheckAt(at, null),
+  }
 }
 
-/** What an ending means for the row: the retry policy of all kinds. */
+/** The change of a task's row that follows from how its attempt ended. */
 export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskChange {
   const { generation } = task
   const uncounted = Math.max(0, task.attempts - 1)
   const { deadlineAt } = task
-  const isTooLate = deadlineAt !== null && at >= deadlineAt
+  const isPastDeadline = deadlineAt !== null && at >= deadlineAt
   const inTime = (next: Date) => (deadlineAt !== null && deadlineAt < next ? deadlineAt : next)
-  if (isTooLate && isUnfinished(ending)) {
+  if (isPastDeadline && isUnfinished(ending)) {
     const reason = ending.reason ?? 'an external service still works on it'
     return { state: 'given-up', lastError: `it was not done in time: ${reason}` }
   }
@@ -42,7 +51,7 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
     case 'pending': {
       const { reference, reason, takesTurn } = ending
       const isSame = reference === undefined || JSON.stringify(reference) === JSON.stringify(task.reference)
-      const next = inTime(nextLookAt(at, isSame ? task.startedAt : null))
+      const next = inTime(nextCheckAt(at, isSame ? task.startedAt : null))
       return { state: 'pending', reference, generation, takesTurn, lastError: reason, nextAttemptAt: next }
     }
     case 'ready':
@@ -55,7 +64,7 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
       const { attempts, isFailing, nextAttemptAt } = retryOf(task.attempts, ending.kind, at)
       const isPending = task.state === 'pending'
       const state = isPending ? 'pending' : isFailing ? 'failing' : 'waiting'
-      // That it was stopped is nothing that is wrong with it.
+      // Being stopped is not an error of the task.
       const stopped = state === 'failing' ? task.lastError : null
       return {
         state,
@@ -78,7 +87,7 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
   }
 }
 
-/** What is waited for, or tried again, until the deadline. */
+/** Endings after which the task is checked or tried again until its deadline. */
 const isUnfinished = (ending: Ending<unknown>) =>
   ending.kind === 'pending' ||
   ending.kind === 'busy' ||

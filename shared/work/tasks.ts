@@ -1,13 +1,13 @@
 /**
- * Tasks: rows of work with a side effect outside the database. A task is requested together with the facts it
- * is about, taken under a lease when its turn has come, and ended with what came of it; shared/work/advance.ts
- * does the rest.
+ * Tasks: rows of work with a side effect outside the database. A task is added in the transaction that writes
+ * the facts it belongs to, claimed under a lease when it is due, and ended with its result. What happens in
+ * between is in shared/work/advance.ts.
  */
 import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import type { Reference, Task, TaskState } from '../database/work-schema.ts'
-import { nextLookAt } from './back-off.ts'
+import { nextCheckAt } from './back-off.ts'
 import { beginProbe, lockBreaker, openBreakers } from './breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, leaseOwner, NO_LEASE } from './lease.ts'
 
@@ -17,9 +17,9 @@ export interface NewTask {
   readonly kind: string
   readonly subjectId: number
   readonly runId: number | null
-  /** The breaker that its claims go by, such as that of a tape endpoint. */
+  /** The breaker that must be closed for a claim, such as that of a tape endpoint. */
   readonly dependency: string
-  /** Another one that must be closed as well; null: none. */
+  /** A second breaker that must be closed as well; null: none. */
   readonly needs: string | null
   readonly priority: 'live' | 'backlog'
   readonly requestedBy: string
@@ -29,7 +29,7 @@ export interface NewTask {
 /** One task for each kind and subject. */
 const nameOf = ({ kind, subjectId }: Pick<NewTask, 'kind' | 'subjectId'>) => `${kind}:${subjectId}`
 
-/** Requests work. Requested again it stays as it is, but a live request makes it live. */
+/** Adds a task. One that exists is left unchanged, except that a live request raises its priority to live. */
 export async function addTask(trx: Trx, task: NewTask, at: Date): Promise<void> {
   const name = nameOf(task)
   await trx
@@ -40,9 +40,8 @@ export async function addTask(trx: Trx, task: NewTask, at: Date): Promise<void> 
 }
 
 /**
- * Requests work anew that has ended, or waits for its next attempt. The next job asked of the outside is
- * another than the one before, unless the kind goes on with that (`keepsReference`). False when somebody works
- * on it.
+ * Restarts a task that has ended or waits for its next attempt. The next attempt requests a new external job,
+ * unless the kind continues with the previous one (`keepsReference`). False while the task is in progress.
  */
 export async function restartTask(
   trx: Trx,
@@ -75,19 +74,19 @@ export async function restartTask(
   return numUpdatedRows === 1n || (await insertTask(trx, task, 'waiting', at))
 }
 
-/** The outside has its result, whether it was requested or not, and it is checked until it is final. */
+/** The external result exists, whether or not it was requested: the task checks it until it is final. */
 export async function followTask(trx: Trx, task: NewTask, at: Date): Promise<void> {
   if (await insertTask(trx, task, 'pending', at)) return
-  const followed = { state: 'pending', takesTurn: false, startedAt: at, nextAttemptAt: at } as const
+  const pendingColumns = { state: 'pending', takesTurn: false, startedAt: at, nextAttemptAt: at } as const
   await trx
     .updateTable('tasks')
-    .set({ ...followed, finishedAt: null, lastError: null })
+    .set({ ...pendingColumns, finishedAt: null, lastError: null })
     .where('name', '=', nameOf(task))
     .where('state', 'in', ['done', 'given-up'])
     .execute()
 }
 
-/** False when there is one: done tasks are purged after a time. */
+/** False when the task exists. It may be missing: done tasks are purged. */
 async function insertTask(trx: Trx, task: NewTask, state: 'waiting' | 'pending', at: Date): Promise<boolean> {
   const followed = state === 'pending' ? { takesTurn: false, startedAt: at } : {}
   const row = { ...task, ...followed, name: nameOf(task), state, requestedAt: at, nextAttemptAt: at }
@@ -103,14 +102,14 @@ export interface ClaimOptions {
   readonly kind: string
   readonly dependency: string
   /**
-   * `due`: work to be done; so much at most is in progress at once, here and outside. `pending`: work that the
-   * outside does, to be checked.
+   * `due`: work to be done; at most `mostAtOnce` tasks are in progress at a time, here and externally.
+   * `pending`: work that an external service is doing, to be checked.
    */
   readonly turn:
     | {
         readonly of: 'due'
         readonly mostAtOnce: number
-        /** Only what was not begun since it was requested. */
+        /** Only tasks that were not started since they were requested. */
         readonly onlyUntried?: true
       }
     | { readonly of: 'pending' }
@@ -121,15 +120,15 @@ export interface ClaimOptions {
 export interface Claim {
   readonly task: Task
   readonly lease: Lease
-  /** The function that had it before has died, or stood still for longer than its lease. */
-  readonly wasLeft: boolean
-  /** The breakers that are half-open, and that it is the probe of. */
+  /** The previous function died, or stalled for longer than its lease. */
+  readonly wasAbandoned: boolean
+  /** The half-open breakers that this claim probes. */
   readonly probes: readonly string[]
 }
 
 /**
- * Takes the next task whose turn it is: live before backlog, the oldest request first. Null when there is
- * none, when as much as allowed is in progress, or while a breaker that it depends on is open.
+ * Claims the next due task: live before backlog, the oldest request first. Null when none is due, when
+ * `mostAtOnce` tasks are in progress, or while a breaker that the task depends on is open.
  */
 export async function claimTask(
   context: { readonly database: Database; readonly owner: string },
@@ -140,15 +139,15 @@ export async function claimTask(
     const gate = await lockBreaker(trx, dependency, at)
     if (gate === 'open') return null
     if (turn.of === 'due' && (await countInProgress(trx, options)) >= turn.mostAtOnce) return null
-    const chosen = await choose(trx, options, gate === 'half-open')
+    const chosen = await chooseTask(trx, options, gate === 'half-open')
     if (chosen === null) return null
     const { next, probes } = chosen
     for (const probed of probes) await beginProbe(trx, probed, at)
     const owner = leaseOwner(context)
     const taken =
       turn.of === 'pending'
-        ? // Should its function die, others come first.
-          { nextAttemptAt: nextLookAt(at, next.startedAt) }
+        ? // If this function dies, other tasks are checked first.
+          { nextAttemptAt: nextCheckAt(at, next.startedAt) }
         : { state: 'running' as const, attempts: next.attempts + 1, startedAt: at, leaseOwner: owner }
     await trx
       .updateTable('tasks')
@@ -159,17 +158,17 @@ export async function claimTask(
     return {
       task: { ...next, ...taken, leaseOwner: owner },
       lease,
-      wasLeft: next.state === 'running',
+      wasAbandoned: next.state === 'running',
       probes,
     }
   })
 }
 
 /**
- * The next in turn. Where a breaker is half-open, what was tried longest ago is its probe: a task that always
- * fails must not be the only one to try.
+ * The task to claim. While a breaker is half-open, its probe is the least recently tried task: otherwise a
+ * task that always fails could be the only probe.
  */
-async function choose(
+async function chooseTask(
   trx: Trx,
   options: ClaimOptions,
   isHalfOpen: boolean,
@@ -177,16 +176,18 @@ async function choose(
   const { dependency, turn, at } = options
   const needed = turn.of === 'due' ? await openBreakers(trx, at) : { open: [], halfOpen: [] }
   if (isHalfOpen) {
-    const next = await leastTried(trx, options, (query) => without(query, needed.open))
+    const next = await leastRecentlyTried(trx, options, (query) => notNeeding(query, needed.open))
     if (next === null) return null
     const alsoProbed = needed.halfOpen.filter((breaker) => breaker === next.needs)
     return { next, probes: [dependency, ...alsoProbed] }
   }
   for (const needs of needed.halfOpen) {
-    const next = await leastTried(trx, options, (query) => query.where('needs', '=', needs))
+    const next = await leastRecentlyTried(trx, options, (query) => query.where('needs', '=', needs))
     if (next !== null) return { next, probes: [needs] }
   }
-  const next = await nextInTurn(trx, options, (query) => without(query, [...needed.open, ...needed.halfOpen]))
+  const next = await firstInOrder(trx, options, (query) =>
+    notNeeding(query, [...needed.open, ...needed.halfOpen]),
+  )
   return next === null ? null : { next, probes: [] }
 }
 
@@ -206,7 +207,7 @@ async function countInProgress(trx: Trx, { kind, dependency }: ClaimOptions): Pr
   return Number(busy)
 }
 
-/** What may be taken in a state: its time has come and nobody holds it; one that runs was left by a dead function. */
+/** Due and without a valid lease. A running task without one was abandoned by a function that died. */
 const isTakeable = (state: TaskState, at: Date): Expression<SqlBool> =>
   state === 'running' ? isFree() : sql<SqlBool>`next_attempt_at <= ${at} AND ${isFree()}`
 
@@ -227,17 +228,17 @@ const takeable = (trx: Trx, { kind, dependency, turn, at }: ClaimOptions, state:
 
 type Query = ReturnType<typeof takeable>
 
-/** Passes over what needs these, so that it blocks nothing else. */
-const without = (query: Query, breakers: readonly string[]): Query =>
+/** Skips tasks that need one of these breakers, so that they do not block the others. */
+const notNeeding = (query: Query, breakers: readonly string[]): Query =>
   breakers.length === 0
     ? query
     : query.where((where) => where.or([where('needs', 'is', null), where('needs', 'not in', breakers)]))
 
 /**
- * Each state and priority by itself, in the order of the index: a hundred thousand that wait are neither sorted
- * nor locked for the one that is taken.
+ * Queries each state and priority separately, in the order of the index: claiming one task neither sorts nor
+ * locks the hundred thousand that may be waiting.
  */
-async function nextInTurn(
+async function firstInOrder(
   trx: Trx,
   options: ClaimOptions,
   narrowed: (query: Query) => Query,
@@ -258,7 +259,7 @@ async function nextInTurn(
   return null
 }
 
-async function leastTried(
+async function leastRecentlyTried(
   trx: Trx,
   options: ClaimOptions,
   narrowed: (query: Query) => Query,
@@ -277,7 +278,7 @@ async function leastTried(
   return first ?? null
 }
 
-/** What becomes of a task whose attempt has ended. Columns left out stay as they are. */
+/** The change to a task's row when an attempt has ended. Columns left out stay unchanged. */
 export interface TaskChange {
   readonly state: Exclude<TaskState, 'running'>
   readonly attempts?: number
@@ -290,7 +291,9 @@ export interface TaskChange {
 
 export const hasEnded = ({ state }: TaskChange): boolean => state === 'done' || state === 'given-up'
 
-/** Endpoints answer with whole pages at times: the row must be freed all the same. */
+/**
+ * Some endpoints answer an error with a whole page: the row must still fit, so that its lease is released.
+ */
 const MOST_CHARACTERS = 4000
 
 /** Ends a claim, in the transaction that writes the facts. @throws ConflictError when the lease was lost. */
@@ -313,7 +316,7 @@ export async function endClaim(trx: Trx, { lease }: Claim, change: TaskChange, a
   assertHeld(result)
 }
 
-/** Deletes tasks that were done so long ago; the history of their runs keeps what happened. */
+/** Deletes tasks that were done before a time; the history of their runs keeps what happened. */
 export async function purgeTasks(database: Database, doneBefore: Date): Promise<number> {
   const { numDeletedRows } = await database
     .deleteFrom('tasks')

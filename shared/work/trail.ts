@@ -1,10 +1,13 @@
-/** What leads back to the outside, written down while an attempt goes on: its function may die at any moment. */
+/**
+ * The reference of a task to its external job (request id, upload id), saved during an attempt: the next
+ * attempt finds the job even if this function dies.
+ */
 import type { Database } from '../database/connect.ts'
 import type { Reference, Task } from '../database/work-schema.ts'
 import { assertHeld } from './lease.ts'
 
 export interface Trail {
-  /** As the row has it by now. */
+  /** The current value in the row. */
   readonly reference: Reference | null
   /**
    * Changes parts of the reference; null removes one.

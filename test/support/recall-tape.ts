@@ -17,7 +17,7 @@ export interface RecallTape extends TapeDriver {
   /** Called when half of a file is read, or before it is sent. */
   meanwhile: () => Promise<void>
   /** The requests to the endpoint, in order. */
-  readonly asked: string[]
+  readonly calls: string[]
   /** Whether files on disk belong to stage requests; if not, there is nothing to release. */
   pins: boolean
   /** The released files and references, in order. */
@@ -40,7 +40,7 @@ export function recallTape(): RecallTape {
     sends: false,
     damage: (bytes) => bytes,
     meanwhile: async () => {},
-    asked: [],
+    calls: [],
     pins: true,
     released: [],
     url: (name) => `davs://tape.example.org:8443/cygno/${name}`,
@@ -54,7 +54,7 @@ export function recallTape(): RecallTape {
     },
     async stage(file, { reference }) {
       if (!files.has(file.name)) throw new InvalidInputError(`the tape endpoint has no ${file.name}`)
-      tape.asked.push(`stage ${reference ?? 'anew'}`)
+      tape.calls.push(`stage ${reference ?? 'anew'}`)
       const named = reference ?? `request-${++requests}`
       if (tape.checksUntilOnline <= 0) return { kind: 'online', reference: tape.pins ? named : null }
       tape.checksUntilOnline--
@@ -64,7 +64,7 @@ export function recallTape(): RecallTape {
       tape.released.push(`${file.name} ${reference}`)
     },
     async *read(file, signal) {
-      tape.asked.push('read')
+      tape.calls.push('read')
       const bytes = bytesOf(file)
       const half = Math.floor(bytes.length / 2)
       yield bytes.subarray(0, half)
@@ -74,7 +74,7 @@ export function recallTape(): RecallTape {
     },
     async send(file, putUrl, signal) {
       if (!tape.sends) return 'unsupported'
-      tape.asked.push('send')
+      tape.calls.push('send')
       await tape.meanwhile()
       const answer = await fetch(putUrl, { method: 'PUT', body: Buffer.from(bytesOf(file)), signal })
       if (!answer.ok) throw new TransientError(`the store answered ${answer.status}`)

@@ -1,4 +1,4 @@
-/** Recalls as tests look at them: one step of one, and rows in every state without playing what led there. */
+/** Recalls for tests: advance one by one step, and insert rows in every state directly. */
 import { RECALL, recallIdentity } from '../../shared/catalogue/recalls.ts'
 import { type RecallContext, recallTask } from '../../shared/copies/recall/recall.ts'
 import type { Database } from '../../shared/database/connect.ts'
@@ -10,7 +10,7 @@ import { advanceNext } from '../../shared/work/advance.ts'
 export const shownRecall = (database: Database, id: number): Promise<ShownRecall> =>
   database.selectFrom('shownRecalls').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
 
-/** Undefined where the contents were in the store when they were asked for. */
+/** Undefined when the contents were in the store at the time of the request. */
 export const taskOfRecall = (database: Database, id: number): Promise<Task | undefined> =>
   database
     .selectFrom('tasks')
@@ -20,8 +20,8 @@ export const taskOfRecall = (database: Database, id: number): Promise<Task | und
     .executeTakeFirst()
 
 /**
- * Takes a recall as far as it gets now. @returns the state that it is in then; `busy`: another function works
- * on it, `not-due`: it is checked or tried later.
+ * Advances a recall as far as possible now. @returns its state afterwards; `busy`: another function works on
+ * it, `not-due`: it is checked or tried later.
  */
 export async function advanceRecall(
   context: RecallContext,

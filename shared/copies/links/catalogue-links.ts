@@ -4,7 +4,7 @@
  */
 import type { Context } from '../../context.ts'
 import { presignGet } from '../../storage/links.ts'
-import { isBackInStore, isRecalling, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
+import { isBackInStore, isRecalling, locateContent, onTapeHint } from '../recall/location.ts'
 import type { FileLink, FoundFile } from './find-files.ts'
 
 export async function catalogueLinks(
@@ -47,7 +47,10 @@ function reasonForNoLink({ file, copies, recall }: FoundFile): NoLink | null {
       requestedAt: recall.requestedAt,
       detail: recall.lastError,
     }
-  const where = whereaboutsOf(copies, true)
-  if (where.kind === 'on-tape') return { kind: 'on-tape', how: onTapeText(cloud?.state === 'missing') }
-  return { kind: 'unavailable', why: 'why' in where ? where.why : `${file.fileName} is not in the store` }
+  const where = locateContent(copies, true)
+  if (where.kind === 'on-tape') return { kind: 'on-tape', how: onTapeHint(cloud?.state === 'missing') }
+  return {
+    kind: 'unavailable',
+    why: where.kind === 'unavailable' ? where.reason : `${file.fileName} is not in the store`,
+  }
 }

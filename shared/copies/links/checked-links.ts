@@ -9,9 +9,9 @@ import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { presignGet } from '../../storage/links.ts'
 import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
-import { chooseRun } from '../recall/choose-run.ts'
-import { type RecallWish, recallFiles } from '../recall/request.ts'
-import { isRecalling, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
+import { isRecalling, locateContent, onTapeHint } from '../recall/location.ts'
+import { type RecallRequest, recallFiles } from '../recall/request.ts'
+import { resolveRun } from '../recall/resolve-run.ts'
 import { type ConfirmLoss, createConfirmLoss } from '../verify/confirm-loss.ts'
 import type { FileLink, FoundFile, LinkedFile } from './find-files.ts'
 
@@ -19,7 +19,7 @@ export interface LinkRequest {
   /** Requested validity; limited by CYGNET_LINK_SECONDS and the expiry of our own credentials. */
   readonly seconds: number
   /** Requests a recall of the files that are only on tape. */
-  readonly recall?: RecallWish | undefined
+  readonly recall?: RecallRequest | undefined
 }
 
 /**
@@ -76,14 +76,14 @@ export async function checkedLink(
       'the store holds something else under its key, which is not catalogued (yet): try again in a minute',
     )
   const isLost = object === null && (await hasLost(cloud, confirmLoss, signal))
-  const where = whereaboutsOf(copies, true)
+  const where = locateContent(copies, true)
   if (where.kind !== 'on-tape') {
-    const why = 'why' in where ? where.why : 'it is not in the store'
+    const why = where.kind === 'unavailable' ? where.reason : 'it is not in the store'
     return unavailable(isLost ? `the store has lost it: ${why}` : why)
   }
   const failed =
     recall?.state === 'failed' ? ` (the last recall failed: ${recall.lastError ?? 'no reason known'})` : ''
-  return { ...file, kind: 'on-tape', how: onTapeText(isLost) + failed }
+  return { ...file, kind: 'on-tape', how: onTapeHint(isLost) + failed }
 }
 
 /** Whether the store lost it: the catalogue still has it there, or knows that it is missing. */
@@ -109,13 +109,13 @@ function isVerified(object: ObjectDescription, { file, etag, recall }: FoundFile
 /** Requests a recall of those files that are only on tape. */
 async function withRecall(
   context: Context<'database' | 'queues'>,
-  { runId, links, request }: { runId: number; links: readonly FileLink[]; request: RecallWish },
+  { runId, links, request }: { runId: number; links: readonly FileLink[]; request: RecallRequest },
   now: Date,
   signal: AbortSignal,
 ): Promise<readonly FileLink[]> {
   const onTape = links.filter(({ kind }) => kind === 'on-tape')
   if (onTape.length === 0) return links
-  const { run, files } = await chooseRun(context.database, { runId })
+  const { run, files } = await resolveRun(context.database, { runId })
   const missing = files.filter((file) =>
     onTape.some(({ bucket, key }) => bucket === file.bucket && key === file.objectKey),
   )

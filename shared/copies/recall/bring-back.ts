@@ -1,7 +1,7 @@
 /**
- * A file that is online at the tape endpoint into the store under its key: sent by the endpoint itself where
- * it can, else through this process. Nothing that is there is ever replaced. What came of it is found out by
- * looking at the key.
+ * Copies a file that is online at the tape endpoint into the store under its key: the endpoint sends it
+ * itself if it can, otherwise it is streamed through this process. An existing object is never replaced. The
+ * result is found by checking the key.
  */
 import type { Context } from '../../context.ts'
 import type { Recall } from '../../database/replica-schema.ts'
@@ -23,18 +23,17 @@ import { blame, storeBreaker, tapeReadBreaker } from '../../work/breaker.ts'
 import type { Trail } from '../../work/trail.ts'
 import type { WithTape } from '../tape/tape-copy.ts'
 import { checkObject } from '../verify/check-replica.ts'
-import { isSmall, otherBytes, putSmall, sendParts } from './stream.ts'
+import { isSmall, putSmall, sendParts, wrongBytesError } from './stream.ts'
 import { copyAsPart, findTemporary, removeTemporary, temporaryOf } from './temporary.ts'
 
-/** The endpoint may have others to serve first. */
+/** Long, since the endpoint may serve other requests first. */
 const LINK_SECONDS = 6 * 3600
 const ENDING_MS = 30_000
 
-export type Way = 'sent by the endpoint itself' | 'streamed'
+export type TransferMethod = 'sent by the endpoint itself' | 'streamed'
 
 /**
- * @throws TransientError when it failed or nobody knows how it ended: then the key is looked at before it is
- * tried again.
+ * @throws TransientError when it failed or its result is unknown: the key is checked before the next attempt.
  */
 export async function bringBack(
   context: WithTape,
@@ -42,27 +41,27 @@ export async function bringBack(
   trail: Trail,
   file: TapeFile,
   signal: AbortSignal,
-): Promise<Way> {
+): Promise<TransferMethod> {
   try {
-    return await intoStore(context, recall, trail, file, signal)
+    return await transferToStore(context, recall, trail, file, signal)
   } catch (error) {
-    // What was the endpoint's is blamed on it already.
+    // An error of the endpoint is attributed to it already.
     throw blame(storeBreaker(recall.bucket), error)
   }
 }
 
-async function intoStore(
+async function transferToStore(
   context: WithTape,
   recall: Recall,
   trail: Trail,
   file: TapeFile,
   signal: AbortSignal,
-): Promise<Way> {
-  await forgetUpload(context, recall, trail, signal)
+): Promise<TransferMethod> {
+  await abortLeftoverUpload(context, recall, trail, signal)
   const object = objectOf(recall)
   const temporary = await sentByEndpoint(context, recall, file, signal)
   if (temporary !== null) {
-    await inParts(
+    await uploadInParts(
       context,
       trail,
       object,
@@ -77,8 +76,8 @@ async function intoStore(
     file,
     open: (reading: AbortSignal) => readFromTape(context, file, reading),
   }
-  if (isSmall(file)) await putSmall(streamed, () => isTaken(context, object, signal), signal)
-  else await inParts(context, trail, object, (upload) => sendParts(streamed, upload, signal), signal)
+  if (isSmall(file)) await putSmall(streamed, () => isOccupied(context, object, signal), signal)
+  else await uploadInParts(context, trail, object, (upload) => sendParts(streamed, upload, signal), signal)
   return 'streamed'
 }
 
@@ -90,7 +89,7 @@ async function* readFromTape({ tape }: WithTape, file: TapeFile, signal: AbortSi
   }
 }
 
-/** The checksums go with it as metadata, as `cygnet push` writes them. */
+/** The object, with the checksums as metadata, as `cygnet push` writes them. */
 const objectOf = ({ bucket, objectKey: key, md5, sha256, adler32 }: Recall): ObjectToSend => ({
   bucket,
   key,
@@ -98,7 +97,7 @@ const objectOf = ({ bucket, objectKey: key, md5, sha256, adler32 }: Recall): Obj
   replace: false,
 })
 
-/** The file under its temporary name, compared; null when the endpoint cannot send it. */
+/** The verified file under its temporary name; null when the endpoint cannot send it. */
 async function sentByEndpoint(
   context: WithTape,
   recall: Recall,
@@ -121,9 +120,9 @@ async function sentByEndpoint(
   const sent = await verifiedTemporary(context, recall, signal)
   if (sent.state === 'verified') return sent.object
   if (sent.state === 'missing')
-    throw badlySent(tape, 'the tape endpoint says that it sent the file, yet the store has not got it')
+    throw sendFailure(tape, 'the tape endpoint reports that it sent the file, but it is not in the store')
   await removeTemporary(context, sent.object, signal)
-  throw otherBytes(`other bytes than the catalogue has: ${sent.detail}`)
+  throw wrongBytesError(`other bytes than the catalogue has: ${sent.detail}`)
 }
 
 type Temporary =
@@ -137,14 +136,14 @@ async function verifiedTemporary(context: WithTape, recall: Recall, signal: Abor
   const check = await checkObject(context, { ...recall, objectKey: object.key }, 'if-needed', signal)
   if (check.kind === 'verified' && check.object?.etag === object.etag) return { state: 'verified', object }
   if (check.kind === 'different') return { state: 'different', object, detail: check.reason }
-  throw badlySent(context.tape, 'what the tape endpoint sent changed while it was compared')
+  throw sendFailure(context.tape, 'the object that the tape endpoint sent changed while it was compared')
 }
 
-const badlySent = ({ endpoint }: TapeDriver, how: string) =>
+const sendFailure = ({ endpoint }: TapeDriver, how: string) =>
   new TransientError(how, { dependency: tapeReadBreaker(endpoint) })
 
-/** An upload in parts: remembered in the task while it lasts, and given up when it cannot be completed. */
-async function inParts(
+/** A multipart upload: its id is saved in the task while it lasts; aborted when it cannot be completed. */
+async function uploadInParts(
   context: WithTape,
   trail: Trail,
   object: ObjectToSend,
@@ -155,26 +154,26 @@ async function inParts(
   try {
     await trail.note({ upload: upload.uploadId })
     const parts = await fill(upload)
-    const taken = await isTaken(context, object, signal)
+    const taken = await isOccupied(context, object, signal)
     const outcome = taken ? 'occupied' : await completeMultipart(context.s3, upload, parts, object, signal)
     if (outcome === 'occupied') await abortMultipart(context.s3, upload, signal)
   } catch (error) {
     await abortMultipart(context.s3, upload, AbortSignal.timeout(ENDING_MS)).catch((failure) =>
-      context.log.warn({ error: failure, key: upload.key }, 'upload-not-given-up'),
+      context.log.warn({ error: failure, key: upload.key }, 'upload-not-aborted'),
     )
     throw error
   }
 }
 
 /**
- * The store is asked to write on condition that nothing is under the key. Some stores pass over that
- * condition in silence, so the key is looked at in the last moment too.
+ * Whether there is an object under the key. The writes are conditional on there being none, but some stores
+ * silently ignore that condition: so the key is also checked right before.
  */
-const isTaken = async ({ s3 }: WithTape, object: ObjectName, signal: AbortSignal): Promise<boolean> =>
+const isOccupied = async ({ s3 }: WithTape, object: ObjectName, signal: AbortSignal): Promise<boolean> =>
   (await describeObject(s3, object, signal)) !== null
 
-/** Gives up the upload that a try which died has left. Uploads of others under the key are left alone. */
-async function forgetUpload(
+/** Aborts the upload of an earlier attempt that died. Other uploads under the key are not touched. */
+async function abortLeftoverUpload(
   { s3 }: Context<'s3'>,
   { bucket, objectKey: key }: Recall,
   trail: Trail,
@@ -186,14 +185,14 @@ async function forgetUpload(
   await trail.note({ upload: null })
 }
 
-/** Clears away what a recall that has ended may have left: its temporary object and its unfinished upload. */
-export async function tidyUp(
+/** Removes what a recall that has ended may have left: its temporary object and its unfinished upload. */
+export async function removeLeftovers(
   context: Context<'s3'>,
   recall: Recall,
   trail: Trail,
   signal: AbortSignal,
 ): Promise<void> {
-  await forgetUpload(context, recall, trail, signal)
+  await abortLeftoverUpload(context, recall, trail, signal)
   const left = await findTemporary(context, recall, signal)
   if (left !== null) await removeTemporary(context, left, signal)
 }

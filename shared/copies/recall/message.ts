@@ -2,7 +2,7 @@
 import type { ShownRecall } from '../../database/replica-schema.ts'
 import type { Request } from '../../work/outbox.ts'
 
-/** The same recall has the same name; begun anew after it ended, it is another (the generation). */
+/** The name is that of the recall and its generation: a recall that is restarted gets a new message. */
 export const recallMessage = (recall: ShownRecall): Request => ({
   name: `recall:${recall.id}:${recall.generation}`,
   queue: 'recall-requests',

@@ -1,6 +1,6 @@
 /**
- * A recall as a kind of task: a file is staged at the tape endpoint, brought into the store under its key and
- * verified there. Any number of functions, at once or repeated, bring a file back once.
+ * The task kind of a recall: a file is staged at the tape endpoint, copied into the store under its key and
+ * verified there. However many functions try, at once or repeatedly, the file is brought back once.
  */
 import type { Transaction } from 'kysely'
 import { dependencyAlert } from '../../catalogue/next-steps.ts'
@@ -22,11 +22,11 @@ import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import { hasTape, type WithTape } from '../tape/tape-copy.ts'
 import { checkObject, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'
-import { bringBack, tidyUp } from './bring-back.ts'
-import { letGo } from './let-go.ts'
-import { tapeCopyOf } from './whereabouts.ts'
+import { bringBack, removeLeftovers } from './bring-back.ts'
+import { tapeCopyOf } from './location.ts'
+import { releaseStaged } from './release-staged.ts'
 
-/** What is known of the contents after an attempt. */
+/** Where the contents are after an attempt. */
 type Result =
   | {
       readonly at: 'store'
@@ -34,7 +34,7 @@ type Result =
       readonly by: string
       readonly how: string
     }
-  /** Other contents have the key: that says nothing about the copy on tape. */
+  /** Other contents are under the key: this is no evidence about the copy on tape. */
   | { readonly at: 'occupied' }
   /** The endpoint is bringing it from the medium. */
   | { readonly at: 'endpoint'; readonly detail: string }
@@ -42,9 +42,11 @@ type Result =
 type RecallEnding = Ending<Result>
 type RecallWork = Work<Recall>
 
-/** Damage on the way passes; what is wrong after so many readings is wrong at the endpoint. */
+/**
+ * Damage in transfer is transient; bytes that are wrong after this many readings are wrong at the endpoint.
+ */
 const WRONG_READINGS = 3
-/** How long the endpoint is asked to keep a staged file where it can be read, should nobody release it. */
+/** How long the endpoint is asked to keep a staged file online, unless it is released before. */
 const STAGE_SECONDS = 86_400
 const ENDING_MS = 10_000
 
@@ -54,27 +56,28 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   kind: RECALL,
   load: ({ database }, { subjectId }) => findRecall(database, subjectId),
   fields: ({ runNumber, tag, objectKey, sizeBytes }) => ({ run: runNumber, tag, key: objectKey, sizeBytes }),
-  // It was in the store when it was requested again.
+  // Any other state: the file was in the store when it was requested again.
   settled: ({ state }) => (state === 'planned' ? null : { kind: 'done', result: null }),
   lock: async (trx, recall) => (await lockRunOfContent(trx, contentOfRecall(recall))).run.id,
 
-  check: (context, work, signal) => find(context, work, signal).catch(failureOfFile(work.task, signal)),
+  check: (context, work, signal) =>
+    checkRecall(context, work, signal).catch(failureOfFile(work.task, signal)),
 
   act: (context, work, _generation, signal) =>
-    fetch(context, work, signal).catch(failureOfFile(work.task, signal)),
+    fetchFile(context, work, signal).catch(failureOfFile(work.task, signal)),
 
-  beforeEnd: clearAway,
+  beforeEnd: cleanUp,
 
   async outcome(trx, _context, work, { ending, change, runId, at }) {
     const { subject: recall } = work
-    if (ending.kind === 'done' && ending.result === null) await refuseRequestedAgain(trx, recall)
+    if (ending.kind === 'done' && ending.result === null) await assertNotRequestedAgain(trx, recall)
     await trx
       .updateTable('recalls')
       .set({ ...factsOf(ending, at), updatedAt: at })
       .where('id', '=', recall.id)
       .execute()
     if (isBack(ending)) {
-      // When it leaves again is reckoned from now. Who asked again meanwhile for longer keeps what was promised.
+      // The requested days count from now. A later request for a longer time keeps its own expiry.
       const wantedMs = Math.max(0, recall.expiresAt.getTime() - recall.requestedAt.getTime())
       const expiresAt = new Date(at.getTime() + wantedMs)
       await trx
@@ -99,16 +102,20 @@ const MOST_CHARACTERS = 4000
 const failed = (reason: string): RecallEnding => ({ kind: 'failed', reason, jobEnded: false })
 const givenUp = (reason: string): RecallEnding => ({ kind: 'given-up', reason, result: null })
 
-/** Whether the contents are in the store; where they are not, the endpoint is to make them readable. */
-async function find(context: RecallContext, work: RecallWork, signal: AbortSignal): Promise<Checked<Result>> {
+/** Whether the contents are in the store; if they are not, the endpoint is asked to stage the file. */
+async function checkRecall(
+  context: RecallContext,
+  work: RecallWork,
+  signal: AbortSignal,
+): Promise<Checked<Result>> {
   const { task, subject: recall, trail } = work
-  const unasked = true
+  const dependencyUnused = true
   if (await isBeingDeleted(context, recall))
-    return { kind: 'busy', reason: 'the object is just being deleted from the store', unasked }
+    return { kind: 'busy', reason: 'the object is being deleted from the store', dependencyUnused }
   const there = await findInStore(context, recall, 'if-needed', 'found there', signal)
-  if (there !== null) return { ...there, unasked }
+  if (there !== null) return { ...there, dependencyUnused }
   const copy = await findOnTape(context, recall)
-  if ('ending' in copy) return { ...copy.ending, unasked }
+  if ('ending' in copy) return { ...copy.ending, dependencyUnused }
   const before = trail.reference?.stage ?? null
   const staged = await copy.tape.stage(
     copy.file,
@@ -123,19 +130,23 @@ async function find(context: RecallContext, work: RecallWork, signal: AbortSigna
   return { kind: 'pending', reference, reason: null, result, takesTurn: false }
 }
 
-/** Brings what can be read at the endpoint into the store. */
-async function fetch(context: RecallContext, work: RecallWork, signal: AbortSignal): Promise<RecallEnding> {
+/** Copies a file that is online at the endpoint into the store. */
+async function fetchFile(
+  context: RecallContext,
+  work: RecallWork,
+  signal: AbortSignal,
+): Promise<RecallEnding> {
   const { subject: recall, trail } = work
   const copy = await findOnTape(context, recall)
   if ('ending' in copy) return copy.ending
-  // Fails where the lease was lost: what is sent then, nobody clears away.
+  // Throws if the lease was lost: nothing would remove what is sent after that.
   await trail.note({})
   const way = await bringBack({ ...context, tape: copy.tape }, recall, trail, copy.file, signal)
-  // What another wrote is as good as its word; what we streamed was compared on the way, part by part.
+  // A streamed file was compared part by part on the way; one that the endpoint wrote must be read back.
   const readBack = way === 'streamed' ? 'if-needed' : 'always'
   return (
     (await findInStore(context, recall, readBack, way, signal)) ??
-    failed('it was sent, yet it is not in the store')
+    failed('it was sent, but it is not in the store')
   )
 }
 
@@ -144,7 +155,7 @@ async function isBeingDeleted({ database }: Context<'database'>, recall: Recall)
   return copies.some(({ kind, state }) => kind === 'cloud' && state === 'deleting')
 }
 
-/** What is under the key now, compared with the catalogue: the end of the recall, one way or the other. */
+/** Compares the object under the key with the catalogue. Null when there is no object. */
 async function findInStore(
   context: RecallContext,
   recall: Recall,
@@ -163,15 +174,15 @@ async function findInStore(
     case 'different':
       return {
         kind: 'given-up',
-        reason: `the store holds other contents under ${recall.objectKey} (${check.reason}); they stay, a recall overwrites nothing`,
+        reason: `the store holds other contents under ${recall.objectKey} (${check.reason}); a recall does not overwrite them`,
         result: { at: 'occupied' },
       }
     case 'unknown':
-      return failed(`what is in the store cannot be compared: ${check.reason}`)
+      return failed(`the object in the store cannot be compared: ${check.reason}`)
   }
 }
 
-/** The copy that is read, or why there is none. */
+/** The copy on tape to read, or how the attempt ends when there is none. */
 async function findOnTape(
   context: RecallContext,
   recall: Recall,
@@ -180,11 +191,14 @@ async function findOnTape(
   if (tape === null) return { ending: failed('no tape endpoint is configured (CYGNET_TAPE_DRIVER)') }
   const copy = tapeCopyOf(await replicasOfContent(context.database, contentOfRecall(recall)), tape.endpoint)
   return copy === null
-    ? { ending: givenUp(`there is no verified copy of it at the tape endpoint ${tape.endpoint} any more`) }
+    ? { ending: givenUp(`the tape endpoint ${tape.endpoint} has no verified copy of it any more`) }
     : { tape, file: tapeFileOf(copy) }
 }
 
-/** What is wrong with the file, and with neither endpoint nor store, ends the attempt; all else is thrown again. */
+/**
+ * Turns an error that is due to the file, not to the endpoint or the store, into an ending; rethrows any
+ * other error.
+ */
 const failureOfFile =
   ({ attempts }: Task, signal: AbortSignal) =>
   (thrown: unknown): RecallEnding => {
@@ -200,11 +214,11 @@ const failureOfFile =
   }
 
 /**
- * At the end of a recall, whatever the end is, nothing of it is left: neither in the store, nor on the disk of
- * the endpoint. Before that the copy on tape is read once more, while it is staged still, when it is not known
- * why it did not come back.
+ * Removes at the end of a recall what it left in the store and on the disk buffer of the endpoint. If the
+ * file was not brought back and the object in the store does not explain it, the copy on tape is verified
+ * first, while it is still staged.
  */
-async function clearAway(
+async function cleanUp(
   context: RecallContext,
   { subject: recall, trail }: RecallWork,
   ending: RecallEnding,
@@ -218,24 +232,24 @@ async function clearAway(
   const limited = () => AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)])
   const isAboutStore = ending.kind === 'given-up' && ending.result !== null
   if (hasTape(context) && ending.kind !== 'done' && !isAboutStore)
-    await doubtTapeCopy(context, recall, signal).catch(logged('tape-copy-not-verified'))
-  await tidyUp(context, recall, trail, limited()).catch(logged('recall-not-tidied-up'))
-  if (hasTape(context)) await letGo(context, recall, trail, limited()).catch(logged('recall-not-released'))
+    await verifyTapeCopy(context, recall, signal).catch(logged('tape-copy-not-verified'))
+  await removeLeftovers(context, recall, trail, limited()).catch(logged('recall-leftovers-not-removed'))
+  if (hasTape(context))
+    await releaseStaged(context, recall, trail, limited()).catch(logged('recall-not-released'))
 }
 
 /**
- * What was to come back does not: the copy on tape is read once more and what is seen is written down, so
- * that nobody counts on wrong bytes or on a file that is not there, and people hear of it when it was the
- * last copy.
+ * Reads the copy on tape once more and records the result, so that a wrong or missing file does not count as
+ * a copy, and an alert is sent if it was the last one.
  */
-async function doubtTapeCopy(context: WithTape, recall: Recall, signal: AbortSignal): Promise<void> {
+async function verifyTapeCopy(context: WithTape, recall: Recall, signal: AbortSignal): Promise<void> {
   const copies = await replicasOfContent(context.database, contentOfRecall(recall))
   const copy = tapeCopyOf(copies, context.tape.endpoint)
   if (copy !== null) await verifyReplica(context, copy.id, { readBack: 'always' }, signal, context.log)
 }
 
-/** @throws ConflictError when it left the store again, and is to be fetched after all. */
-async function refuseRequestedAgain(trx: Transaction<Schema>, { id }: Recall): Promise<void> {
+/** @throws ConflictError when the file has left the store and was requested again: it must be fetched. */
+async function assertNotRequestedAgain(trx: Transaction<Schema>, { id }: Recall): Promise<void> {
   const { state } = await trx
     .selectFrom('recalls')
     .select('state')
@@ -265,7 +279,7 @@ function factsOf(ending: RecallEnding, at: Date): Partial<Recall> {
 
 const LONGEST_ETAG = 255
 
-/** The line of the run's history, where people should read of it. */
+/** The line for the run's history; null when the ending is of no interest to people. */
 function noteOf(
   { task, subject: recall }: RecallWork,
   ending: RecallEnding,

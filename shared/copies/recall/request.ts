@@ -1,8 +1,7 @@
 /**
- * The request to have a run in the store until some day: one row a file, and a task and a message for each that
- * must be fetched.
+ * Requests to keep a run in the store until a given day: one row for each file, and a task and a message for
+ * each file that must be fetched from tape.
  */
-
 import type { Transaction } from 'kysely'
 import { RECALL, recallIdentity, recallOfContent } from '../../catalogue/recalls.ts'
 import {
@@ -22,16 +21,16 @@ import { storeBreaker, tapeReadBreaker } from '../../work/breaker.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { addTask, type NewTask, restartTask } from '../../work/tasks.ts'
-import { type ChosenRun, chooseRun, type RunChoice } from './choose-run.ts'
+import { type ContentLocation, isRecalling, locateContent } from './location.ts'
 import { recallMessage } from './message.ts'
-import { isRecalling, type Whereabouts, whereaboutsOf } from './whereabouts.ts'
+import { type RunSelector, type RunWithFiles, resolveRun } from './resolve-run.ts'
 
 type Trx = Transaction<Schema>
 
-export interface RecallWish {
-  /** How long it is to stay in the store, counted from when it is there. */
+export interface RecallRequest {
+  /** How long the files stay in the store, counted from when they are there. */
   readonly days: number
-  /** A person or a program, for the history. */
+  /** Name of a person or a program, for the history. */
   readonly requestedBy: string
 }
 
@@ -41,13 +40,13 @@ export interface RecalledFile {
   readonly key: string
   readonly sizeBytes: number
   /**
-   * The catalogue says that it is in the store already: nothing is fetched, and it stays until `expiresAt` at
-   * least.
+   * According to the catalogue the file is in the store already: nothing is fetched, and it is kept at least
+   * until `expiresAt`.
    */
   readonly alreadyThere: boolean
   readonly state: CopyState
   readonly requestedAt: Date
-  /** Preliminary until the file is there. */
+  /** Preliminary until the file is in the store. */
   readonly expiresAt: Date
 }
 
@@ -61,123 +60,125 @@ const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 
 /**
- * Asks for all files of a run, or for none of them. Asked again, it stays longer; what had failed or expired
- * is begun anew.
- * @throws InvalidInputError with a sentence when the run is unknown, its tag must be said, or a file of it
- * can be had nowhere.
+ * Requests all files of a run, or none of them. A repeated request extends the time in the store; a recall
+ * that failed or expired is restarted.
+ * @throws InvalidInputError when the run is unknown or ambiguous without a tag, or when one of its files is
+ * available neither in the store nor on tape.
  */
 export async function requestRecall(
   context: Context<'database' | 'queues'>,
-  choice: RunChoice,
-  wish: RecallWish,
+  selector: RunSelector,
+  request: RecallRequest,
   at: Date,
   signal: AbortSignal,
 ): Promise<RequestedRecall> {
-  return await recallFiles(context, await chooseRun(context.database, choice), wish, at, signal)
+  return await recallFiles(context, await resolveRun(context.database, selector), request, at, signal)
 }
 
 /**
- * The same for some files of a run. `gone`: files that were looked for and are not in the store, whatever the
- * catalogue says.
+ * The same for some files of a run. `missing`: files that were checked and are not in the store, whatever the
+ * catalogue states.
  */
 export async function recallFiles(
   context: Context<'database' | 'queues'>,
-  { run, files }: ChosenRun,
-  wish: RecallWish,
+  { run, files }: RunWithFiles,
+  request: RecallRequest,
   at: Date,
   signal: AbortSignal,
-  gone: ReadonlySet<RunFile> = new Set(),
+  missing: ReadonlySet<RunFile> = new Set(),
 ): Promise<RequestedRecall> {
-  if (!(wish.days > 0 && wish.days <= LONGEST_DAYS))
-    throw new InvalidInputError(`a run is brought back for up to ${LONGEST_DAYS} days, not for ${wish.days}`)
+  const { days } = request
+  if (!(days > 0 && days <= LONGEST_DAYS))
+    throw new InvalidInputError(`a run is brought back for up to ${LONGEST_DAYS} days, not for ${days}`)
   const reference = { id: run.id, tag: run.tag, runNumber: run.runNumber }
-  const wished = await inTransaction(context.database, async (trx) => {
-    // The run before its replicas, as everybody locks: from here on the cleaner sees the wish or has deleted
-    // before it.
+  const requested = await inTransaction(context.database, async (trx) => {
+    // Every process locks the run before its replicas: the cleaner either sees this request or has deleted
+    // the object before it.
     await lockRun(trx, run.id)
-    const rows: Wished[] = []
+    const rows: RequestedFile[] = []
     for (const file of files)
       rows.push(
-        await wishFor(
+        await requestFile(
           trx,
           context,
           await lockRunOfContent(trx, contentOfFile(file, reference)),
-          wish,
+          request,
           at,
-          gone.has(file),
+          missing.has(file),
         ),
       )
     return rows
   })
-  const names = wished.flatMap(({ request: name }) => (name === null ? [] : [{ name }]))
-  // Written down is enough: what is not sent now is sent by the next flush, and the schedule looks at the
-  // rows themselves.
+  const names = requested.flatMap(({ message: name }) => (name === null ? [] : [{ name }]))
+  // The rows are committed: a message that is not sent now is sent by the next flush of the outbox, and the
+  // schedule finds the rows without any message.
   await sendRequests(context, names, signal)
-  return { run: reference, files: wished.map(({ file }) => file) }
+  return { run: reference, files: requested.map(({ file }) => file) }
 }
 
-interface Wished {
+interface RequestedFile {
   readonly file: RecalledFile
-  /** The name of the message that was written with it; null when none was needed. */
-  readonly request: string | null
+  /** Name of the message that was written with it; null when none was needed. */
+  readonly message: string | null
 }
 
-async function wishFor(
+async function requestFile(
   trx: Trx,
   { config }: Context,
   content: Content,
-  wish: RecallWish,
+  request: RecallRequest,
   at: Date,
-  gone: boolean,
-): Promise<Wished> {
-  const where = whereaboutsOf(await replicasOfContent(trx, content), gone)
-  if (where.kind === 'nowhere')
+  isMissing: boolean,
+): Promise<RequestedFile> {
+  const where = locateContent(await replicasOfContent(trx, content), isMissing)
+  if (where.kind === 'unavailable')
     throw new InvalidInputError(
-      `${content.key} of run ${content.run.runNumber} of ${content.run.tag} cannot be brought back: ${where.why}`,
+      `${content.key} of run ${content.run.runNumber} of ${content.run.tag} cannot be brought back: ${where.reason}`,
     )
   const before = await recallOfContent(trx, content)
-  const until = new Date(at.getTime() + wish.days * DAY_MS)
+  const until = new Date(at.getTime() + request.days * DAY_MS)
   const deadlineAt = new Date(at.getTime() + config.recall.hours * HOUR_MS)
-  const begun = await begin(trx, content, before, where, { ...wish, until, deadlineAt }, at)
+  const isStarted = await startRecall(trx, content, before, where, { ...request, until, deadlineAt }, at)
   const recall = await recallOfContent(trx, content)
   if (recall === null) throw new Error('a recall vanished while its run was locked')
-  if (begun) {
+  if (isStarted) {
     await addHistory(
       trx,
-      [{ runId: content.run.id, what: 'asked back from tape', detail: historyLine(content, wish) }],
+      [{ runId: content.run.id, what: 'asked back from tape', detail: historyLine(content, request) }],
       at,
     )
     await addRequests(trx, [recallMessage(recall)], at)
   }
-  return { file: answerOf(recall, where), request: begun ? recallMessage(recall).name : null }
+  return { file: recalledFileOf(recall, where), message: isStarted ? recallMessage(recall).name : null }
 }
 
-const historyLine = (content: Content, { days, requestedBy }: RecallWish) =>
+const historyLine = (content: Content, { days, requestedBy }: RecallRequest) =>
   `${content.bucket}/${content.key}, ${content.sizeBytes} bytes, for ${days} ${days === 1 ? 'day' : 'days'}, by ${requestedBy}`
 
-type Found = Exclude<Whereabouts, { kind: 'nowhere' }>
+type AvailableAt = Exclude<ContentLocation, { kind: 'unavailable' }>
 
-interface Wanted extends RecallWish {
+interface DatedRequest extends RecallRequest {
   readonly until: Date
   readonly deadlineAt: Date
 }
 
 /**
- * Writes the request down. Asked again while somebody works on it, only the end changes; else the whole recall.
- * @returns whether it is to be fetched, and nobody had begun that before.
+ * Writes the request. While an earlier request is in progress, only its expiry changes; otherwise the whole
+ * recall.
+ * @returns whether this request started the work to fetch the file.
  */
-async function begin(
+async function startRecall(
   trx: Trx,
   content: Content,
   before: ShownRecall | null,
-  where: Found,
-  { until, deadlineAt, requestedBy: by }: Wanted,
+  where: AvailableAt,
+  { until, deadlineAt, requestedBy: by }: DatedRequest,
   at: Date,
 ): Promise<boolean> {
   const requestedBy = by.slice(0, 100)
-  const anew = { requestedAt: at, requestedBy, updatedAt: at, ...factsOf(where) }
+  const newRequest = { requestedAt: at, requestedBy, updatedAt: at, ...factsOf(where) }
   if (before === null) {
-    const id = await insertRecall(trx, content, { ...anew, expiresAt: until })
+    const id = await insertRecall(trx, content, { ...newRequest, expiresAt: until })
     if (where.kind === 'on-tape')
       await addTask(trx, taskOf(id, content, where, { requestedBy, deadlineAt }), at)
     return where.kind === 'on-tape'
@@ -185,23 +186,23 @@ async function begin(
   const change = (facts: Partial<Recall>) =>
     trx.updateTable('recalls').set(facts).where('id', '=', before.id).execute()
   const expiresAt = before.expiresAt !== null && before.expiresAt > until ? before.expiresAt : until
-  const isOnItsWay = isRecalling(before) && before.state !== 'failed'
-  if (before.state === 'copying' || (isOnItsWay && where.kind === 'on-tape')) {
+  const isInProgress = isRecalling(before) && before.state !== 'failed'
+  if (before.state === 'copying' || (isInProgress && where.kind === 'on-tape')) {
     await change({ expiresAt, updatedAt: at })
     return false
   }
   if (where.kind === 'in-store') {
-    await change({ ...anew, expiresAt })
+    await change({ ...newRequest, expiresAt })
     return false
   }
-  // A stage request that goes on is followed, and an upload that was begun and not seen to end is still to be
-  // given up.
+  // The reference is kept: a running stage request is continued, and an upload that may be unfinished must
+  // still be aborted.
   const task = taskOf(before.id, content, where, { requestedBy, deadlineAt })
   const restarted = await restartTask(trx, task, at, { keepsReference: true })
   await change(
     restarted
-      ? { ...anew, expiresAt: until, generation: before.generation + 1, etag: null }
-      : // Somebody works on it still, though it was in the store meanwhile.
+      ? { ...newRequest, expiresAt: until, generation: before.generation + 1, etag: null }
+      : // The task is still in progress, although the file was in the store in the meantime.
         { ...factsOf(where), expiresAt, updatedAt: at },
   )
   return restarted
@@ -210,7 +211,7 @@ async function begin(
 const taskOf = (
   subjectId: number,
   content: Content,
-  { copy }: Extract<Found, { kind: 'on-tape' }>,
+  { copy }: Extract<AvailableAt, { kind: 'on-tape' }>,
   rest: Pick<NewTask, 'requestedBy' | 'deadlineAt'>,
 ): NewTask => ({
   ...rest,
@@ -243,8 +244,10 @@ async function insertRecall(
   return Number(insertId)
 }
 
-/** What is in the store by the catalogue counts as brought back: so the cleaner leaves it alone. */
-const factsOf = (where: Found) =>
+/**
+ * A file that is in the store according to the catalogue counts as brought back: the cleaner then keeps it.
+ */
+const factsOf = (where: AvailableAt) =>
   where.kind === 'in-store'
     ? {
         state: 'present' as const,
@@ -254,7 +257,7 @@ const factsOf = (where: Found) =>
       }
     : { state: 'planned' as const }
 
-const answerOf = (recall: ShownRecall, where: Found): RecalledFile => ({
+const recalledFileOf = (recall: ShownRecall, where: AvailableAt): RecalledFile => ({
   replicaId: recall.id,
   bucket: recall.bucket,
   key: recall.objectKey,

@@ -1,4 +1,4 @@
-/** What functions do about recalls: those that are due go on, those whose time is over end. */
+/** Advances recalls that are due, and ends those whose time in the store is over. */
 import { RECALL, urlOfRecall } from '../../catalogue/recalls.ts'
 import { lockRun } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
@@ -9,20 +9,20 @@ import { type Advanced, type AdvanceOptions, advance } from '../../work/advance.
 import { type RecallContext, recallTask } from './recall.ts'
 
 const PAGE = 500
-/** Bytes may pass through us: a few at once fill the line. */
+/** Files fetched at a time: their bytes may pass through this process, and a few saturate the network. */
 const AT_ONCE = 3
-/** Checked at once: each is a short question. */
+/** Recalls checked at a time: each check is a short request. */
 const CHECKS_AT_ONCE = 8
 
 export interface RecallsAdvanced {
-  /** Looked at or worked on. */
+  /** Checked or fetched. */
   readonly advanced: number
   readonly present: number
   readonly failed: number
   readonly expired: number
 }
 
-/** Ends recalls whose time is over, and takes every one that is due as far as it gets now. */
+/** Ends recalls whose time is over, and advances every recall that is due. */
 export async function advanceRecalls(
   context: RecallContext,
   signal: AbortSignal,
@@ -51,12 +51,12 @@ async function followRecalls(context: RecallContext, signal: AbortSignal, log: L
   return await advanceAll(context, recallTask, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
 }
 
-/** What can be read is not brought yet: it waits for its turn. */
-const askingOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
+/** Only requests staging: a file that is online already waits for its turn to be fetched. */
+const stageOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
 
 /**
- * Has files staged, and brings those into the store that can be read. All that are new are asked for first: the
- * endpoint takes hours, and one that knows of all chooses their order by their places on the medium.
+ * Requests staging of files, and fetches those that are online. Staging of all new files is requested first:
+ * it takes hours, and an endpoint that has all requests can order them by position on the medium.
  */
 export async function fetchRecalls(
   context: RecallContext,
@@ -66,13 +66,13 @@ export async function fetchRecalls(
 ): Promise<Ends> {
   const turn = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY } as const
   const untried = { turn: { ...turn, onlyUntried: true }, atOnce: CHECKS_AT_ONCE } as const
-  const asked = await advanceAll(context, askingOnly, untried, signal, log)
+  const asked = await advanceAll(context, stageOnly, untried, signal, log)
   return [...asked, ...(await advanceAll(context, recallTask, { turn, atOnce }, signal, log))]
 }
 
 /**
- * At every endpoint, also one that is not the configured one any more: what cannot be had there is to be given
- * up and not to be forgotten.
+ * Advances recalls at every endpoint that has unfinished ones, also if it is not the configured one any more:
+ * recalls that cannot be served must be given up, not forgotten.
  */
 async function advanceAll(
   context: RecallContext,
@@ -95,7 +95,7 @@ async function advanceAll(
   return ends
 }
 
-/** From then on the file in the store falls under the cleaner's rules again; nothing is deleted here. */
+/** Ends recalls whose time is over: the cleaner may then delete the object. Nothing is deleted here. */
 export async function expireRecalls(
   { database }: Context<'database'>,
   at: Date,
@@ -114,7 +114,7 @@ export async function expireRecalls(
     if (signal.aborted) break
     expired += await inTransaction(database, async (trx) => {
       await lockRun(trx, recall.runId)
-      // Somebody may have asked for it to stay longer since.
+      // The conditions are checked again: a request may have extended the time since.
       const result = await trx
         .updateTable('recalls')
         .set({ state: 'expired', updatedAt: at })

@@ -1,6 +1,6 @@
 /**
- * The bytes of a copy into the store, through this process: in parts, a few in memory at a time, and there is
- * an object under the key only after the checksums of all that was read were the catalogue's.
+ * Streams a copy through this process into the store, in parts, a few of them in memory at a time. The object
+ * appears under the key only after the checksums of all bytes agree with the catalogue.
  */
 import { createHash } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
@@ -12,7 +12,7 @@ import { layUpload } from '../../storage/upload-layout.ts'
 import type { TapeFile } from '../../tape/driver.ts'
 
 const PART_BYTES = 16 * 1024 * 1024
-/** Parts sent at once; one more is being filled. */
+/** Parts sent at a time; one more is being filled. */
 const PARTS_AT_ONCE = 3
 const SLICE_BYTES = 1024 * 1024
 
@@ -30,8 +30,8 @@ export const isSmall = (file: TapeFile): boolean => partBytesOf(file) >= file.si
 const partBytesOf = (file: TapeFile): number => layUpload(file.sizeBytes, PART_BYTES).partSizeBytes
 
 /**
- * Sends a small file whole, unless its key is taken by then. @throws TransientError with `wrongBytes` when
- * what was read is not the file.
+ * Sends a small file in one PUT, unless there is an object under its key by then.
+ * @throws TransientError with `wrongBytes` when the bytes read are not those of the file.
  */
 export async function putSmall(
   { s3, object, file, open }: StreamedFile,
@@ -39,15 +39,14 @@ export async function putSmall(
   signal: AbortSignal,
 ): Promise<void> {
   const chunks: Uint8Array[] = []
-  for await (const chunk of asCatalogued(file, open(signal))) chunks.push(chunk)
+  for await (const chunk of verifyBytes(file, open(signal))) chunks.push(chunk)
   const body = { sizeBytes: file.sizeBytes, md5: file.md5, open: () => slices(chunks) }
   if (!(await isTaken())) await putWhole(s3, object, body, signal)
 }
 
 /**
- * Sends a file as the parts of an upload. The last part is sent only when all bytes before and in it make the
- * file.
- * @throws TransientError with `wrongBytes` when what was read is not the file.
+ * Sends a file as the parts of an upload. The last part is sent only after all bytes were verified.
+ * @throws TransientError with `wrongBytes` when the bytes read are not those of the file.
  */
 export async function sendParts(
   { s3, file, open }: Omit<StreamedFile, 'object'>,
@@ -57,7 +56,7 @@ export async function sendParts(
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])
   const free: Buffer[] = []
-  const source = cut(asCatalogued(file, open(either)), partBytesOf(file), free)
+  const source = cutIntoPieces(verifyBytes(file, open(either)), partBytesOf(file), free)
   const sent: StoredPart[] = []
   let read = 0
   const worker = async () => {
@@ -81,33 +80,33 @@ export async function sendParts(
 }
 
 /**
- * In pieces small enough that one that is slow to go is not taken for a store that has stopped taking bytes.
+ * Small slices: the time to send one stays far below the limit after which a store counts as stalled.
  */
 async function* slices(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks)
     for (let at = 0; at < chunk.length; at += SLICE_BYTES) yield chunk.subarray(at, at + SLICE_BYTES)
 }
 
-/** Passes the bytes on, and throws in place of the end when they are not the file's. */
-async function* asCatalogued(file: TapeFile, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Passes the bytes on; throws at the end if they are not those of the file. */
+async function* verifyBytes(file: TapeFile, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const checksums = createChecksums()
   for await (const chunk of bytes) {
     checksums.update(chunk)
     if (checksums.sizeBytes > file.sizeBytes)
-      throw otherBytes(`more than the ${file.sizeBytes} bytes of the catalogue`)
+      throw wrongBytesError(`more than the ${file.sizeBytes} bytes of the catalogue`)
     yield chunk
   }
   if (checksums.sizeBytes < file.sizeBytes)
-    throw otherBytes(`${checksums.sizeBytes} bytes instead of ${file.sizeBytes}`)
+    throw wrongBytesError(`${checksums.sizeBytes} bytes instead of ${file.sizeBytes}`)
   const { md5, adler32, sha256 } = await checksums.digest()
   if (md5 !== file.md5 || adler32 !== file.adler32 || sha256 !== file.sha256)
-    throw otherBytes(
+    throw wrongBytesError(
       `other bytes than the catalogue has: md5 ${md5} instead of ${file.md5}, adler32 ${adler32} instead of ${file.adler32}`,
     )
 }
 
-/** `wrongBytes` in the details: read again, it may have been the way; then it is the endpoint's copy. */
-export const otherBytes = (what: string) =>
+/** With `wrongBytes` in its details: the fault may be in the transfer, so the file is read again. */
+export const wrongBytesError = (what: string) =>
   new TransientError(`the tape endpoint gives ${what}`, { wrongBytes: true })
 
 interface Piece {
@@ -117,10 +116,10 @@ interface Piece {
 }
 
 /**
- * Pieces of exactly this size, the last one excepted, which comes when the end of the bytes was seen. Buffers
- * that are given back in `free` are filled again: new ones would pile up faster than they are collected.
+ * Yields pieces of exactly `pieceBytes`, except the last, which is yielded after the end of the input.
+ * Buffers returned through `free` are reused: new ones would pile up faster than they are garbage-collected.
  */
-async function* cut(
+async function* cutIntoPieces(
   bytes: AsyncIterable<Uint8Array>,
   pieceBytes: number,
   free: Buffer[],

@@ -1,8 +1,8 @@
 /**
- * Where a tape endpoint sends a file by itself. Its PUT knows no condition and would replace whatever the DAQ
- * has written under the key meanwhile; so it goes beside the runs, is compared there, and the store itself
- * then copies it to its key, on condition that nothing is there. The name follows from the recall, and nobody
- * else uses it: what lies there is ours to delete.
+ * The temporary object to which a tape endpoint sends a file. The endpoint's PUT is unconditional and would
+ * replace what the DAQ may have written under the key meanwhile. So the file is sent to a temporary key and
+ * compared there, and the store then copies it to its own key on condition that no object is there. The
+ * temporary key is derived from the recall and used for nothing else, so deleting it is safe.
  */
 import { UploadPartCopyCommand } from '@aws-sdk/client-s3'
 import type { Context } from '../../context.ts'
@@ -25,7 +25,7 @@ export const temporaryOf = (recall: Recall): ObjectName => ({
   key: `${PREFIX}${recall.identity.toString('hex').slice(0, 32)}`,
 })
 
-/** What the endpoint has sent, or an earlier try has left there. */
+/** The object that the endpoint has sent in this attempt or an earlier one. */
 export const findTemporary = (
   context: Context<'s3'>,
   recall: Recall,
@@ -34,8 +34,7 @@ export const findTemporary = (
   withinSeconds(ANSWER_SECONDS, signal, (limited) => describeObject(context.s3, temporaryOf(recall), limited))
 
 /**
- * Deletes exactly the version that was seen under a recall's temporary name, and nothing under any other
- * name.
+ * Deletes exactly the version that was seen under a recall's temporary key, and nothing under any other key.
  */
 export async function removeTemporary(
   { s3, config }: Context<'s3'>,

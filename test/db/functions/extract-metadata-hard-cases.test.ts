@@ -49,14 +49,14 @@ const refusing = (kind: string): Context<'database' | 'queues' | 's3'> => {
   return { ...context, s3: { send } as never }
 }
 
-test('content that is put back after another is asked for on tape and for reconstruction again', async () => {
+test('content that is put back after another is requested on tape and for reconstruction again', async () => {
   const [one, two] = [await content(1), await content(2)]
   for (const bytes of [one, two, one]) await process(await context.put(key, bytes))
   expect(await context.drain('tape-requests')).toHaveLength(3)
   expect(await context.drain('reco-requests')).toHaveLength(3)
 })
 
-test('an object that cannot even be looked at is counted, failed and told', async () => {
+test('an object that cannot be described is counted, becomes failed and is alerted', async () => {
   const arrival = await context.put(key, await content(1))
   for (let attempt = 1; attempt < ATTEMPTS_BEFORE_FAILING; attempt++)
     expect(await process(arrival, refusing('HeadObjectCommand'))).toBe('deferred')
@@ -72,7 +72,7 @@ test('an object that cannot even be looked at is counted, failed and told', asyn
   expect(await process(arrival)).toBe('catalogued')
 })
 
-test('an older version, read slowly, does not come back when the newer one was catalogued and deleted meanwhile', async () => {
+test('an older version that is read slowly is not catalogued after the newer one was catalogued and deleted', async () => {
   const old = await context.put(key, await content(1))
   let once = true
   const send = async (command: { constructor: { name: string } }) => {
@@ -90,7 +90,7 @@ test('an older version, read slowly, does not come back when the newer one was c
   expect((await findLiveFile(context.database, { bucket: context.bucket, key }))?.etag).not.toBe(old.etag)
 })
 
-test('an object whose readers die without a word is given up and told, not announced for ever', async () => {
+test('an object whose readers die without recording an outcome is failed and alerted, not announced for ever', async () => {
   const arrival = await context.put(key, await content(1))
   await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal)
   await context.drain('runs')
@@ -103,7 +103,7 @@ test('an object whose readers die without a word is given up and told, not annou
   expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'arrival-failed' })])
 })
 
-test('a version that was finished before has not failed before', async () => {
+test('the earlier attempts at a finished version do not count when it is read again', async () => {
   const [one, two] = [await content(1), await content(2)]
   for (let time = 0; time < ATTEMPTS_BEFORE_FAILING; time++)
     for (const bytes of [one, two]) await process(await context.put(key, bytes))
@@ -112,7 +112,7 @@ test('a version that was finished before has not failed before', async () => {
   expect(await findArrival(context.database, arrival)).toMatchObject({ state: 'received', attempts: 1 })
 })
 
-test('a message nobody can read, however deep, is kept and not delivered again', async () => {
+test('a message that cannot be parsed, however deeply nested, is kept and not delivered again', async () => {
   const Records = [{ messageId: '0', body: `${'['.repeat(60_000)}${']'.repeat(60_000)}` }]
   expect(await createHandler(context)({ Records } as never, { signal, log: context.log })).toEqual({
     batchItemFailures: [],
@@ -120,7 +120,7 @@ test('a message nobody can read, however deep, is kept and not delivered again',
   expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'parked-notification' })])
 })
 
-test('a request that can never be sent stops neither the others nor the listing', async () => {
+test('a request that can never be sent delays neither the others nor the listing', async () => {
   await context.put(key, await content(1))
   const { request: _, ...body } = JSON.parse(alerts.example)
   const old = new Date(Date.now() - 3_600_000)
@@ -147,7 +147,7 @@ test('a request that can never be sent stops neither the others nor the listing'
   await sql`DELETE FROM outbox WHERE name = 'too-big'`.execute(context.database)
 })
 
-test('a bucket that cannot be listed keeps no other from being reconciled', async () => {
+test('a bucket that cannot be listed does not prevent the reconciliation of others', async () => {
   const config = {
     ...context.config,
     store: { ...context.config.store, rawBuckets: ['no-such-bucket', context.bucket] },
@@ -164,7 +164,7 @@ test('a bucket that cannot be listed keeps no other from being reconciled', asyn
   expect(place?.finishedAt).toBeInstanceOf(Date)
 })
 
-test('the same key in two raw buckets: reconstruction is asked for the file that counts', async () => {
+test('with the same key in two raw buckets, reconstruction is requested for the current file', async () => {
   const problem = { code: 'x', message: 'cut', offset: 1 }
   await record(
     context.database,
@@ -183,7 +183,7 @@ test('the same key in two raw buckets: reconstruction is asked for the file that
   expect(reco?.body.files).toEqual([expect.objectContaining({ bucket: 'bucket-b' })])
 })
 
-test('subruns make one run in whatever order they come, also when one has lost its ODB dump', async () => {
+test('subruns make one run in whatever order they arrive, also when one has no ODB dump', async () => {
   const drop = (subrun: number, startedAt: number | null) =>
     record(
       context.database,

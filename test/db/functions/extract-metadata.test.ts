@@ -34,7 +34,7 @@ async function catalogued(runNumber: number) {
 }
 
 describe('an object that arrives', () => {
-  test('is read once and stands in the catalogue with the checksums of its bytes', async () => {
+  test('is read once and is in the catalogue with the checksums of its bytes', async () => {
     const bytes = await small(1)
     expect(await process(await context.put(keyOf(1), bytes))).toBe('catalogued')
     const details = await catalogued(1)
@@ -80,18 +80,18 @@ describe('an object that arrives', () => {
         request.queue === queue ? [request.name] : [],
       )
       expect(more).toEqual([])
-      // A request is sent at least once: one that comes between its writing and its sending sends it as well,
-      // under the same name.
+      // A request is sent at least once: a concurrent call between its commit and its sending sends it as
+      // well, under the same name.
       expect(new Set((await context.drain(queue)).map(({ request }) => request))).toEqual(new Set([name]))
     }
   })
 
-  test('without ETag or size in its notification is catalogued all the same', async () => {
+  test('without ETag or size in its notification is catalogued too', async () => {
     await context.put(keyOf(4), await small(4))
     expect(await process(arrivalOf(context.bucket, keyOf(4), null))).toBe('catalogued')
   })
 
-  test('in another bucket, or as something else than a run, is left alone', async () => {
+  test('in another bucket, or with a key that is not a run, is ignored', async () => {
     expect(await process(arrivalOf('elsewhere', keyOf(5), 'e'))).toBe('ignored')
     for (const key of [
       'EVENTS/LNGS_1700000000_1.dat',
@@ -102,7 +102,7 @@ describe('an object that arrives', () => {
       expect(await process(arrivalOf(context.bucket, key, 'e'))).toBe('ignored')
   })
 
-  test('misnamed is kept as invalid with a sentence and told once', async () => {
+  test('with a misspelt key is kept as invalid with a reason and alerted once', async () => {
     const arrival = await context.put('LNGS/Run5.mid.gz', 'x')
     expect(await process(arrival)).toBe('invalid')
     expect(await process(arrival)).toBe('invalid')
@@ -113,7 +113,7 @@ describe('an object that arrives', () => {
     expect(await context.drain('alerts')).toHaveLength(1)
   })
 
-  test('unreadable is invalid with its reason, is told, and is not tried for ever', async () => {
+  test('that is unreadable becomes invalid with its reason, is alerted, and is not tried again', async () => {
     const arrival = await context.put(keyOf(6), 'this is not MIDAS at all, whatever its name says')
     expect(await process(arrival)).toBe('invalid')
     expect(await process(arrival)).toBe('invalid')
@@ -124,7 +124,7 @@ describe('an object that arrives', () => {
     expect(await catalogued(6)).toBeNull()
   })
 
-  test('whose uploader states another checksum is never sent to tape, and is a page', async () => {
+  test('whose uploader states another checksum is never sent to tape, and raises an alert of severity page', async () => {
     await context.drain('tape-requests')
     await context.drain('alerts')
     await process(await context.put(keyOf(7), await small(7), { md5: 'f'.repeat(32) }))
@@ -136,7 +136,7 @@ describe('an object that arrives', () => {
     expect(await runlogRow(context.database, 7)).toMatchObject({ storage_cloud_status: -2 })
   })
 
-  test('and is gone before it is looked at is told, and read when it is back', async () => {
+  test('and is deleted before it is checked is alerted, and read when it is back', async () => {
     const arrival = await context.put(keyOf(8), await small(8))
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: keyOf(8) }))
     expect(await process(arrival)).toBe('gone')
@@ -147,7 +147,7 @@ describe('an object that arrives', () => {
 })
 
 describe('a key that is written again', () => {
-  test('the newest content wins, whatever the order of the notifications', async () => {
+  test('shows the newest content, whatever the order of the notifications', async () => {
     const first = await context.put(keyOf(20), await small(20, { seed: 1 }))
     const second = await context.put(keyOf(20), await small(20, { seed: 2 }))
     expect(await process(second)).toBe('catalogued')
@@ -157,7 +157,7 @@ describe('a key that is written again', () => {
     expect(await findArrival(context.database, first)).toMatchObject({ state: 'done', outcome: 'superseded' })
   })
 
-  test('and again with the first content shows the first content', async () => {
+  test('and then again with the first content shows the first content', async () => {
     const [one, two] = [await small(21, { seed: 1 }), await small(21, { seed: 2 })]
     const first = await context.put(keyOf(21), one)
     await process(first)
@@ -167,10 +167,10 @@ describe('a key that is written again', () => {
     expect(live?.map((file) => file.etag)).toEqual([first.etag])
   })
 
-  test('while it is being read: what is written down is what the store holds at the end', async () => {
+  test('while it is being read is catalogued as the store holds it at the end', async () => {
     const [one, two] = [await small(22, { seed: 1 }), await small(22, { seed: 2 })]
     const first = await context.put(keyOf(22), one)
-    // Replaced between the look at the object and the reading of it, once.
+    // Replaced once, after the object was described and before it is read.
     let replaced: ObjectArrival | null = null
     const s3 = new Proxy(context.s3, {
       get: (client, name) =>
@@ -204,7 +204,7 @@ describe('when things fail', () => {
     } as never,
   })
 
-  test('each try is counted with its error, the last one makes the arrival failed and tells', async () => {
+  test('each attempt is counted with its error, and after the last one the arrival is failed and alerted', async () => {
     const arrival = await context.put(keyOf(30), await small(30))
     for (let attempt = 1; attempt <= ATTEMPTS_BEFORE_FAILING; attempt++) {
       const isLast = attempt === ATTEMPTS_BEFORE_FAILING
@@ -221,7 +221,7 @@ describe('when things fail', () => {
     expect(await process(arrival)).toBe('catalogued')
   })
 
-  test('requests that were written but not sent go out with the next beat of the schedule', async () => {
+  test('requests that were written but not sent are sent by the next scheduled call', async () => {
     await context.drain('tape-requests')
     const arrival = await context.put(keyOf(31), await small(31))
     const queues = { ...context.queues, send: () => Promise.reject(new Error('the queue is down')) }
@@ -233,7 +233,7 @@ describe('when things fail', () => {
     expect(await context.drain('tape-requests')).toEqual([expect.objectContaining({ runNumber: 31 })])
   })
 
-  test('a function that died holding the lease is succeeded when the lease runs out', async () => {
+  test('the arrival of a function that died with the lease is processed when the lease has expired', async () => {
     const arrival = await context.put(keyOf(32), await small(32))
     await process(arrival)
     const leaseEnds = (when: string) =>
@@ -257,10 +257,10 @@ describe('the queue function', () => {
       },
     )
 
-  test('reports only the message whose arrival could not be recorded: it comes again', async () => {
+  test('reports only the message whose arrival could not be recorded, so that it is delivered again', async () => {
     const good = await context.put(keyOf(40), await small(40))
     const lost = await context.put(keyOf(41), await small(41))
-    // The store fails for the second object, and the database right after.
+    // The store fails for the second object, and the database fails right after.
     let isDown = false
     const s3 = {
       send: (command: { input: { Key?: string } }) => {
@@ -286,7 +286,7 @@ describe('the queue function', () => {
     expect(await findArrival(context.database, lost)).toBeNull()
   })
 
-  test('takes a message for good once its arrival holds what went wrong and when it is tried again', async () => {
+  test('acknowledges a message once its arrival holds the error and the time of the next attempt', async () => {
     const arrival = await context.put(keyOf(42), await small(42))
     const s3 = { send: () => Promise.reject(new Error('no')) } as never
     const Records = [{ messageId: '0', body: encodeNotification([arrival]) }]
@@ -301,7 +301,7 @@ describe('the queue function', () => {
     })
   })
 
-  test('keeps what it cannot understand, tells once, and does not ask for it again', async () => {
+  test('keeps a message that it cannot parse, alerts once, and does not have it delivered again', async () => {
     await context.drain('alerts')
     for (let time = 0; time < 2; time++)
       expect(await invoke(['{"Records": "what?"}'])).toEqual({ batchItemFailures: [] })

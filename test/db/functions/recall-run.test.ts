@@ -38,10 +38,10 @@ test('the message that a request sends brings the file back; delivered again it 
   expect(await handle(body)).toEqual({ batchItemFailures: [] })
   expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
   expect(await handle(body, body)).toEqual({ batchItemFailures: [] })
-  expect(tape.asked).toEqual(['stage anew', 'stage request-1', 'read'])
+  expect(tape.calls).toEqual(['stage anew', 'stage request-1', 'read'])
 })
 
-test('what takes longer is left to the schedule: the message has done its part', async () => {
+test('a recall that takes longer is left to the schedule, and its message is acknowledged', async () => {
   const run = await onlyOnTape(here, tape, number)
   tape.checksUntilOnline = 5
   await ask()
@@ -53,7 +53,7 @@ test('what takes longer is left to the schedule: the message has done its part',
   })
 })
 
-test('a message was dealt with though the recalls that are due cannot be worked on', async () => {
+test('a message is acknowledged although the due recalls cannot be advanced', async () => {
   await onlyOnTape(here, tape, number)
   await ask()
   const [message] = await context.drain('recall-requests')
@@ -84,7 +84,7 @@ test.each([
     'with a row that is not there',
     '{"request":"recall:1:1","replicaId":987654,"tag":"LNGS","runNumber":1,"bucket":"b","key":"k","sizeBytes":1}',
   ],
-])('a message that is %s goes back and ends as a dead letter, and holds back no other', async (_, bad) => {
+])('a message that is %s is returned and becomes a dead letter, without delaying others', async (_, bad) => {
   const run = await onlyOnTape(here, tape, number)
   await ask()
   const [good] = await context.drain('recall-requests')

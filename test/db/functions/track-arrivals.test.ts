@@ -1,6 +1,6 @@
 /**
- * Every minute what is due is found in the ledger: whatever becomes of a message, or of the function that takes
- * it, the arrival is processed.
+ * Every minute the due arrivals are found in the ledger: an arrival is processed even if its message is lost
+ * or its function dies.
  */
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -65,8 +65,10 @@ const rowOf = async (arrival: ObjectArrival) => {
 }
 const set = (arrival: ObjectArrival, values: string) =>
   sql`UPDATE arrivals SET ${sql.raw(values)} WHERE object_key = ${arrival.key}`.execute(context.database)
-/** As when functions have died. Long ago, since the sessions of dead processes keep their time. */
-const leasesRunOut = () =>
+/**
+ * Expires all leases an hour ago, as if functions had died: the sessions of dead processes keep their time.
+ */
+const expireLeases = () =>
   sql`UPDATE arrivals SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR WHERE lease_owner IS NOT NULL`.execute(
     context.database,
   )
@@ -118,7 +120,7 @@ describe('an arrival is found due in the ledger', () => {
     expect(await context.drain('tape-requests')).toHaveLength(3)
   })
 
-  test('when it was left by a dead function or its time has come, not while it is held or finished', async () => {
+  test('when a dead function abandoned it or its time has come, not while it is leased or finished', async () => {
     const past = 'next_attempt_at = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR'
     const lease = (when: string) => `lease_owner = 'x', lease_until = UTC_TIMESTAMP(3) + INTERVAL ${when}`
     const cases: readonly [string, boolean][] = [
@@ -150,7 +152,7 @@ describe('an arrival is found due in the ledger', () => {
       else expect(await rowOf(arrival)).toEqual(before)
   })
 
-  test('and is left alone again when there is nothing to do for it', async () => {
+  test('and is not due any more when there is nothing to do for it', async () => {
     const unchanged = await notified()
     await deliver(unchanged)
     const known = await notified()
@@ -165,7 +167,7 @@ describe('an arrival is found due in the ledger', () => {
     expect(await rowOf(unchanged)).toMatchObject({ state: 'done', attempts: 1 })
   })
 
-  test('while messages about it and about an older version come twice and in disorder', async () => {
+  test('while messages about it and about an older version arrive twice and out of order', async () => {
     const first = await notified()
     const second = await dropped(run, 2)
     await recordArrivals(context.database, [second], now())
@@ -181,7 +183,7 @@ describe('an arrival is found due in the ledger', () => {
 })
 
 describe('an attempt that fails', () => {
-  test('is repeated after growing delays, given up with an alert, and repeated until people must see to it', async () => {
+  test('is repeated after growing delays, becomes failed with an alert, and is repeated until the 30th attempt', async () => {
     const arrival = await notified()
     const delays: number[] = []
     for (let attempt = 1; attempt <= 30; attempt++) {
@@ -196,7 +198,7 @@ describe('an attempt that fails', () => {
       if (attempt === 30) expect(row.nextAttemptAt).toBeNull()
       else {
         delays.push(minutesUntil(row.nextAttemptAt))
-        // Until then nobody takes it.
+        // Until then it is not due.
         await beat(storeThat(() => Promise.reject(new Error('it was taken too early'))))
         minutes += delays.at(-1) ?? 0
       }
@@ -210,7 +212,7 @@ describe('an attempt that fails', () => {
     ])
   })
 
-  test('because the function is stopped from outside is not counted, unless it used up its time; the next beat goes on', async () => {
+  test('because the function is stopped from outside does not count, unless its time limit was reached', async () => {
     const arrival = await notified()
     const stoppedAfter = async (afterMinutes: number) => {
       const stop = new AbortController()
@@ -233,7 +235,7 @@ describe('an attempt that fails', () => {
     expect(await rowOf(arrival)).toMatchObject({ state: 'done', attempts: 1 })
   })
 
-  test('because the database goes away is not written, and is repeated when the lease is over', async () => {
+  test('because the database fails is not recorded, and is repeated when the lease has expired', async () => {
     const arrival = await dropped(++run, 1)
     let call: Call | null = null
     const died = beginCall({
@@ -254,13 +256,13 @@ describe('an attempt that fails', () => {
         return context.s3.send(command as never)
       },
     } as never
-    // The message is not taken: it comes again.
+    // The message is not acknowledged: it is delivered again.
     await expect(deliver(arrival, { ...host, s3 })).rejects.toThrow('Connection lost')
     expect(await rowOf(arrival)).toMatchObject({ state: 'processing', attempts: 1 })
     minutes = 2
     await beat()
     expect(await rowOf(arrival)).toMatchObject({ state: 'processing', attempts: 1 })
-    await leasesRunOut()
+    await expireLeases()
     await beat()
     expect(await rowOf(arrival)).toMatchObject({ state: 'done', attempts: 2 })
   })
@@ -305,7 +307,7 @@ describe('a store that is down', () => {
     },
   )
 
-  test('does not show in the failures of a few objects, as long as others are read', async () => {
+  test('is not inferred from the failures of a few objects while others can be read', async () => {
     const [one, other] = [await notified(), await notified()]
     const broken = new Set([one.key, other.key])
     const host = storeThat((command) =>
@@ -326,7 +328,7 @@ describe('a store that is down', () => {
 describe('a function that dies', () => {
   interface Life {
     readonly what: string
-    /** What is known when the function begins; returns what it is given. */
+    /** Prepares what is known when the function starts; returns its input. */
     prepare(): Promise<ObjectArrival>
     begin(arrival: ObjectArrival, process: Host): Promise<unknown>
   }
@@ -342,11 +344,11 @@ describe('a function that dies', () => {
       },
       begin: deliver,
     },
-    // All that is known of it is lost with its message, as long as it has no row: the listing finds it.
+    // Without a row, the object is known only from its message: the listing finds it.
     { what: 'with a first notification', prepare: () => dropped(++run, 1), begin: deliver },
   ]
   test.each(lives.flatMap((life) => [true, false].map((done) => ({ ...life, done }))))(
-    '$what, at any of its requests (done all the same: $done), leaves it to be catalogued once',
+    '$what, at any of its requests (carried out: $done), leaves it to be catalogued once',
     { timeout: 300_000 },
     async ({ prepare, begin, done }) => {
       for (let point = 0; ; point++) {
@@ -358,7 +360,7 @@ describe('a function that dies', () => {
         const accident = { kind: 'dies', place: null, at: point, done } as const
         const call = beginCall({ name: 'x', begunAt: Date.now(), accident, pace: [], onAccident })
         await begin(arrival, processOf(call)).catch(() => {})
-        await leasesRunOut()
+        await expireLeases()
         minutes += 2
         const listed = { bucket: context.bucket, prefix: arrival.key, graceSeconds: 0 }
         if ((await findArrival(context.database, arrival)) === null)
@@ -378,7 +380,7 @@ describe('a function that dies', () => {
           .select('isLive')
           .where('objectKey', '=', arrival.key)
           .execute()
-        // Read again by a function that could not know: the same contents, of which one row counts.
+        // A second function may have read the same contents again: one row is current.
         expect(files.filter(({ isLive }) => isLive)).toHaveLength(1)
         const requests = await context.database.selectFrom('outbox').select(['name', 'sentAt']).execute()
         expect(requests.filter(({ sentAt }) => sentAt === null)).toEqual([])
@@ -389,7 +391,7 @@ describe('a function that dies', () => {
     },
   )
 
-  test('of one object each time takes no other arrival with it, and gives that object up with an alert', async () => {
+  test('each time because of one object costs no other arrival an attempt, and that object fails with an alert', async () => {
     const arrivals = await Promise.all(Array.from({ length: 4 }, () => notified()))
     const [killer, ...others] = arrivals as [ObjectArrival, ...ObjectArrival[]]
     let beats = 0
@@ -421,7 +423,7 @@ describe('a function that dies', () => {
         },
       } as never
       await beat({ ...host, s3 }).catch(() => {})
-      await leasesRunOut()
+      await expireLeases()
       minutes++
     }
     for (const arrival of others) {
@@ -437,7 +439,7 @@ describe('a function that dies', () => {
   })
 })
 
-test('requests that were written and not sent are sent within a beat', async () => {
+test('requests that were written and not sent are sent by the next scheduled call', async () => {
   const arrival = await notified()
   const queues = { ...context.queues, send: () => Promise.reject(new Error('the queue is down')) }
   expect(await deliver(arrival, { ...context, queues })).toBe('catalogued')

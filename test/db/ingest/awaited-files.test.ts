@@ -29,25 +29,25 @@ test('runs without a file a day after they ended are reported, once a tag and da
   await record(context.database, versionOf('MAN/run00005.mid.gz', 'e'), metadataOf(5, { startedAt, odb }), {
     tag: 'MAN',
   })
-  const told = async (now: string) => {
+  const alertsAt = async (now: string) => {
     await alertAwaitedFiles({ ...context, now: () => new Date(now) }, signal)
     return await context.drain('alerts')
   }
-  expect(await told('2026-01-11T12:00:00Z')).toMatchObject([
+  expect(await alertsAt('2026-01-11T12:00:00Z')).toMatchObject([
     {
       rule: 'file-awaited',
       tag: 'LNGS',
       summary: "runs of LNGS that the DAQ's logger wrote down have no file a day after they ended: 2, 3",
     },
   ])
-  expect(await told('2026-01-11T13:00:00Z')).toEqual([])
-  expect(await told('2026-01-12T13:00:00Z')).toMatchObject([
+  expect(await alertsAt('2026-01-11T13:00:00Z')).toEqual([])
+  expect(await alertsAt('2026-01-12T13:00:00Z')).toMatchObject([
     { tag: 'LNGS', summary: expect.stringMatching(/: 2, 3, 4$/) },
     { tag: 'LNF' },
   ])
 })
 
-test('runs without a start are reported by when they were known, those of a number taken since never', async () => {
+test('runs without a start are reported by the age of their row, and runs whose number was reused never', async () => {
   const known = new Date('2026-02-10T10:00:00Z')
   const metadata = metadataOf(7, { startedAt: Date.parse('2026-02-10T11:00:00Z') / 1000 })
   await log('LNF', 6, null, null)

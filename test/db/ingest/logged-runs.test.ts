@@ -140,7 +140,7 @@ test('a file that arrives before the row was adopted keeps what only the logger 
   expect(rows[0]?.at).toBe('2023-12-14 23:33:17')
 })
 
-test('a file of another begin of run is another use, and the logger’s run is kept', async () => {
+test('a file with another begin of run is another generation, and the logger’s run is kept', async () => {
   await logBegin('2023-12-13 10:00:00')
   await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
   const uses = await usesOf()
@@ -172,7 +172,7 @@ describe('a number that is used again', () => {
       WHERE tag = 'LNGS' AND run_number = ${run}`.execute(catalogue.database)
   })
 
-  test('is another run as soon as the logger writes it down, and current once its file came', async () => {
+  test('is another run as soon as the logger writes it, and current once its file has arrived', async () => {
     const { file_checksum } = (await runlogRow(catalogue.database, run)) ?? {}
     expect(file_checksum).toEqual(expect.any(String))
     expect(await adopt()).toBe(1)
@@ -215,7 +215,7 @@ describe('a number that is used again', () => {
     })
   })
 
-  test('is used no more once the Runlog states the begin of the earlier run again', async () => {
+  test('has no second generation any more once the Runlog states the begin of the earlier run again', async () => {
     await adopt()
     await logStart('2023-12-13 10:00:00')
     expect(await adopt()).toBe(1)
@@ -230,7 +230,7 @@ describe('a number that is used again', () => {
     expect(await alertsOf()).toEqual([`alert:run-number-reused:LNGS/${run}/${BEGIN_OF_RUN}`])
   })
 
-  test('keeps what only the logger wrote although its file comes before the row was taken', async () => {
+  test('keeps what only the logger wrote although its file arrives before the row is read', async () => {
     await record(catalogue.database, versionOf(key, 'second'), metadataOf(run))
     expect(await adopt()).toBe(0)
     expect((await usesOf()).map((use) => [use.isCurrent, use.description, use.fileCount])).toEqual([
@@ -253,7 +253,7 @@ describe('a number that is used again', () => {
 test.each([
   ['a second later', '2023-12-14 23:33:18'],
   ['an hour earlier', '2023-12-14 22:33:17'],
-])('a begin of run that someone writes into the Runlog %s is no other run', async (_, start) => {
+])('a begin of run that someone writes into the Runlog %s does not make another run', async (_, start) => {
   await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
   const before = await runlogRow(catalogue.database, run)
   await logStart(start)
@@ -264,7 +264,7 @@ test.each([
   expect(await alertsOf()).toEqual([`alert:runlog-start-differs:LNGS/${run}/${start}`])
 })
 
-test('a run of the logger whose begin is put right before its file came is one run', async () => {
+test('a run of the logger whose begin is corrected before its file arrives is one run', async () => {
   await logBegin('2023-12-15 10:00:00')
   await adopt()
   await logStart('2023-12-14 23:33:16')
@@ -319,7 +319,7 @@ test('a file joins the run of the logger by the text of its begin, in the hour t
   expect(await onlyUse()).toMatchObject({ fileCount: 1, startedAt: new Date('2024-10-27T01:30:00Z') })
 })
 
-test('a time that there was not at the DAQ is taken once, and is no time', async () => {
+test('a local time that does not exist at the DAQ is read once and counts as no time', async () => {
   await logBegin('2024-03-31 01:30:00')
   await sql`UPDATE Runlog SET stop_time = '2024-03-31 02:30:00' WHERE run_number = ${run}`.execute(
     catalogue.database,
@@ -337,7 +337,7 @@ test('a DATETIME of zeros is no time', async () => {
   expect((await onlyUse()).stoppedAt).toBeNull()
 })
 
-test('the end that the logger writes after the file came takes nothing from the file', async () => {
+test('the end that the logger writes after the file arrived changes nothing that comes from the file', async () => {
   const odb = { ...metadataOf(run).odb, stop_time: null, number_of_events: null, GEM3_V: 440.123456 }
   await record(catalogue.database, versionOf(key, 'e'), metadataOf(run, { odb, stoppedAt: null }))
   await logEnd()
@@ -348,14 +348,14 @@ test('the end that the logger writes after the file came takes nothing from the 
   expect(use.stoppedAt).toEqual(new Date((BEGIN_OF_RUN + 60) * 1000))
 })
 
-test('what others write into columns of Cygnet is not taken for the logger’s', async () => {
+test('what others write into columns of Cygnet does not count as the logger’s', async () => {
   await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
   await sql`UPDATE Runlog SET online_reco_status = 1 WHERE run_number = ${run}`.execute(catalogue.database)
   expect(await adopt()).toBe(0)
   expect((await onlyUse()).loggerParameters).toBeNull()
 })
 
-test('what the logger wrote is taken although the statuses of copies changed since', async () => {
+test('what the logger wrote is read although the statuses of copies have changed since', async () => {
   await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
   await sql`UPDATE Runlog SET GEM3_V = 441 WHERE run_number = ${run}`.execute(catalogue.database)
   await copyToTape(catalogue.database, run)
@@ -363,7 +363,7 @@ test('what the logger wrote is taken although the statuses of copies changed sin
   expect((await onlyUse()).parameters.GEM3_V).toBe(441)
 })
 
-test('a run whose file cannot be read says so, until one comes that can', async () => {
+test('a run whose file cannot be read states that, until a readable file arrives', async () => {
   await logBegin()
   const version = versionOf(key, 'unreadable')
   const lease = await leaseOn(catalogue.database, version)
@@ -380,7 +380,7 @@ test('a run whose file cannot be read says so, until one comes that can', async 
   expect(await onlyUse()).toMatchObject({ fileCount: 1, problem: null })
 })
 
-test('a logger with a view of its tag writes runs of this tag alone', async () => {
+test('a logger with a view of its tag can write only runs of this tag', async () => {
   const { database } = catalogue
   const view = sql.id(`logger_${run}`)
   await record(database, versionOf(key, 'e'), metadataOf(run))
@@ -396,7 +396,7 @@ test('a logger with a view of its tag writes runs of this tag alone', async () =
   expect(lngs).toMatchObject({ tag: 'LNGS', fileCount: 1, loggerParameters: null })
 })
 
-test('rows whose tag no run can have make none, and are reported once', async () => {
+test('rows with an impossible tag make no run, and are reported once', async () => {
   for (const tag of ['', '../../x'])
     for (const number of [run, run + 10_000])
       await sql`INSERT INTO Runlog (tag, run_number, start_time)
@@ -417,9 +417,9 @@ test('rows whose tag no run can have make none, and are reported once', async ()
   ])
 })
 
-test('a row that cannot be taken holds up no other, and is tried again after those that wait', async () => {
+test('a row that fails delays no other, and is tried again after the waiting ones', async () => {
   await logBegin()
-  // A day that there is not: the row can be read, and not be written by a strict session.
+  // A day that does not exist: a strict session can read the row, but not write it.
   await sql`SET STATEMENT sql_mode = 'ALLOW_INVALID_DATES' FOR UPDATE Runlog SET stop_time = '2024-02-31 10:00:00'
     WHERE run_number = ${run}`.execute(catalogue.database)
   const failing = run

@@ -14,7 +14,7 @@ afterAll(() => context.close())
 const run = (prefix: string, more: object = {}) =>
   reconcile(context, { bucket: context.bucket, prefix, graceSeconds: 0, ...more }, signal)
 
-/** Keys announced on the queue, which is emptied. */
+/** Drains the queue and returns the announced keys. */
 async function announced(): Promise<string[]> {
   const bodies = await context.drain('runs')
   return bodies.flatMap((body) => parseNotification(body).arrivals.map((arrival) => arrival.key)).toSorted()
@@ -24,7 +24,7 @@ const setState = (key: string, values: string) =>
   sql`UPDATE arrivals SET ${sql.raw(values)} WHERE object_key = ${key}`.execute(context.database)
 
 describe('the listing against the ledger', () => {
-  test('announces what the ledger does not know, runs and what looks like runs, and nothing else', async () => {
+  test('announces runs, and objects with similar keys, that are not in the ledger, and nothing else', async () => {
     const keys = ['A/run1.mid.gz', 'A/run2.mid.lz4', 'A/Run3.mid.gz']
     for (const key of [...keys, 'A/notes.txt', 'A/run1.mid.crc32c', 'A/histograms_Run00001.root'])
       await context.put(key, key)
@@ -34,14 +34,14 @@ describe('the listing against the ledger', () => {
     expect(await run('A/')).toMatchObject({ announced: 0 })
   })
 
-  test('leaves the youngest to their own notification', async () => {
+  test('skips the youngest objects: their own notification may still come', async () => {
     await context.put('B/run1.mid.gz', 'x')
     expect(await run('B/', { graceSeconds: 3600 })).toMatchObject({ runs: 1, announced: 0 })
     expect(await run('B/')).toMatchObject({ announced: 1 })
     await announced()
   })
 
-  test('announces again what the catalogue does not show, not what is due by itself, under way or invalid', async () => {
+  test('announces again what the catalogue does not show, not arrivals that are due, in progress or invalid', async () => {
     const longAgo = 'announced_at = UTC_TIMESTAMP(3) - INTERVAL 2 HOUR'
     const cases: readonly [string, string, boolean][] = [
       ['C/run1.mid.gz', "state = 'processing', lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE", false],
@@ -52,7 +52,7 @@ describe('the listing against the ledger', () => {
       ['C/run7.mid.gz', `state = 'failed', attempts = 40, next_attempt_at = NULL, ${longAgo}`, false],
       ['C/run8.mid.gz', "state = 'failed', outcome = 'gone', finished_at = UTC_TIMESTAMP(3)", true],
       ['C/run9.mid.gz', "state = 'invalid'", false],
-      // Done, but the catalogue shows no such file: the store holds this version again after another.
+      // Done, but the catalogue does not show this version: the store holds it again after another one.
       ['C/run10.mid.gz', "state = 'done'", true],
     ]
     for (const [key] of cases) await context.put(key, key)
@@ -62,7 +62,7 @@ describe('the listing against the ledger', () => {
     await run('C/')
     const again = cases.flatMap(([key, , isAgain]) => (isAgain ? [key] : [])).toSorted()
     expect(await announced()).toEqual(again)
-    // The messages about them may be lost: they are due in the ledger, too.
+    // They are also due in the ledger, since the messages about them may be lost.
     const due = await context.database
       .selectFrom('arrivals')
       .select('objectKey')
@@ -73,7 +73,7 @@ describe('the listing against the ledger', () => {
     expect(due.map(({ objectKey }) => objectKey)).toEqual(again)
   })
 
-  test('goes on where it was interrupted, and begins anew otherwise', async () => {
+  test('resumes where it was interrupted if asked to, and starts at the first key otherwise', async () => {
     for (const name of ['1', '2', '3']) await context.put(`D/run${name}.mid.gz`, name)
     const now = new Date()
     await context.database
@@ -106,7 +106,7 @@ describe('the listing against the ledger', () => {
 })
 
 describe('a replay', () => {
-  test('plans first and changes nothing, then opens the ledger and announces', async () => {
+  test('plans without changing anything, then resets the ledger and announces', async () => {
     const arrival = await context.put('F/run77.mid.gz', 'x')
     await run('F/')
     await announced()
@@ -129,7 +129,7 @@ describe('a replay', () => {
     })
   })
 
-  test('says what is no longer in the store', async () => {
+  test('reports objects that are no longer in the store', async () => {
     const plan = await planReplay(
       context,
       { by: 'key', bucket: context.bucket, key: 'F/run78.mid.gz' },

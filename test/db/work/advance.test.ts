@@ -1,4 +1,4 @@
-/** What the engine promises of any kind of task, tried on one whose side effect is a number. */
+/** The promises of shared/work for any kind of task, tested with a kind whose side effect is a number. */
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
@@ -41,7 +41,7 @@ beforeEach(async () => {
     await context.database.deleteFrom(table).execute()
 })
 
-/** Subjects from 1000 on are gone, those from 500 on cannot be read, those from 100 on were seen to already. */
+/** Subjects from 1000 on do not exist, those from 500 on cannot be read, those from 100 on need no work. */
 const kind: TaskKind<TaskContext, number, string> = {
   kind: 'count',
   async load(_context, { subjectId }) {
@@ -95,7 +95,7 @@ const options = {
   limitSeconds: 60,
 } as const
 const next = () => advanceNext(host, kind, options, signal, log)
-const look = () => advanceNext(host, kind, { ...options, turn: { of: 'pending' } }, signal, log)
+const checkPending = () => advanceNext(host, kind, { ...options, turn: { of: 'pending' } }, signal, log)
 const all = () => advance(host, kind, { ...options, atOnce: 2 }, signal, log)
 const task = (subjectId: number) =>
   context.database
@@ -113,7 +113,7 @@ const pending = (job: string, takesTurn = true): Ending<string> => ({
   result: null,
   takesTurn,
 })
-/** Opens a breaker; it lets one try from 15 s later on. */
+/** Opens a breaker; one task may probe it from 15 s later on. */
 const breakDown = async (dependency: string) => {
   for (const name of ['x:1', 'x:2', 'x:3'])
     await noteFailure(
@@ -125,7 +125,7 @@ const breakDown = async (dependency: string) => {
 }
 
 describe('a task', () => {
-  test('whose subject is gone is given up, whose subject cannot be read is tried again; neither blocks others', async () => {
+  test('is given up if its subject is deleted, tried again if that cannot be read, and blocks no other task', async () => {
     for (const subject of [1000, 500, 1]) await add(subject)
     expect((await all()).map(({ ending }) => ending.kind).toSorted()).toEqual(['done', 'failed', 'given-up'])
     expect(await task(1000)).toMatchObject({ state: 'given-up', leaseOwner: null })
@@ -133,7 +133,7 @@ describe('a task', () => {
     expect((await task(500)).nextAttemptAt.getTime()).toBeGreaterThan(time)
   })
 
-  test('that cannot be read beyond its deadline is tried again: only with what it is about it can be given up', async () => {
+  test('whose subject cannot be read is tried again beyond its deadline: giving it up needs the subject', async () => {
     await add(500)
     await context.database.updateTable('tasks').set({ deadlineAt: host.now() }).execute()
     expect((await next())?.ending.kind).toBe('failed')
@@ -141,14 +141,14 @@ describe('a task', () => {
     expect((await task(500)).nextAttemptAt.getTime()).toBeGreaterThan(time)
   })
 
-  test('whose end cannot be prepared ends all the same', async () => {
+  test('ends although beforeEnd fails', async () => {
     await add(1)
     const failing = { ...kind, beforeEnd: () => Promise.reject(new Error('no')) }
     expect((await advanceNext(host, failing, options, signal, log))?.ending.kind).toBe('done')
     expect(await task(1)).toMatchObject({ state: 'done', leaseOwner: null })
   })
 
-  test('that its function dies of while it only checks lets others go first', async () => {
+  test('whose check kills its function lets other tasks go first', async () => {
     for (const subject of [1, 2]) await add(subject)
     act = async (subject) => pending(`job ${subject}`)
     await all()
@@ -171,18 +171,18 @@ describe('a task', () => {
       .where('leaseOwner', 'is not', null)
       .execute()
     check = async () => ({ kind: 'done', result: 'there' })
-    expect((await look())?.task.subjectId).not.toBe(first?.subjectId)
-    expect(await look()).toBeNull()
+    expect((await checkPending())?.task.subjectId).not.toBe(first?.subjectId)
+    expect(await checkPending()).toBeNull()
   })
 
-  test('that the facts want no more ends without a question outside', async () => {
+  test('that is not needed any more according to the facts ends without a request to the dependency', async () => {
     await add(100)
     expect((await next())?.ending.kind).toBe('done')
     expect(checked).toEqual([])
     expect(await task(100)).toMatchObject({ state: 'done' })
   })
 
-  test('whose function died again and again is tried later and later, and told as failing', async () => {
+  test('whose function died repeatedly is tried with growing delays and alerted as failing', async () => {
     await add(1)
     const die = () =>
       context.database
@@ -192,7 +192,7 @@ describe('a task', () => {
     await context.database.updateTable('tasks').set({ attempts: 5 }).execute()
     await die()
     act = async () => ({ kind: 'busy', reason: 'another' })
-    // The sixth goes on at once.
+    // The sixth attempt starts at once.
     expect((await next())?.ending.kind).toBe('busy')
     await context.database.updateTable('tasks').set({ attempts: 6 }).execute()
     await die()
@@ -204,16 +204,16 @@ describe('a task', () => {
     expect((await next())?.ending.kind).toBe('done')
   })
 
-  test('asks for another job only after the one before has ended, and says which', async () => {
+  test('requests another job only after the previous one has ended, with a new generation', async () => {
     await add(1)
     act = async () => pending('first')
     await next()
     expect(await task(1)).toMatchObject({ state: 'pending', reference: { job: 'first' }, generation: 1 })
     check = async () => ({ kind: 'to-do', jobEnded: 'it failed' })
     later(60)
-    expect((await look())?.ending).toMatchObject({ kind: 'failed', jobEnded: true })
+    expect((await checkPending())?.ending).toMatchObject({ kind: 'failed', jobEnded: true })
     expect(await task(1)).toMatchObject({ state: 'waiting', reference: null, generation: 2 })
-    // It has ended while nobody looked.
+    // The job has ended between two checks.
     await context.database.updateTable('tasks').set({ reference: '{"job":"second"}' }).execute()
     later(600)
     act = async () => {
@@ -227,7 +227,7 @@ describe('a task', () => {
     expect(await task(1)).toMatchObject({ state: 'pending', reference: { job: 'third' }, generation: 3 })
   })
 
-  test('requested anew asks for another job than before', async () => {
+  test('that is restarted requests another job than before', async () => {
     await add(1)
     await next()
     await inTransaction(context.database, (trx) => restartTask(trx, newTask(1), host.now()))
@@ -235,7 +235,7 @@ describe('a task', () => {
     expect(acted.map(({ generation }) => generation)).toEqual([1, 2])
   })
 
-  test('tells the facts that what they say is there was not there', async () => {
+  test('corrects facts that state a side effect which was not found', async () => {
     await add(1)
     act = async () => {
       throw new TransientError('no')
@@ -250,34 +250,31 @@ describe('a deadline', () => {
     ['failed', () => Promise.reject(new TransientError('no'))],
     ['waits for another', async () => ({ kind: 'busy', reason: 'another' })],
     ['waits for a job outside', async () => pending('job')],
-  ])(
-    'that passes during an attempt which then %s ends the task, once the end is prepared',
-    async (_, how) => {
-      await add(1)
-      const deadlineAt = new Date(time + 1000)
-      await context.database.updateTable('tasks').set({ deadlineAt }).execute()
-      const ends: string[] = []
-      const ending: typeof kind = {
-        ...kind,
-        async act() {
-          later(1)
-          return await how()
-        },
-        async beforeEnd(_context, { task: of }) {
-          expect(await task(1)).toMatchObject({ state: 'running', leaseOwner: of.leaseOwner })
-          ends.push(of.name)
-        },
-      }
-      await advanceNext(host, ending, options, signal, log)
-      expect(ends).toEqual(['count:1'])
-      expect(await task(1)).toMatchObject({
-        state: 'given-up',
-        lastError: expect.stringMatching(/^it was not done in time: /),
-      })
-    },
-  )
+  ])('that passes during an attempt which then %s ends the task after beforeEnd', async (_, how) => {
+    await add(1)
+    const deadlineAt = new Date(time + 1000)
+    await context.database.updateTable('tasks').set({ deadlineAt }).execute()
+    const ends: string[] = []
+    const ending: typeof kind = {
+      ...kind,
+      async act() {
+        later(1)
+        return await how()
+      },
+      async beforeEnd(_context, { task: of }) {
+        expect(await task(1)).toMatchObject({ state: 'running', leaseOwner: of.leaseOwner })
+        ends.push(of.name)
+      },
+    }
+    await advanceNext(host, ending, options, signal, log)
+    expect(ends).toEqual(['count:1'])
+    expect(await task(1)).toMatchObject({
+      state: 'given-up',
+      lastError: expect.stringMatching(/^it was not done in time: /),
+    })
+  })
 
-  test('does not end what was interrupted, or what may go on here at once', async () => {
+  test('does not end a task that was interrupted, or that can continue here at once', async () => {
     for (const of of [{ kind: 'ready' }, { kind: 'interrupted', reason: 'stopped' }] as const) {
       await context.database.deleteFrom('tasks').execute()
       await add(1)
@@ -289,8 +286,8 @@ describe('a deadline', () => {
   })
 })
 
-describe('turns', () => {
-  test('of what was never tried pass over what was, and go on anew when it is requested anew', async () => {
+describe('claims', () => {
+  test('of untried tasks skip tried ones, which count as untried again after a restart', async () => {
     for (const subject of [1, 2]) await add(subject)
     act = async () => ({ kind: 'ready' })
     const untried = { ...options, turn: { ...options.turn, onlyUntried: true } } as const
@@ -300,26 +297,26 @@ describe('turns', () => {
     expect([await nextUntried(), await nextUntried()]).toEqual([2, undefined])
   })
 
-  test('are taken by jobs outside, not by what only waits there', async () => {
+  test('are limited by external jobs in progress, not by files that only wait there', async () => {
     for (let subject = 1; subject <= 8; subject++) await add(subject)
     act = async (subject) => pending(`job ${subject}`, subject > 2)
     expect(await all()).toHaveLength(2 + MOST_AT_ONCE)
     check = async () => ({ kind: 'done', result: 'there' })
     later(60)
-    while ((await look()) !== null);
+    while ((await checkPending()) !== null);
     expect(await all()).toHaveLength(3)
   })
 })
 
-describe('a breaker that is open', () => {
-  test('of what some tasks need leaves those alone, writes nothing, and lets others go on', async () => {
+describe('an open breaker', () => {
+  test('of a dependency that some tasks need stops those, writes nothing, and does not stop others', async () => {
     for (const subject of [1, 2, 3]) await add(subject, 'store:dead')
     await add(4, 'store:alive')
     await add(5)
     await breakDown('store:dead')
     expect((await all()).map(({ task: { subjectId } }) => subjectId).toSorted()).toEqual([4, 5])
     expect(await task(1)).toMatchObject({ state: 'waiting', attempts: 0, lastError: null })
-    // One tries.
+    // One of them probes.
     later(20)
     await all()
     expect(acted.filter(({ subject }) => subject <= 3).length).toBe(3)
@@ -331,7 +328,7 @@ describe('a breaker that is open', () => {
     ['a task whose subject cannot be read', 500],
     ['a check that asks nothing of it', 1],
     ['a function that is stopped', 2],
-  ])('lets the next one try at once after %s', async (_, subject) => {
+  ])('lets the next task probe at once after %s', async (_, subject) => {
     await add(subject)
     later(1)
     await add(3)
@@ -339,7 +336,7 @@ describe('a breaker that is open', () => {
     later(60)
     const stop = new AbortController()
     check = async (of) => {
-      if (of === 1) return { kind: 'busy', reason: 'another', unasked: true }
+      if (of === 1) return { kind: 'busy', reason: 'another', dependencyUnused: true }
       if (of === 2) stop.abort()
       return { kind: 'to-do', jobEnded: null }
     }
@@ -348,35 +345,35 @@ describe('a breaker that is open', () => {
       return { kind: 'done', result: 'made' }
     }
     expect((await advanceNext(host, kind, options, stop.signal, log))?.task.subjectId).toBe(subject)
-    // The one that is interrupted would be its own successor.
+    // An interrupted task would be the next probe itself.
     await context.database.deleteFrom('tasks').where('subjectId', '=', subject).execute()
     expect((await next())?.task.subjectId).toBe(3)
     expect(await task(3)).toMatchObject({ state: 'done' })
   })
 
-  test('by side effects is not closed by answers to questions', async () => {
+  test('that failed side effects have opened is not closed by a successful check', async () => {
     await add(1)
     act = async () => pending('job')
     await next()
     await breakDown(DEPENDENCY)
     check = async () => pending('job')
     later(60)
-    await look()
+    await checkPending()
     const { failures, openSince } = await context.database
       .selectFrom('breakers')
       .selectAll()
       .executeTakeFirstOrThrow()
     expect([failures, openSince === null]).toEqual([3, false])
-    // The next side effect may try at once.
+    // The next side effect may probe at once.
     await add(2)
     act = async () => ({ kind: 'done', result: 'made' })
     check = async () => ({ kind: 'to-do', jobEnded: null })
     expect((await next())?.task.subjectId).toBe(2)
     later(60)
-    expect((await look())?.task.subjectId).toBe(1)
+    expect((await checkPending())?.task.subjectId).toBe(1)
   })
 
-  test('of a place that answers questions and takes nothing is alerted, and costs no attempts', async () => {
+  test('of a service that answers checks and refuses side effects is alerted, and costs no attempts', async () => {
     for (let subject = 1; subject <= 9; subject++) await add(subject)
     act = async () => {
       throw new TransientError('no space')
@@ -389,13 +386,13 @@ describe('a breaker that is open', () => {
     expect(names).toHaveLength(1)
     const tasks = await context.database.selectFrom('tasks').select('attempts').execute()
     expect(tasks.reduce((sum, { attempts }) => sum + attempts, 0)).toBeLessThan(FAILURES_TO_OPEN)
-    // One a minute.
+    // One probe a minute.
     expect(acted.length).toBeGreaterThan(170)
     expect(acted.length).toBeLessThan(190)
   })
 
   test.each([[[1]], [[1, 2]]])(
-    'of a store where objects %o always fail lets the others through within some minutes',
+    'of a store where objects %o always fail lets the others succeed within some minutes',
     async (bad) => {
       for (let subject = 1; subject <= 8; subject++) await add(subject, 'store:one')
       act = async (subject) => {
@@ -413,7 +410,7 @@ describe('a breaker that is open', () => {
     },
   )
 
-  test('is not opened by the database, nor by what is done after an attempt', async () => {
+  test('does not result from errors of the database, nor of the follow-up of an attempt', async () => {
     for (let subject = 1; subject <= 4; subject++) await add(subject)
     act = async () => {
       throw Object.assign(new Error('Lock wait timeout exceeded'), { code: 'ER_LOCK_WAIT_TIMEOUT' })
@@ -428,7 +425,7 @@ describe('a breaker that is open', () => {
     expect((await advanceNext(host, failing, options, signal, log))?.ending.kind).toBe('done')
   })
 
-  test('costs no attempts, and the task that fails by itself does not keep the others from trying', async () => {
+  test('costs no attempts, and a task that always fails does not keep the others from probing', async () => {
     for (let subject = 1; subject <= 5; subject++) await add(subject)
     act = async (subject) => {
       if (subject === 1) throw blame(DEPENDENCY, new TransientError('this one always fails'))

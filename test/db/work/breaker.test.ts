@@ -1,4 +1,6 @@
-/** Circuit breakers: open after failures in a row, half-open for one, one alert, closed by a success. */
+/**
+ * Circuit breakers: open after failures in a row, half-open for one probe, alerted once, closed by a success.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
 import { inTransaction } from '../../../shared/database/connect.ts'
@@ -45,7 +47,7 @@ const failure = (task: string, details: ErrorDetails = {}, step: 'check' | 'act'
   const error = new TransientError('no answer', details)
   return noteFailure(catalogue.database, NAME, { task, step, error, reason: 'no answer', at: at() }, alert)
 }
-/** Of another piece of work each time. */
+/** Each failure is of another task. */
 const fail = () => failure(`tape-copy:${++tasks}`)
 const gate = (name = NAME): Promise<Gate> =>
   inTransaction(catalogue.database, (trx) => lockBreaker(trx, name, at()))
@@ -55,7 +57,7 @@ const failTimes = async (times: number) => {
 }
 
 describe('a circuit breaker', () => {
-  test('stays closed for failures that may be those of single files', async () => {
+  test('stays closed after failures that may be due to single files', async () => {
     await failTimes(2)
     expect(await gate()).toBe('closed')
     await noteSuccess(catalogue.database, NAME, 'act', at())
@@ -74,7 +76,7 @@ describe('a circuit breaker', () => {
     expect(await gate('tape:davs://another.example')).toBe('closed')
   })
 
-  test('is not opened by one piece of work that always fails, in whatever order with one other', async () => {
+  test('is not opened by one task that always fails, in any order with one other', async () => {
     for (let time = 0; time < 10; time++)
       expect(await failure('tape-copy:1')).toMatchObject({ isOpen: false })
     expect(await failure('tape-copy:2')).toMatchObject({ isOpen: false })
@@ -82,14 +84,14 @@ describe('a circuit breaker', () => {
   })
 
   test.each<ErrorDetails>([{ error: 'ECONNREFUSED' }, { error: 'ENOTFOUND' }, { httpStatus: 503 }])(
-    'is opened by one piece of work alone when nothing answers (%o)',
+    'is opened by one task alone when the dependency is unreachable (%o)',
     async (details) => {
       for (let time = 0; time < 2; time++) await failure('tape-copy:1', details)
       expect(await failure('tape-copy:1', details)).toMatchObject({ isOpen: true })
     },
   )
 
-  test('lets one piece of work try within a minute, however long it has been open', async () => {
+  test('lets one task probe within a minute, however long it has been open', async () => {
     for (let hour = 0; hour < 5; hour++) {
       await failTimes(4)
       time += 60_000
@@ -98,7 +100,7 @@ describe('a circuit breaker', () => {
     }
   })
 
-  test('lets only one of many try', async () => {
+  test('lets only one of many tasks probe', async () => {
     await failTimes(3)
     time += 60_000
     const tries = await Promise.all(
@@ -112,12 +114,12 @@ describe('a circuit breaker', () => {
     )
     expect(tries.filter((found) => found === 'half-open')).toHaveLength(1)
     expect(await gate()).toBe('open')
-    // The one that tried has died.
+    // The process of the probe has died.
     time += 60_000
     expect(await gate()).toBe('half-open')
   })
 
-  test('that side effects opened is closed by one, not by an answer, which lets the next one try', async () => {
+  test('that failed side effects opened is closed by a side effect, not by a check, after which the next may probe', async () => {
     await failTimes(3)
     await noteSuccess(catalogue.database, NAME, 'check', at())
     expect(await gate()).toBe('half-open')
@@ -127,14 +129,14 @@ describe('a circuit breaker', () => {
     expect(await gate()).toBe('closed')
   })
 
-  test('that questions opened is closed by an answer', async () => {
+  test('that failed checks opened is closed by a successful check', async () => {
     for (const task of ['a', 'b', 'c']) await failure(task, {}, 'check')
     expect(await gate()).toBe('open')
     await noteSuccess(catalogue.database, NAME, 'check', at())
     expect(await gate()).toBe('closed')
   })
 
-  test('is alerted once for each time that it stays open for a minute', async () => {
+  test('is alerted once for each outage of more than a minute', async () => {
     await failTimes(3)
     expect(await alerts()).toBe(0)
     for (let minute = 0; minute < 20; minute++) {
@@ -151,7 +153,7 @@ describe('a circuit breaker', () => {
     expect(await alerts()).toBe(2)
   })
 
-  test('counts the failures of many processes at once', async () => {
+  test('counts concurrent failures of many processes', async () => {
     await Promise.all(Array.from({ length: 10 }, () => fail()))
     const { failures } = await catalogue.database
       .selectFrom('breakers')
@@ -162,13 +164,13 @@ describe('a circuit breaker', () => {
 })
 
 describe('blame', () => {
-  test('names the dependency that an error is about, once', () => {
+  test('attributes an error to a dependency, once', () => {
     const blamed = blame('store:cygno-data', new TransientError('503'))
     expect(blamed).toMatchObject({ message: '503', details: { dependency: 'store:cygno-data' } })
     expect(blame(NAME, blamed)).toBe(blamed)
   })
 
-  test('leaves alone what is wrong with the input', () => {
+  test('does not attribute an invalid input to a dependency', () => {
     const error = new InvalidInputError('the bytes are others')
     expect(blame(NAME, error)).toBe(error)
   })

@@ -17,7 +17,7 @@ import { onlyOnTape } from '../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 import { killSuite } from '../../support/work/kill-suite.ts'
 
-/** The clock stands still, where that of the store is: it honours no links of another time. */
+/** The clock is fixed at the time of the store, which rejects links of another time. */
 const AT = new Date()
 
 let context: TestTapeContext
@@ -94,8 +94,8 @@ for (const [how, sends, sizeBytes] of ways)
         await database.deleteFrom('tasks').execute()
         await requestRecall(host, { runNumber, tag: 'LNGS' }, { days: 7, requestedBy: 'test' }, AT, signal)
       },
-      acts: () => library.asked.filter((what) => what === 'read' || what === 'send').length,
-      // What an attempt leaves that did not come to its end would count too.
+      acts: () => library.calls.filter((what) => what === 'read' || what === 'send').length,
+      // Leftovers of an unfinished attempt would be counted too.
       effects: async () =>
         (await objects(key)) +
         (await objects('TMP/')) +

@@ -1,4 +1,6 @@
-/** Leases on any table whose rows are work: one holder at a time, and a holder who lost it notices. */
+/**
+ * Leases on any table whose rows are work: one holder at a time, and a holder that lost its lease notices.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { recordArrivals } from '../../../shared/catalogue/arrivals.ts'
@@ -39,7 +41,7 @@ async function claim(owner = leaseOwner(process), seconds = TEST_LEASE_SECONDS):
     .executeTakeFirst()
   return numUpdatedRows === 1n ? { table: 'arrivals', id, owner } : null
 }
-/** As when whoever holds it dies: its time passes. */
+/** Makes the lease expire, as after the death of its holder. */
 const runOut = () =>
   catalogue.database
     .updateTable('arrivals')
@@ -53,12 +55,12 @@ const held = async () =>
     .executeTakeFirstOrThrow()
 
 describe('a lease', () => {
-  test('is taken by one of many who ask at once', async () => {
+  test('is claimed by one of many concurrent callers', async () => {
     const claims = await Promise.all(Array.from({ length: 12 }, () => claim()))
     expect(claims.filter((each) => each !== null)).toHaveLength(1)
   })
 
-  test('is free again when it was given back, and when its holder has died', async () => {
+  test('is free again when it was released, and when its holder has died', async () => {
     await claim()
     expect(await claim()).toBeNull()
     await catalogue.database.updateTable('arrivals').set(NO_LEASE).where('id', '=', id).execute()
@@ -67,12 +69,12 @@ describe('a lease', () => {
     expect(await claim()).not.toBeNull()
   })
 
-  test('has owners of its own, though one process asks for them', () => {
+  test('has a unique owner for each claim of one process', () => {
     expect(leaseOwner(process)).not.toBe(leaseOwner(process))
     expect(leaseOwner({ owner: 'x'.repeat(300) }).length).toBeLessThanOrEqual(100)
   })
 
-  test('lasts longer when it is renewed, also when it had run out and nobody took it', async () => {
+  test('lasts longer when it is renewed, also when it had expired and was not claimed', async () => {
     const lease = (await claim()) as Lease
     await runOut()
     await renew(catalogue.database, lease, TEST_LEASE_SECONDS)
@@ -80,7 +82,7 @@ describe('a lease', () => {
     expect(await claim()).toBeNull()
   })
 
-  test('that another took is not renewed', async () => {
+  test('that another process has claimed is not renewed', async () => {
     const lease = (await claim()) as Lease
     await runOut()
     const other = (await claim()) as Lease
@@ -90,7 +92,7 @@ describe('a lease', () => {
 })
 
 describe('work under a lease', () => {
-  test('is told when the lease is lost', async () => {
+  test('is aborted when the lease is lost', async () => {
     const lease = (await claim()) as Lease
     const noticed = whileHeld(catalogue.database, lease, 1, never, async (signal) => {
       await catalogue.database.updateTable('arrivals').set({ leaseOwner: 'another' }).execute()
@@ -109,7 +111,7 @@ describe('work under a lease', () => {
     expect((await held()).leaseOwner).toBe(lease.owner)
   })
 
-  test('is stopped from outside, and gives what it gives', async () => {
+  test('is stopped from outside, and returns its own result', async () => {
     const stop = new AbortController()
     const lease = (await claim()) as Lease
     const result = await whileHeld(

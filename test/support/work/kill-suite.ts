@@ -1,7 +1,7 @@
 /**
- * The promise of shared/work/advance.ts, tried on a kind of task: whatever moment its function dies at, another
- * function goes on with the task; in the end it is done, and its side effect has happened once. Every kind of
- * task runs through it.
+ * Tests the promise of shared/work/advance.ts for a kind of task: whenever its function dies, another
+ * function continues the task; in the end it is done, and its side effect has happened once. Every kind of
+ * task must pass this suite.
  */
 import { sql } from 'kysely'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -15,8 +15,8 @@ import { until } from '../waiting.ts'
 const log = createLogger({ function: 'test', level: 'silent' })
 
 /**
- * Where a function dies. `end` is the preparation of the end; `outcome` is within the transaction: what it has
- * written goes with its connection.
+ * Where a function dies. `end` is `beforeEnd`; `outcome` is within the transaction, which is rolled back when
+ * its connection is closed.
  */
 const MOMENTS = [
   'before check',
@@ -36,11 +36,11 @@ export interface Killable<Host extends TaskContext, Subject, Result> {
   readonly options: Omit<AdvanceOptions, 'atOnce'>
   /** Requests one task whose side effect has not happened. */
   request(): Promise<void>
-  /** How often the side effect was asked for since the request. */
+  /** How often the side effect was requested since `request`. */
   acts(): number
-  /** How often it is there. */
+  /** How often the side effect exists. */
   effects(): number | Promise<number>
-  /** Whether the facts say so. */
+  /** Whether the facts state that it exists. */
   isRecorded(): Promise<boolean>
 }
 
@@ -60,14 +60,17 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
     const advanceWith = (kind: TaskKind<Host, Subject, Result>, stop: AbortSignal = signal) =>
       advanceNext(of.context, kind, of.options, stop, log)
     const task = () => of.context.database.selectFrom('tasks').selectAll().executeTakeFirstOrThrow()
-    /** As when its lease has run out: nobody renews it any more. */
-    const runOut = () =>
+    /** Makes the lease expire, since a dead function does not renew it. */
+    const expireLease = () =>
       of.context.database
         .updateTable('tasks')
         .set({ leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, leaseOwner: 'dead' })
         .execute()
 
-    /** A function that stood still right before it acts asks once more, in vain: see the drivers' promises. */
+    /**
+     * A function that stalled right before `act` repeats its request, without effect: see the promises of the
+     * drivers.
+     */
     const expectDoneOnce = async ({ isActRepeated = false } = {}) => {
       expect(await of.isRecorded()).toBe(true)
       expect(await of.effects()).toBe(1)
@@ -76,12 +79,12 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
       expect(await advanceWith(of.kind)).toBeNull()
     }
 
-    test.each(MOMENTS)('%s: the next function does it, once', async (moment) => {
+    test.each(MOMENTS)('%s: the next function completes the task, once', async (moment) => {
       const dying = dyingAt(of.kind, moment)
       const dead = advanceWith(dying.kind)
       await until(() => dying.isThere())
       if (moment.endsWith('outcome')) {
-        // Its connection goes with it, and the transaction with the connection.
+        // Its connection is closed, and the transaction is rolled back.
         dying.fall()
         await dead.catch(() => {})
         await of.context.database
@@ -91,19 +94,19 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
       } else {
         expect(await advanceWith(of.kind)).toBeNull()
       }
-      await runOut()
+      await expireLease()
       expect((await advanceWith(of.kind))?.ending.kind).toBe('done')
       await expectDoneOnce()
       dying.fall()
     })
 
     test.each(MOMENTS.filter((moment) => !moment.endsWith('outcome')))(
-      '%s, and comes back after another has done it: nothing is written over',
+      '%s, and continues after another function has completed the task: nothing is overwritten',
       async (moment) => {
         const sleeping = dyingAt(of.kind, moment)
         const late = advanceWith(sleeping.kind)
         await until(() => sleeping.isThere())
-        await runOut()
+        await expireLease()
         expect((await advanceWith(of.kind))?.ending.kind).toBe('done')
         const before = await task()
         sleeping.goOn()
@@ -113,7 +116,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
       },
     )
 
-    test('because it is stopped from outside: that is no failed attempt, and the next begins at once', async () => {
+    test('because it is stopped from outside: the attempt does not count, and the next one starts at once', async () => {
       const stop = new AbortController()
       const hanging = dyingAt(of.kind, 'before act')
       const stopped = advanceWith(hanging.kind, stop.signal)
@@ -126,7 +129,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
       await expectDoneOnce()
     })
 
-    test('because it is stopped from outside while it prepares the end: the next one ends it', async () => {
+    test('because it is stopped from outside during beforeEnd: the next function ends the task', async () => {
       const stop = new AbortController()
       const hanging = dyingAt(of.kind, 'before end')
       const stopped = advanceWith(hanging.kind, stop.signal)
@@ -139,7 +142,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
       await expectDoneOnce()
     })
 
-    test('or whose check fails while it is pending: what was noted is kept, and it ends at its deadline', async () => {
+    test('or whose check fails while the task is pending: the noted reference is kept, and it ends at its deadline', async () => {
       const { context, kind, options } = of
       const deadlineAt = new Date(context.now().getTime() + 1000)
       await context.database
@@ -178,7 +181,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
   })
 }
 
-/** The same kind, whose function stands still at a moment, until it goes on or falls. */
+/** The same kind, whose function pauses at a moment until it continues (`goOn`) or dies (`fall`). */
 function dyingAt<Host extends TaskContext, Subject, Result>(
   kind: TaskKind<Host, Subject, Result>,
   moment: Moment,

@@ -195,7 +195,7 @@ describe('a file that the store lost', () => {
     await vanish(run)
     expect(await only()).toMatchObject({
       kind: 'on-tape',
-      how: 'the store has lost it: a copy is on tape; ask for it with a recall, and it is in the store some time later',
+      how: 'the store has lost it: a copy is on tape; request a recall to bring it back into the store',
     })
     expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'missing', leaseOwner: null })
     expect(await alerts()).toEqual([['copy-missing', 'error']])

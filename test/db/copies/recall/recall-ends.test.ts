@@ -1,4 +1,4 @@
-/** Recalls that end in every way: nothing of them is left, people are alerted, and no request is lost. */
+/** All endings of recalls: nothing is left behind, failures are alerted, and no request is lost. */
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findRecall } from '../../../../shared/catalogue/recalls.ts'
@@ -46,8 +46,8 @@ beforeEach(async () => {
 
 const ask = async (): Promise<number> => {
   const choice = { runNumber: number, tag: 'LNGS' }
-  const wish = { days: 7, requestedBy: 'a shifter' }
-  const { files } = await requestRecall(here, choice, wish, here.now(), signal)
+  const request = { days: 7, requestedBy: 'a shifter' }
+  const { files } = await requestRecall(here, choice, request, here.now(), signal)
   return files[0]?.replicaId ?? 0
 }
 const advance = (id: number, on = here) => advanceRecall(on, id, signal, on.log)
@@ -64,8 +64,8 @@ const left = async ({ key }: TestRun) => ({
 })
 const NOTHING = { objects: [], uploads: 0 }
 
-describe('at its time limit a recall is given up and alerted once, and its request at the endpoint is let go', () => {
-  test('though its check fails', async () => {
+describe('at its deadline a recall is given up and alerted once, and its staged file is released', () => {
+  test('although its check fails', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 1000
     const id = await ask()
@@ -82,7 +82,7 @@ describe('at its time limit a recall is given up and alerted once, and its reque
     expect(tape.released).toEqual([`${context.bucket}/${run.key} request-1`])
   })
 
-  test('though its function died again and again, with an upload, and with what the endpoint had sent', async () => {
+  test('although its function died repeatedly, during an upload and after the endpoint had sent the file', async () => {
     const run = await onlyOnTape(here, tape, number)
     const id = await ask()
     const object = { bucket: context.bucket, key: run.key, metadata: {}, replace: false }
@@ -108,7 +108,7 @@ describe('at its time limit a recall is given up and alerted once, and its reque
     expect((await taskOfRecall(context.database, id))?.reference).toBeNull()
   })
 
-  test('though that passes only while the file is read', async () => {
+  test('also when the deadline passes while the file is read', async () => {
     const run = await onlyOnTape(here, tape, number)
     const id = await ask()
     tape.meanwhile = () => {
@@ -122,7 +122,7 @@ describe('at its time limit a recall is given up and alerted once, and its reque
     expect(tape.released).toEqual([`${context.bucket}/${run.key} request-1`])
   })
 
-  test('though there is no tape endpoint any more: what it left in the store is deleted', async () => {
+  test('also without a tape endpoint: what the recall left in the store is deleted', async () => {
     const run = await onlyOnTape(here, tape, number)
     const id = await ask()
     const recall = await findRecall(context.database, id)
@@ -134,7 +134,7 @@ describe('at its time limit a recall is given up and alerted once, and its reque
   })
 })
 
-test('an upload that cannot be given up when a recall ends is given up when it is requested again', async () => {
+test('an upload that cannot be aborted when a recall ends is aborted when the recall is requested again', async () => {
   const run = await onlyOnTape(here, tape, number)
   const id = await ask()
   const object = { bucket: context.bucket, key: run.key, metadata: {}, replace: false }
@@ -175,7 +175,7 @@ describe('the copy on tape of a recall that is given up', () => {
   })
 })
 
-describe('a request for what came into the store and left it again, while the recall of before still waits', () => {
+describe('a request for a file that came into the store and left it, while its earlier recall still waits', () => {
   const intoStore = async (run: TestRun) => {
     await context.put(run.key, run.bytes)
     const cloud = await replicaOf(context, run, 'cloud')
@@ -198,7 +198,7 @@ describe('a request for what came into the store and left it again, while the re
     expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
   })
 
-  test('is not lost though it comes in the moment in which that recall ends', async () => {
+  test('is not lost although it comes at the moment when the earlier recall ends', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 1
     const id = await ask()

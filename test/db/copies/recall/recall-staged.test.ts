@@ -1,6 +1,6 @@
 /**
- * What the tape endpoint has staged for a recall is kept while it is needed, and let go when the recall is
- * over.
+ * The file that the tape endpoint has staged for a recall is kept while it is needed, and released when the
+ * recall is over.
  */
 import { sql, type UpdateObject } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -62,7 +62,7 @@ const advance = (id: number, until = signal) => advanceRecall(here, id, until, h
 const row = (id: number) => shownRecall(context.database, id)
 const setTask = (id: number, change: UpdateObject<Schema, 'tasks'>) =>
   context.database.updateTable('tasks').set(change).where('subjectId', '=', id).execute()
-/** As a killed function leaves it, its lease over. */
+/** The state that a killed function leaves: an expired lease. */
 const dieAt = async (id: number, stage: string) => {
   await context.database.updateTable('recalls').set({ state: 'planned' }).where('id', '=', id).execute()
   await setTask(id, {
@@ -78,12 +78,12 @@ const next = async (id: number) => {
 }
 const nameOf = (run: TestRun) => `${context.bucket}/${run.key}`
 
-describe('what was staged', () => {
+describe('a staged file', () => {
   test.each([
     ['streamed, small', false, 3000],
     ['streamed, in parts', false, MULTIPART_BYTES],
     ['sent by the endpoint itself', true, 3000],
-  ])('is let go once the run is back, and not before: %s', async (_, sends, sizeBytes) => {
+  ])('is released once the run is back, and not before: %s', async (_, sends, sizeBytes) => {
     const run = await onlyOnTape(here, tape, number, sizeBytes)
     tape.sends = sends
     tape.checksUntilOnline = 1
@@ -97,7 +97,7 @@ describe('what was staged', () => {
     expect(tape.released).toHaveLength(1)
   })
 
-  test('is kept while a try that failed is to be repeated, which goes on with the same request', async () => {
+  test('is kept after a failed attempt, and the next attempt continues the same stage request', async () => {
     const run = await onlyOnTape(here, tape, number, MULTIPART_BYTES)
     const id = await ask()
     tape.meanwhile = () => Promise.reject(new TransientError('the line broke'))
@@ -105,12 +105,12 @@ describe('what was staged', () => {
     expect(tape.released).toEqual([])
     tape.meanwhile = async () => {}
     expect(await next(id)).toBe('present')
-    expect(tape.asked.filter((what) => what.startsWith('stage'))).toEqual(['stage anew', 'stage request-1'])
+    expect(tape.calls.filter((what) => what.startsWith('stage'))).toEqual(['stage anew', 'stage request-1'])
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
     expect(await listUploads(context.s3, { bucket: context.bucket, key: run.key }, signal)).toEqual([])
   })
 
-  test('is kept when the function is stopped, and when the run is asked for again meanwhile', async () => {
+  test('is kept when the function is stopped, also if the run is requested again meanwhile', async () => {
     const run = await onlyOnTape(here, tape, number, MULTIPART_BYTES)
     const id = await ask()
     const stop = new AbortController()
@@ -121,7 +121,7 @@ describe('what was staged', () => {
     await ask()
     tape.meanwhile = async () => {}
     expect(await advance(id)).toBe('present')
-    expect(tape.asked.filter((what) => what.startsWith('stage'))).toEqual([
+    expect(tape.calls.filter((what) => what.startsWith('stage'))).toEqual([
       'stage anew',
       'stage request-1',
       'stage request-1',
@@ -129,7 +129,7 @@ describe('what was staged', () => {
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
   })
 
-  test('is let go when the recall is given up for good, also while it still waits for a drive', async () => {
+  test('is released when the recall is given up, also while the endpoint still waits for a drive', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 1000
     const id = await ask()
@@ -144,18 +144,18 @@ describe('what was staged', () => {
     expect(tape.released).toEqual([`${nameOf(run)} request-1`, `${nameOf(run)} request-2`])
   })
 
-  test('is let go when the run came into the store in another way', async () => {
+  test('is released when the run came into the store in another way', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 1
     const id = await ask()
     await advance(id)
     await context.put(run.key, run.bytes)
     expect(await next(id)).toBe('present')
-    expect(tape.asked).not.toContain('read')
+    expect(tape.calls).not.toContain('read')
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
   })
 
-  test('is let go, and nothing is fetched, when the run is asked for again after it came into the store', async () => {
+  test('is released, and nothing is fetched, when the run is requested again after it came into the store', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 5
     const id = await ask()
@@ -168,11 +168,11 @@ describe('what was staged', () => {
     clockMs += HOUR
     expect(await advance(id)).toBe('present')
     expect(await taskOfRecall(context.database, id)).toMatchObject({ state: 'done', reference: null })
-    expect(tape.asked).toEqual(['stage anew'])
+    expect(tape.calls).toEqual(['stage anew'])
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
   })
 
-  test('that cannot be let go is logged, and the run is back all the same', async () => {
+  test('that cannot be released is logged, and the run is still brought back', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.release = () => Promise.reject(new TransientError('the tape system does not answer'))
     const { log, lines } = recordingLog()
@@ -186,7 +186,7 @@ describe('what was staged', () => {
     expect(await context.drain('alerts')).toEqual([])
   })
 
-  test('is not let go by a function that has lost its claim meanwhile: another reads it', async () => {
+  test('is not released by a function that has lost its lease, since another function reads it', async () => {
     const run = await onlyOnTape(here, tape, number)
     const id = await ask()
     const taken = { leaseOwner: 'another', leaseUntil: new Date(Date.now() + HOUR) }
@@ -199,22 +199,22 @@ describe('what was staged', () => {
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
   })
 
-  test.each(['before it let go', 'after it let go and before it was written down'])(
-    'is let go by the next function when one dies %s, without fetching anything again',
+  test.each(['before the release', 'after the release and before it was recorded'])(
+    'is released by the next function when one dies %s, without fetching anything again',
     async (when) => {
       const run = await onlyOnTape(here, tape, number)
       const id = await ask()
       if (when.startsWith('after')) await advance(id)
       else await context.put(run.key, run.bytes)
       await dieAt(id, 'request-1')
-      tape.asked.length = 0
+      tape.calls.length = 0
       expect(await advance(id)).toBe('present')
-      expect(tape.asked).toEqual([])
+      expect(tape.calls).toEqual([])
       expect(new Set(tape.released)).toEqual(new Set([`${nameOf(run)} request-1`]))
     },
   )
 
-  test('is kept while the same contents are called back under another key as well', async () => {
+  test('is kept while the same contents are recalled under another key as well', async () => {
     const run = await onlyOnTape(here, tape, number)
     const other = await makeRun(here, number, run.bytes, 'LNF')
     await putOnTape(here, tape, other)
@@ -227,7 +227,7 @@ describe('what was staged', () => {
     expect(tape.released).toEqual([`${nameOf(other)} request-2`])
   })
 
-  test('is nothing at an endpoint that keeps nothing by requests', async () => {
+  test('needs no release at an endpoint whose staged files do not belong to requests', async () => {
     await onlyOnTape(here, tape, number)
     tape.pins = false
     expect(await advance(await ask())).toBe('present')
@@ -235,7 +235,7 @@ describe('what was staged', () => {
   })
 })
 
-test('a recall remembers its upload and its stage request together, for the function after one that dies', async () => {
+test('a recall stores its upload and its stage request together, so that the next function finds both', async () => {
   await onlyOnTape(here, tape, number, MULTIPART_BYTES)
   const id = await ask()
   let reference: unknown = null

@@ -1,4 +1,4 @@
-/** Which recall is worked on when, and how readers see those that wait. */
+/** The order in which recalls are advanced, and the states in which readers see waiting ones. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { advanceRecalls, fetchRecalls } from '../../../../shared/copies/recall/schedule.ts'
@@ -33,11 +33,11 @@ beforeEach(async () => {
 
 const ask = async (): Promise<number> => {
   await onlyOnTape(here, tape, ++number)
-  // Its copy to tape is no part of this.
+  // The task of its copy to tape is not part of these tests.
   await context.database.deleteFrom('tasks').where('kind', '=', 'tape-copy').execute()
   const choice = { runNumber: number, tag: 'LNGS' }
-  const wish = { days: 7, requestedBy: 'a shifter' }
-  const { files } = await requestRecall(here, choice, wish, here.now(), signal)
+  const request = { days: 7, requestedBy: 'a shifter' }
+  const { files } = await requestRecall(here, choice, request, here.now(), signal)
   return files[0]?.replicaId ?? 0
 }
 const askFor = async (runs: number) => {
@@ -56,8 +56,8 @@ const open = async () => {
   return [...closed, ...halfOpen]
 }
 
-describe('files of recalls that are out of reach', () => {
-  test('are no fault of the endpoint: nothing else waits for them', async () => {
+describe('files that the tape endpoint cannot provide', () => {
+  test('do not open the breaker of the endpoint, and no other file waits for them', async () => {
     const ids = await askFor(4)
     tape.stage = () => Promise.reject(new TransientError('out of reach (UNAVAILABLE)', { missing: true }))
     await advanceAll()
@@ -66,7 +66,7 @@ describe('files of recalls that are out of reach', () => {
     expect((await row(ids[0] ?? 0)).nextAttemptAt).not.toBeNull()
   })
 
-  test('are no fault of the endpoint when they are missing there once they are to be read', async () => {
+  test('do not open the breaker of the endpoint when they turn out to be missing while being read', async () => {
     await askFor(4)
     const { stage } = tape
     tape.stage = async (...asked) => {
@@ -84,7 +84,7 @@ describe('an endpoint that cannot be read', () => {
     tape.read = () => failing(new TransientError('no drive works'))
   }
 
-  test('stops recalls and no copies to it, and is alerted as that', async () => {
+  test('stops recalls but not copies to it, and its alert states that reading fails', async () => {
     await askFor(4)
     unreadable()
     await advanceAll()
@@ -102,7 +102,7 @@ describe('an endpoint that cannot be read', () => {
     ])
   })
 
-  test('is not taken for readable because it accepts to stage a file', async () => {
+  test('is not considered readable because it accepts a stage request', async () => {
     await askFor(3)
     unreadable()
     await advanceAll()
@@ -116,7 +116,7 @@ describe('an endpoint that cannot be read', () => {
     expect(await open()).toHaveLength(1)
   })
 
-  test('is one that says it sent the file, and the store has not got it', async () => {
+  test('is also one that reports that it sent a file which is not in the store', async () => {
     await askFor(3)
     tape.sends = true
     tape.send = async () => 'sent'
@@ -125,28 +125,28 @@ describe('an endpoint that cannot be read', () => {
   })
 })
 
-test('every file is asked of the endpoint before the first that can be read is brought', async () => {
+test('staging of every file is requested before the first online file is fetched', async () => {
   tape.checksUntilOnline = 1
   const first = await ask()
   await advanceAll()
   expect(await row(first)).toMatchObject({ state: 'staging' })
   tape.checksUntilOnline = 3
   await askFor(3)
-  tape.asked.length = 0
+  tape.calls.length = 0
   clockMs += HOUR
   tape.stage = new Proxy(tape.stage, {
     async apply(stage, self, [file, options, during]) {
-      // What was asked for first is there.
+      // The first requested file is online.
       if (options.reference !== 'request-1') return await Reflect.apply(stage, self, [file, options, during])
-      tape.asked.push('stage request-1')
+      tape.calls.push('stage request-1')
       return { kind: 'online', reference: 'request-1' }
     },
   })
   await advanceAll()
-  expect(tape.asked).toEqual(['stage request-1', ...Array(3).fill('stage anew'), 'stage request-1', 'read'])
+  expect(tape.calls).toEqual(['stage request-1', ...Array(3).fill('stage anew'), 'stage request-1', 'read'])
 })
 
-test('of many requests one function brings one at a time, and has all of them staged', async () => {
+test('one function fetches the files of many requests one at a time, and has all of them staged', async () => {
   await askFor(3)
   let reading = 0
   let most = 0
@@ -157,11 +157,11 @@ test('of many requests one function brings one at a time, and has all of them st
   }
   await fetchRecalls(here, 1, signal, here.log)
   expect(most).toBe(1)
-  expect(tape.asked.slice(0, 3)).toEqual(Array(3).fill('stage anew'))
+  expect(tape.calls.slice(0, 3)).toEqual(Array(3).fill('stage anew'))
 })
 
-describe('readers see a recall', () => {
-  test('that can be read and waits for a function as being staged, and its queue waits since then', async () => {
+describe('readers see', () => {
+  test('a recall whose file is online and waits for a function as staging, and its queue as waiting since then', async () => {
     tape.checksUntilOnline = 1
     const id = await ask()
     await advanceAll()
@@ -172,7 +172,7 @@ describe('readers see a recall', () => {
     const { stage } = tape
     tape.stage = async (...asked) => {
       const staged = await stage(...asked)
-      // It becomes readable, and no function goes on with it.
+      // The file becomes online, and no function continues.
       stop.abort()
       return staged
     }
@@ -187,7 +187,7 @@ describe('readers see a recall', () => {
     expect((await oldestWork(context.database)).get('recall-requests')).toEqual(nextAttemptAt)
   })
 
-  test('that waits because its function was stopped as requested, though an attempt had failed before', async () => {
+  test('a recall that waits because its function was stopped as requested, although an attempt failed before', async () => {
     const id = await ask()
     tape.pins = false
     tape.meanwhile = () => Promise.reject(new TransientError('the line broke'))
@@ -199,7 +199,7 @@ describe('readers see a recall', () => {
     expect(await row(id)).toMatchObject({ attempts: 1, lastError: null })
   })
 
-  test('that failed and waits for its next attempt as failed, and no queue waits', async () => {
+  test('a recall that failed and waits for its next attempt as failed, and no queue as waiting', async () => {
     const id = await ask()
     tape.meanwhile = () => Promise.reject(new TransientError('the line broke'))
     expect(await advance(id)).toBe('failed')

@@ -36,7 +36,7 @@ let tape: RecallTape
 let clockMs: number
 let nextRun = 100
 let number: number
-/** Functions of one process share a context; each test has an endpoint of its own behind it. */
+/** Functions of one process share a context; each test has its own tape endpoint. */
 let here: TestTapeContext
 
 beforeAll(async () => {
@@ -65,7 +65,7 @@ const historyOf = async (run: TestRun) =>
   (
     await context.database.selectFrom('runHistory').select('what').where('runId', '=', run.runId).execute()
   ).map(({ what }) => what)
-/** As a killed function leaves it, its lease over. */
+/** The state that a killed function leaves: an expired lease. */
 const dieAt = async (
   id: number,
   change: { readonly reference?: Reference; readonly leaseUntil?: Date } = {},
@@ -101,7 +101,7 @@ describe('a run that was deleted from the store', () => {
     ['streamed, small', false, 3000],
     ['streamed, in parts', false, MULTIPART_BYTES],
     ['sent by the endpoint itself', true, 3000],
-  ])('comes back with its very bytes under its key: %s', async (_, sends, sizeBytes) => {
+  ])('is brought back with the same bytes under its key: %s', async (_, sends, sizeBytes) => {
     const run = await onlyOnTape(here, tape, number, sizeBytes)
     tape.sends = sends
     const id = await askOne()
@@ -116,12 +116,12 @@ describe('a run that was deleted from the store', () => {
       lastError: null,
       verifiedAt: expect.any(Date),
     })
-    // Seven days in the store, not seven days from when it was asked for.
+    // Seven days from when it is in the store, not from the request.
     expect(recall.expiresAt?.getTime()).toBe(clockMs + 7 * DAY)
     expect(await historyOf(run)).toEqual(
       expect.arrayContaining(['asked back from tape', 'back in the store']),
     )
-    expect(tape.asked.filter((what) => what !== 'stage anew')).toEqual([sends ? 'send' : 'read'])
+    expect(tape.calls.filter((what) => what !== 'stage anew')).toEqual([sends ? 'send' : 'read'])
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
     const object = await describeObject(context.s3, { bucket: context.bucket, key: run.key }, signal)
     expect(object?.stated).toContainEqual({
@@ -133,7 +133,7 @@ describe('a run that was deleted from the store', () => {
   test.each([
     ['streamed', false],
     ['sent by the endpoint', true],
-  ])('is catalogued again by its arrival, and no second run appears: %s', async (_, sends) => {
+  ])('is catalogued again when its object arrives, without a second run: %s', async (_, sends) => {
     const key = `LNGS/run${String(number).padStart(5, '0')}.mid.gz`
     const bytes = await runFileBytes({ runNumber: number, camera: 32, events: 12, digitizers: false })
     expect(await processArrival(here, await context.put(key, bytes), signal, here.log)).toBe('catalogued')
@@ -169,7 +169,7 @@ describe('a run that was deleted from the store', () => {
     })
   })
 
-  test('comes back from a folder too', async () => {
+  test('is brought back from a tape folder too', async () => {
     const driver = createDirectoryDriver({ folder: context.tapeFolder })
     const on: TestTapeContext = { ...here, tape: driver }
     const run = await makeRun(on, number)
@@ -190,7 +190,7 @@ describe('a run that was deleted from the store', () => {
     expect((await bytesInStore(on, run.key))?.equals(run.bytes)).toBe(true)
   })
 
-  test('is asked for by one message, which leads to the row', async () => {
+  test('is requested with one message, which names the row', async () => {
     await onlyOnTape(here, tape, number)
     const id = await askOne()
     await askOne()
@@ -199,21 +199,21 @@ describe('a run that was deleted from the store', () => {
     ])
   })
 
-  test('is fetched once, however many functions are at it', async () => {
+  test('is fetched once, however many functions try at the same time', async () => {
     await onlyOnTape(here, tape, number, MULTIPART_BYTES)
     const id = await askOne()
-    // The one that fetches it is held until the others have their answers.
+    // The function that fetches it is paused until the others have returned.
     let answered = 0
     tape.meanwhile = () => until(() => answered === 2)
     const advanced = [1, 2, 3].map(() => advance(id).finally(() => answered++))
     expect((await Promise.all(advanced)).toSorted()).toEqual(['busy', 'busy', 'present'])
-    expect(tape.asked).toEqual(['stage anew', 'read'])
+    expect(tape.calls).toEqual(['stage anew', 'read'])
     expect(await advance(id)).toBe('present')
   })
 })
 
 describe('staging', () => {
-  test('takes several looks, with the reference that the endpoint gave, and not one before it is due', async () => {
+  test('takes several checks, with the reference that the endpoint gave, and none before it is due', async () => {
     await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 2
     const id = await askOne()
@@ -225,15 +225,15 @@ describe('staging', () => {
       await advanceRecalls(here, signal, here.log)
       expect((await row(id)).state).toBe(state)
     }
-    // The last time right before it is read.
-    expect(tape.asked).toEqual(['stage anew', ...Array(3).fill('stage request-1'), 'read'])
+    // The last check is made right before the file is read.
+    expect(tape.calls).toEqual(['stage anew', ...Array(3).fill('stage request-1'), 'read'])
   })
 
-  test('that does not end fails at the time limit, is told, and can be asked for again', async () => {
+  test('that does not end fails at the deadline, is alerted, and can be requested again', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.checksUntilOnline = 1000
     const id = await askOne()
-    for (let look = 0; look < 1000 && (await row(id)).state !== 'failed'; look++) {
+    for (let check = 0; check < 1000 && (await row(id)).state !== 'failed'; check++) {
       await advance(id)
       clockMs = (await row(id)).nextAttemptAt?.getTime() ?? clockMs
     }
@@ -257,41 +257,41 @@ describe('staging', () => {
     expect((await row(id)).expiresAt?.getTime()).toBe(clockMs + 7 * DAY)
   })
 
-  test('at an endpoint that cannot be reached costs no attempts while its breaker is open, and ends at the time limit all the same', async () => {
+  test('at an unreachable endpoint costs no attempts while its breaker is open, and still ends at the deadline', async () => {
     await onlyOnTape(here, tape, number)
     const { TransientError } = await import('../../../../shared/errors.ts')
-    tape.stage = () => Promise.reject(new TransientError('nobody answers', { error: 'ECONNREFUSED' }))
+    tape.stage = () => Promise.reject(new TransientError('no answer', { error: 'ECONNREFUSED' }))
     const id = await askOne()
     for (let tries = 0; tries < 6; tries++) {
       await advance(id)
       clockMs = Math.max((await row(id)).nextAttemptAt?.getTime() ?? 0, clockMs + 60_000)
     }
-    expect(await row(id)).toMatchObject({ attempts: 2, lastError: 'nobody answers' })
+    expect(await row(id)).toMatchObject({ attempts: 2, lastError: 'no answer' })
     clockMs = (await row(id)).requestedAt.getTime() + context.config.recall.hours * HOUR
     expect(await advance(id)).toBe('failed')
     expect(await row(id)).toMatchObject({
       nextAttemptAt: null,
-      lastError: 'it was not done in time: nobody answers',
+      lastError: 'it was not done in time: no answer',
     })
     expect(await alerts()).toHaveLength(1)
   })
 
-  test('of a file that the endpoint has lost is told at once', async () => {
+  test('of a file that the endpoint has lost is alerted at once', async () => {
     await onlyOnTape(here, tape, number)
     const { InvalidInputError } = await import('../../../../shared/errors.ts')
-    tape.stage = () => Promise.reject(new InvalidInputError('the endpoint says that it is lost'))
+    tape.stage = () => Promise.reject(new InvalidInputError('the endpoint reports that it is lost'))
     const id = await askOne()
     expect(await advance(id)).toBe('failed')
     expect(await row(id)).toMatchObject({
       nextAttemptAt: null,
-      lastError: 'the endpoint says that it is lost',
+      lastError: 'the endpoint reports that it is lost',
     })
     expect(await alerts()).toHaveLength(1)
   })
 })
 
-describe('nothing in the store is overwritten', () => {
-  test('when the key holds other contents already', async () => {
+describe('a recall overwrites nothing in the store', () => {
+  test('when there are other contents under the key already', async () => {
     const run = await onlyOnTape(here, tape, number)
     await context.put(run.key, 'another run of the same number')
     const id = await askOne()
@@ -301,7 +301,7 @@ describe('nothing in the store is overwritten', () => {
       lastError: expect.stringContaining('other contents under'),
     })
     expect(String(await bytesInStore(here, run.key))).toBe('another run of the same number')
-    expect(tape.asked).toEqual([])
+    expect(tape.calls).toEqual([])
     expect(await alerts()).toHaveLength(1)
   })
 
@@ -309,7 +309,7 @@ describe('nothing in the store is overwritten', () => {
     ['one PUT', false, 3000],
     ['parts', false, MULTIPART_BYTES],
     ['the endpoint', true, 3000],
-  ])('when other contents come while it is on its way by %s', async (_, sends, sizeBytes) => {
+  ])('when other contents arrive during the transfer by %s', async (_, sends, sizeBytes) => {
     const run = await onlyOnTape(here, tape, number, sizeBytes)
     tape.sends = sends
     tape.meanwhile = async () => void (await context.put(run.key, 'the DAQ was quicker'))
@@ -320,7 +320,7 @@ describe('nothing in the store is overwritten', () => {
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
   })
 
-  test('when the same contents come while it is on its way: they are verified and stay', async () => {
+  test('when the same contents arrive during the transfer: they are verified and kept', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.meanwhile = async () => void (await context.put(run.key, run.bytes, { by: 'the DAQ' }))
     const id = await askOne()
@@ -340,7 +340,7 @@ describe('wrong bytes', () => {
     ['flipped, sent by the endpoint', true, 3000, flipped],
     ['cut, sent by the endpoint', true, 3000, (bytes: Uint8Array) => bytes.subarray(0, 2000)],
   ])(
-    'never get under the key, and are told when they come again and again: %s',
+    'never appear under the key, and are alerted when every reading returns them: %s',
     async (_, sends, sizeBytes, damage) => {
       const run = await onlyOnTape(here, tape, number, sizeBytes)
       tape.sends = sends
@@ -352,22 +352,24 @@ describe('wrong bytes', () => {
         const recall = await row(id)
         expect(recall.attempts).toBe(attempts)
         expect(recall.nextAttemptAt === null).toBe(attempts === 3)
-        // Damage on the way passes: until the end nothing is said of the copy.
+        // Damage in transfer is transient: the copy is not doubted before the last attempt.
         expect(await replicaOf(here, run, 'tape')).toMatchObject({
           state: attempts === 3 ? 'suspicious' : 'on-media',
           leaseOwner: null,
         })
         clockMs = recall.nextAttemptAt?.getTime() ?? clockMs
       }
-      const told = await allAlerts()
-      expect(told).toContainEqual(
+      const alerts = await allAlerts()
+      expect(alerts).toContainEqual(
         expect.objectContaining({
           rule: 'recall-failed',
           summary: expect.stringContaining('the tape endpoint gives'),
         }),
       )
-      expect(told).toContainEqual(expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }))
-      expect(told).toHaveLength(2)
+      expect(alerts).toContainEqual(
+        expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }),
+      )
+      expect(alerts).toHaveLength(2)
       expect(await runlogRow(context.database, number)).toMatchObject({
         storage_cloud_status: 2,
         storage_tape_status: -2,
@@ -381,7 +383,7 @@ describe('wrong bytes', () => {
     },
   )
 
-  test('that only the way to us has do not speak against the copy: it is read again, and is right', async () => {
+  test('from a faulty transfer do not make the copy suspicious: it is read again and is correct', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.damage = flipped
     const check = tape.check
@@ -403,16 +405,16 @@ describe('wrong bytes', () => {
     expect(await allAlerts()).toEqual([expect.objectContaining({ rule: 'recall-failed' })])
   })
 
-  test('are not looked for on tape when it is the store that holds another run', async () => {
+  test('in the store, of another run, are no reason to verify the copy on tape', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.check = () => Promise.reject(new Error('nobody asked'))
+    tape.check = () => Promise.reject(new Error('it was not expected to be called'))
     const id = await askOne()
     await context.put(run.key, 'another run of the same number')
     expect(await advance(id)).toBe('failed')
     expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media', lastError: null })
   })
 
-  test('once are no harm: the next reading is right', async () => {
+  test('that were read once do not matter when the next reading is correct', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.damage = flipped
     const id = await askOne()
@@ -425,7 +427,7 @@ describe('wrong bytes', () => {
   })
 })
 
-test('a file that is not at the endpoint any more is missing from then on, and people are told of the last copy', async () => {
+test('a file that is not at the endpoint any more becomes missing, and the loss of the last copy is alerted', async () => {
   const run = await onlyOnTape(here, tape, number)
   tape.files.clear()
   const id = await askOne()
@@ -443,18 +445,18 @@ test('a file that is not at the endpoint any more is missing from then on, and p
 })
 
 describe('a function that dies', () => {
-  test('after the upload and before it was written down: the next one looks, and fetches nothing', async () => {
+  test('after the upload and before it was recorded: the next one checks, and fetches nothing', async () => {
     await onlyOnTape(here, tape, number)
     const id = await askOne()
     await advance(id)
     await dieAt(id)
-    tape.asked.length = 0
+    tape.calls.length = 0
     expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ present: 1 })
     expect(await row(id)).toMatchObject({ state: 'present', verifiedAt: expect.any(Date) })
-    expect(tape.asked).toEqual([])
+    expect(tape.calls).toEqual([])
   })
 
-  test('in the middle of an upload: its parts are given up, those of others are not', async () => {
+  test('in the middle of an upload: its parts are aborted, other uploads are not', async () => {
     const run = await onlyOnTape(here, tape, number, MULTIPART_BYTES)
     const id = await askOne()
     const object = { bucket: context.bucket, key: run.key, metadata: {}, replace: false }
@@ -466,7 +468,7 @@ describe('a function that dies', () => {
     expect(left.map(({ uploadId }) => uploadId)).toEqual([others.uploadId])
   })
 
-  test('after the endpoint has sent it: what it sent is used, not sent again', async () => {
+  test('after the endpoint has sent the file: the sent object is used, not sent again', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.sends = true
     const id = await askOne()
@@ -475,25 +477,25 @@ describe('a function that dies', () => {
     await context.put(recall === null ? '' : temporaryOf(recall).key, run.bytes)
     await dieAt(id)
     expect(await advance(id)).toBe('present')
-    expect(tape.asked).toEqual(['stage anew'])
+    expect(tape.calls).toEqual(['stage anew'])
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
   })
 
-  test('while it holds the lease: nobody else begins', async () => {
+  test('while it holds the lease: no other function starts', async () => {
     await onlyOnTape(here, tape, number)
     const id = await askOne()
     await dieAt(id, { leaseUntil: new Date(Date.now() + HOUR) })
     expect(await advance(id)).toBe('busy')
     expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ advanced: 0 })
-    expect(tape.asked).toEqual([])
+    expect(tape.calls).toEqual([])
   })
 
-  test('by being stopped puts it back at once, and leaves nothing in the store', async () => {
+  test('because it is stopped returns the recall at once, and leaves nothing in the store', async () => {
     const run = await onlyOnTape(here, tape, number, MULTIPART_BYTES)
     const id = await askOne()
     const stop = new AbortController()
     tape.meanwhile = async () => stop.abort()
-    // It can be read at the endpoint by then.
+    // The file is online at the endpoint by then.
     expect(await advance(id, here, stop.signal)).toBe('staging')
     expect(await row(id)).toMatchObject({ attempts: 0, leaseOwner: null, nextAttemptAt: null })
     expect(await bytesInStore(here, run.key)).toBeNull()
@@ -503,7 +505,7 @@ describe('a function that dies', () => {
   })
 })
 
-describe('asking', () => {
+describe('a recall request', () => {
   test('for a run that is in the store fetches nothing and keeps it there', async () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
@@ -515,7 +517,7 @@ describe('asking', () => {
     expect(await context.drain('recall-requests')).toEqual([])
   })
 
-  test('again for longer keeps it longer, for less never shortens it', async () => {
+  test('repeated for a longer time extends it, for a shorter time never shortens it', async () => {
     await onlyOnTape(here, tape, number)
     const id = await askOne(7)
     await advance(id)
@@ -526,7 +528,7 @@ describe('asking', () => {
     expect((await row(id)).expiresAt?.getTime()).toBe(until)
   })
 
-  test('again while it is on its way is not forgotten when it arrives', async () => {
+  test('repeated during the transfer still counts when the file arrives', async () => {
     await onlyOnTape(here, tape, number)
     const id = await askOne(1)
     tape.meanwhile = async () => void (await ask(number, 60))
@@ -534,7 +536,7 @@ describe('asking', () => {
     expect((await row(id)).expiresAt?.getTime()).toBe(clockMs + 60 * DAY)
   })
 
-  test('for what was deleted after it had come back fetches it anew', async () => {
+  test('for a file that was deleted after it had been brought back fetches it again', async () => {
     const run = await onlyOnTape(here, tape, number)
     const id = await askOne()
     await advance(id)
@@ -549,7 +551,7 @@ describe('asking', () => {
     ['an unknown run', { runNumber: 999_999 }, 7, 'run 999999 is not in the catalogue'],
     ['an unknown tag', { runNumber: 1, tag: 'NONE' }, 7, 'run 1 of NONE is not in the catalogue'],
     ['an unknown use of a number', { runId: 999_999 }, 7, 'no run with the id 999999'],
-  ])('for %s is refused with a sentence', async (_, choice, days, sentence) => {
+  ])('for %s is refused with a reason', async (_, choice, days, sentence) => {
     const asked = requestRecall(here, choice, { days, requestedBy: 'test' }, here.now(), signal)
     await expect(asked).rejects.toThrow(
       expect.objectContaining({ name: 'InvalidInputError', message: expect.stringContaining(sentence) }),
@@ -561,7 +563,7 @@ describe('asking', () => {
     await expect(ask(number, days)).rejects.toThrow(/is brought back for up to 366 days/)
   })
 
-  test('for a number that two tags use says that the tag is missing', async () => {
+  test('for a number that two tags use is refused: the tag is missing', async () => {
     await makeRun(here, number)
     await makeRun(here, number, 100, 'LNF')
     const asked = requestRecall(
@@ -571,7 +573,7 @@ describe('asking', () => {
       here.now(),
       signal,
     )
-    await expect(asked).rejects.toThrow(`there is a run ${number} of LNF and of LNGS: say of which tag`)
+    await expect(asked).rejects.toThrow(`there is a run ${number} of LNF and of LNGS: give its tag`)
   })
 
   test('for a run without a verified copy is refused, and nothing is written', async () => {
@@ -586,7 +588,7 @@ describe('asking', () => {
   })
 })
 
-test('a recall waits while the object is being deleted, so that what goes away is not taken for present', async () => {
+test('a recall waits while the object is being deleted, so that a disappearing object does not count as present', async () => {
   const run = await makeRun(here, number)
   await putOnTape(here, tape, run)
   const cloud = await replicaOf(here, run, 'cloud')
@@ -596,7 +598,7 @@ test('a recall waits while the object is being deleted, so that what goes away i
   expect((await row(id)).nextAttemptAt?.getTime()).toBeGreaterThan(clockMs)
 })
 
-test('without a tape endpoint a recall waits, and goes on when there is one', async () => {
+test('without a tape endpoint a recall waits, and continues when there is one', async () => {
   await onlyOnTape(here, tape, number)
   const id = await askOne()
   const without = { ...here, tape: null }
@@ -607,7 +609,7 @@ test('without a tape endpoint a recall waits, and goes on when there is one', as
   expect(await advance(id)).toBe('present')
 })
 
-test('when its time is over a recall expires: the file stays for the cleaner to decide, and asking again revives it', async () => {
+test('a recall expires when its time is over: the cleaner may delete the file, and a new request revives the recall', async () => {
   const run = await onlyOnTape(here, tape, number)
   const id = await askOne(2)
   await advance(id)

@@ -17,7 +17,7 @@ beforeEach(async () => {
 })
 afterEach(() => world.context.close())
 
-test('a recall keeps the whole name that the endpoint gives to its stage request, however long, and continues with it', async () => {
+test('a recall stores the reference of its stage request in full, whatever its length, and continues with it', async () => {
   const run = await safeRun(context, keyOf(1))
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
   const { files } = await requestRecall(

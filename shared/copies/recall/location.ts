@@ -1,24 +1,24 @@
-/** Where the contents of a file can be had, by the catalogue's rows: pure. */
+/** Where the contents of a file are available according to the catalogue's rows. Pure. */
 import { READABLE_ON_TAPE, RECALLING } from '../../catalogue/replica-states.ts'
 import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 
-export type Whereabouts =
+export type ContentLocation =
   | { readonly kind: 'in-store'; readonly cloud: Replica }
   /** Not in the store, or about to leave it, and verified at the tape endpoint. */
   | { readonly kind: 'on-tape'; readonly copy: Replica }
-  | { readonly kind: 'nowhere'; readonly why: string }
+  | { readonly kind: 'unavailable'; readonly reason: string }
 
 /**
- * @param replicas all of the same contents. @param gone the object was looked for and is not in the store,
- * whatever its row says.
+ * @param replicas all replicas of the same contents. @param isMissing the object was checked and is not in
+ * the store, whatever its row states.
  */
-export function whereaboutsOf(replicas: readonly Replica[], gone = false): Whereabouts {
+export function locateContent(replicas: readonly Replica[], isMissing = false): ContentLocation {
   const cloud = replicas.find((replica) => replica.kind === 'cloud')
-  if (cloud?.state === 'present' && !gone) return { kind: 'in-store', cloud }
-  if (cloud?.state === 'suspicious' && !gone)
+  if (cloud?.state === 'present' && !isMissing) return { kind: 'in-store', cloud }
+  if (cloud?.state === 'suspicious' && !isMissing)
     return {
-      kind: 'nowhere',
-      why: `the object in the store is suspicious (${cloud.lastError ?? 'no reason known'}) and is not overwritten`,
+      kind: 'unavailable',
+      reason: `the object in the store is suspicious (${cloud.lastError ?? 'no reason known'}) and is not overwritten`,
     }
   const tapes = replicas.filter((replica) => replica.kind === 'tape')
   const copy = tapeCopyOf(replicas)
@@ -27,12 +27,12 @@ export function whereaboutsOf(replicas: readonly Replica[], gone = false): Where
     tapes.length === 0
       ? 'it was never copied to tape'
       : `its copy on tape is ${tapes.map((replica) => replica.state).join(', ')}`
-  return { kind: 'nowhere', why: `it is not in the store, and ${tape}` }
+  return { kind: 'unavailable', reason: `it is not in the store, and ${tape}` }
 }
 
 /**
- * The verified copy at a tape endpoint, at this one when it is named: one on the medium rather than one on a
- * disk buffer.
+ * A verified copy on tape, of the given endpoint only if one is given. A copy on the medium is preferred to
+ * one on a disk buffer.
  */
 export function tapeCopyOf(replicas: readonly Replica[], endpoint?: string): Replica | null {
   const copies = replicas.filter(
@@ -44,17 +44,17 @@ export function tapeCopyOf(replicas: readonly Replica[], endpoint?: string): Rep
   return copies.find((copy) => copy.state === 'on-media') ?? copies[0] ?? null
 }
 
-/** Under way, or tried again later by itself. */
+/** In progress, or waiting for its next automatic attempt. */
 export const isRecalling = (recall: Pick<ShownRecall, 'state' | 'nextAttemptAt'>): boolean =>
   RECALLING.includes(recall.state) || (recall.state === 'failed' && recall.nextAttemptAt !== null)
 
 /**
- * Whether the contents are in the store because they were brought back, which their copy there does not say
- * yet: it was looked at before.
+ * Whether a recall has brought the contents back into the store, and the row of the cloud replica does not
+ * show it yet because it was last checked before.
  */
 export const isBackInStore = (recall: ShownRecall | undefined, cloud: Replica | undefined): boolean =>
   recall?.state === 'present' && (cloud?.checkedAt?.getTime() ?? 0) <= (recall.verifiedAt?.getTime() ?? 0)
 
-/** What to do about a file that is on tape. @param isLost nobody meant it to leave the store. */
-export const onTapeText = (isLost: boolean): string =>
-  `${isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'}; ask for it with a recall, and it is in the store some time later`
+/** How to get a file that is on tape. @param isLost the store lost it: it was not deleted on purpose. */
+export const onTapeHint = (isLost: boolean): string =>
+  `${isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'}; request a recall to bring it back into the store`

@@ -1,8 +1,7 @@
 /**
- * What the tape endpoint has staged for a recall that is over is let go: on a small disk buffer the next ones
- * wait for its place.
+ * Releases the file that the tape endpoint has staged for a recall that is over: on a small disk buffer the
+ * next recalls wait for the space.
  */
-
 import { contentOfRecall, RECALL } from '../../catalogue/recalls.ts'
 import { replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Recall } from '../../database/replica-schema.ts'
@@ -11,11 +10,12 @@ import type { WithTape } from '../tape/tape-copy.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 
 /**
- * Called while the task is still held: the same recall cannot have begun anew, with the same request at the
- * endpoint.
- * @throws TransientError when the endpoint could not be told: it lets go by itself when the lifetime is over.
+ * Call it while the lease on the task is held: otherwise the same recall may have been restarted, with the
+ * same request at the endpoint.
+ * @throws TransientError when the endpoint did not take the request: it releases the file itself when the
+ * lifetime is over.
  */
-export async function letGo(
+export async function releaseStaged(
   context: WithTape,
   recall: Recall,
   trail: Trail,
@@ -23,9 +23,9 @@ export async function letGo(
 ): Promise<void> {
   const request = trail.reference?.stage
   if (request === undefined) return
-  if (!(await isReadForAnother(context, recall))) {
-    // Whatever state it is in by now: a file that was staged and turned out to be wrong lies on the disk buffer
-    // all the same. Of several the request is about one, and passed over for the others.
+  if (!(await isNeededByAnotherRecall(context, recall))) {
+    // In any state: a staged file that turned out to be wrong is still on the disk buffer. If there are
+    // several copies, the request is for one of them, and the endpoint ignores it for the others.
     const copies = await replicasOfContent(context.database, contentOfRecall(recall))
     for (const copy of copies)
       if (copy.kind === 'tape' && copy.endpoint === context.tape.endpoint)
@@ -35,11 +35,11 @@ export async function letGo(
 }
 
 /**
- * The same contents may be called back under two keys, and lie in one place at the endpoint. Some endpoints
- * let go of a file whatever request it is named with (CTA): then it stays for both, until the last one lets
- * go or the lifetime is over.
+ * The same contents may be recalled under two keys and be one file at the endpoint. Some endpoints (CTA)
+ * release a file whichever request is named: so it stays staged until the last of these recalls releases it,
+ * or until the lifetime is over.
  */
-async function isReadForAnother({ database }: WithTape, { id, sha256 }: Recall): Promise<boolean> {
+async function isNeededByAnotherRecall({ database }: WithTape, { id, sha256 }: Recall): Promise<boolean> {
   const others = await database
     .selectFrom('tasks')
     .innerJoin('recalls', 'recalls.id', 'tasks.subjectId')

@@ -1,25 +1,26 @@
-/** Which run is meant: by number and, where several tags use the number, by tag. */
+/** Finds a run by number and, if several tags have that number, by tag. */
 import type { Executor } from '../../catalogue/replicas.ts'
 import type { Run, RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 
-/** A run as people name it, or one use of its number as the catalogue knows it. */
-export type RunChoice =
+/** A run as people name it, or one generation of its number by the catalogue's id. */
+export type RunSelector =
   | { readonly runNumber: number; readonly tag?: string | undefined }
   | { readonly runId: number }
 
-export interface ChosenRun {
+export interface RunWithFiles {
   readonly run: Run
-  /** The files that count, in the order of their subruns; never none. */
+  /** The current files, in the order of their subruns; at least one. */
   readonly files: readonly RunFile[]
 }
 
 /**
- * @throws InvalidInputError when there is no such run, when its tag must be said, or when no file of it
- * counts any more.
+ * @throws InvalidInputError when the run is unknown, when its number needs a tag, or when it has no current
+ * file.
  */
-export async function chooseRun(executor: Executor, choice: RunChoice): Promise<ChosenRun> {
-  const run = 'runId' in choice ? await findUse(executor, choice.runId) : await findCurrent(executor, choice)
+export async function resolveRun(executor: Executor, selector: RunSelector): Promise<RunWithFiles> {
+  const run =
+    'runId' in selector ? await findById(executor, selector.runId) : await findCurrent(executor, selector)
   const files = await executor
     .selectFrom('runFiles')
     .selectAll()
@@ -37,7 +38,7 @@ export async function chooseRun(executor: Executor, choice: RunChoice): Promise<
   })
 }
 
-async function findUse(executor: Executor, id: number): Promise<Run> {
+async function findById(executor: Executor, id: number): Promise<Run> {
   const run = await executor.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirst()
   if (run === undefined) throw new InvalidInputError(`the catalogue has no run with the id ${id}`)
   return run
@@ -60,8 +61,8 @@ async function findCurrent(
       `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`} is not in the catalogue`,
     )
   if (others.length === 0) return run
-  const tags = [run, ...others].map((use) => use.tag)
+  const tags = [run, ...others].map(({ tag: name }) => name)
   throw new InvalidInputError(
-    `there is a run ${runNumber} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: say of which tag`,
+    `there is a run ${runNumber} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: give its tag`,
   )
 }
