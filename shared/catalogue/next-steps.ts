@@ -53,16 +53,20 @@ export function alertRequest<Rule extends AlertRule>(alert: {
 export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
   const [kind = '', endpoint] = dependency.split(/:(.*)/s)
   const isTape = kind === 'tape' || kind === 'tape-read'
-  const what =
-    kind === 'tape-read'
-      ? `reading from the tape endpoint ${endpoint}`
-      : isTape
-        ? `the tape endpoint ${endpoint}`
-        : dependency
+  const isRead = kind === 'tape-read'
+  const what = isRead
+    ? `reading from the tape endpoint ${endpoint}`
+    : isTape
+      ? `the tape endpoint ${endpoint}`
+      : dependency
+  // The copies on tape are not affected, but a recall does not wait for ever.
+  const waiting = isRead
+    ? 'recalls wait, and each is given up CYGNET_RECALL_HOURS after its request'
+    : 'the work that needs it waits, nothing is lost'
   return alertRequest({
     rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
     severity: 'error',
-    summary: `${what} fails since ${since.toISOString()}: ${reason}; the work that needs it waits, nothing is lost`,
+    summary: `${what} fails since ${since.toISOString()}: ${reason}; ${waiting}`,
     tag: null,
     runNumber: null,
     runId: null,

@@ -38,6 +38,8 @@ export interface Advanced<Result> {
 
 /** Time to write the ending when the function is being stopped. */
 const ENDING_MS = 10_000
+/** Time to prepare an end that must be recorded although the host stops: hosts reserve three seconds. */
+const LATE_END_MS = 2_000
 
 /** Advances tasks until none is due or the time to start one is over. Returns how each ended. */
 export async function advance<Host extends TaskContext, Subject, Result>(
@@ -196,7 +198,10 @@ async function checkAndAct<Host extends TaskContext, Subject, Result>(
   return ending
 }
 
-/** Returns the ending that was recorded: the function may have been stopped while it prepared the end. */
+/**
+ * Returns the ending that was recorded. If the function is stopped while it prepares the end, the next attempt
+ * ends the task; but past its deadline the end is recorded now, since the next attempt may be stopped as well.
+ */
 async function record<Host extends TaskContext, Subject, Result>(
   attempt: Attempt<Host, Subject, Result>,
   found: Ending<Result>,
@@ -204,7 +209,11 @@ async function record<Host extends TaskContext, Subject, Result>(
   const { context, kind, claim, work, probes, wasToDo, generation } = attempt
   const changeBy = (ending: Ending<Result>) => changeOf({ ...work.task, generation }, ending, context.now())
   let [ending, change] = [found, changeBy(found)]
-  if (hasEnded(change) && !(await prepareEnd(attempt, found))) [ending, change] = [STOPPED, changeBy(STOPPED)]
+  if (hasEnded(change) && !(await prepareEnd(attempt, found))) {
+    const stopped = changeBy(STOPPED)
+    if (hasEnded(stopped)) await prepareEnd({ ...attempt, signal: AbortSignal.timeout(LATE_END_MS) }, STOPPED)
+    else [ending, change] = [STOPPED, stopped]
+  }
   const at = context.now()
   for (const probed of probes) await endProbe(context.database, probed, at)
   const requests = await inTransaction(context.database, async (trx) => {

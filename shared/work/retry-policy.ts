@@ -90,6 +90,7 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
 /** Endings after which the task is checked or tried again until its deadline. */
 const isUnfinished = (ending: Ending<unknown>) =>
   ending.kind === 'pending' ||
+  ending.kind === 'interrupted' ||
   ending.kind === 'busy' ||
   ending.kind === 'unavailable' ||
   ending.kind === 'failed'

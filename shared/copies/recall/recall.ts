@@ -49,6 +49,8 @@ const WRONG_READINGS = 3
 /** How long the endpoint is asked to keep a staged file online, unless it is released before. */
 const STAGE_SECONDS = 86_400
 const ENDING_MS = 10_000
+/** An attempt may last 800 of the 900 seconds of a function: the end must be recorded within the rest. */
+const VERIFY_MS = 60_000
 
 export type RecallContext = Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>
 
@@ -216,7 +218,7 @@ const failureOfFile =
 /**
  * Removes at the end of a recall what it left in the store and on the disk buffer of the endpoint. If the
  * file was not brought back and the object in the store does not explain it, the copy on tape is verified
- * first, while it is still staged.
+ * first, while it is still staged. A copy that cannot be read in a minute keeps its state.
  */
 async function cleanUp(
   context: RecallContext,
@@ -229,10 +231,11 @@ async function cleanUp(
     signal.throwIfAborted()
     log.warn({ error }, event)
   }
-  const limited = () => AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)])
+  const limited = (ms = ENDING_MS) => AbortSignal.any([signal, AbortSignal.timeout(ms)])
   const isAboutStore = ending.kind === 'given-up' && ending.result !== null
-  if (hasTape(context) && ending.kind !== 'done' && !isAboutStore)
-    await verifyTapeCopy(context, recall, signal).catch(logged('tape-copy-not-verified'))
+  const isExplained = ending.kind === 'done' || ending.kind === 'interrupted' || isAboutStore
+  if (hasTape(context) && !isExplained)
+    await verifyTapeCopy(context, recall, limited(VERIFY_MS)).catch(logged('tape-copy-not-verified'))
   await removeLeftovers(context, recall, trail, limited()).catch(logged('recall-leftovers-not-removed'))
   if (hasTape(context))
     await releaseStaged(context, recall, trail, limited()).catch(logged('recall-not-released'))
