@@ -440,3 +440,36 @@ describe('an open breaker', () => {
     for (let subject = 2; subject <= 5; subject++) expect((await task(subject)).state).toBe('done')
   })
 })
+
+describe('turns', () => {
+  test('of pending tasks go to the one whose check is due for longest, whatever the order of the requests', async () => {
+    act = async (subject) => pending(`job ${subject}`, false)
+    check = async () => ({ kind: 'to-do', jobEnded: null })
+    for (const subject of [1, 2, 3]) {
+      await add(subject)
+      later(1)
+      await next()
+    }
+    check = async (subject) => pending(`job ${subject}`, false)
+    checked = []
+    // A slow endpoint: time for two checks until the first is due again.
+    for (let turn = 0; turn < 2; turn++) {
+      later(1200)
+      await checkPending()
+      await checkPending()
+    }
+    expect(new Set(checked)).toEqual(new Set([1, 2, 3]))
+  })
+
+  test.each<[string, 'untried' | 'tried', () => Promise<Ending<string>>]>([
+    ['was interrupted', 'untried', async () => ({ kind: 'interrupted', reason: 'stopped' })],
+    ['found its dependency unavailable', 'untried', async () => ({ kind: 'unavailable', reason: 'down' })],
+    ['failed', 'tried', () => Promise.reject(new TransientError('no'))],
+  ])('a task whose attempt %s counts as %s', async (_, counts, how) => {
+    await add(1)
+    act = how
+    await next()
+    const { startedAt } = await task(1)
+    expect(startedAt === null ? 'untried' : 'tried').toBe(counts)
+  })
+})
