@@ -49,9 +49,22 @@ export function alertRequest<Rule extends AlertRule>(alert: {
   }
 }
 
-const STORE = { rule: 'store-fails', what: 'the bucket', wait: 'arrivals, copies and recalls wait' } as const
-const TAPE = { rule: 'tape-endpoint-fails', what: 'the tape endpoint', wait: 'copies to it wait' } as const
-const TAPE_READ = { ...TAPE, what: 'reading from the tape endpoint', wait: 'recalls wait' } as const
+const STORE = {
+  rule: 'store-fails',
+  what: 'the bucket',
+  wait: 'arrivals, copies and recalls wait, nothing is lost',
+} as const
+const TAPE = {
+  rule: 'tape-endpoint-fails',
+  what: 'the tape endpoint',
+  wait: 'copies to it wait, nothing is lost',
+} as const
+// The copies on tape are not affected, but a recall does not wait for ever.
+const TAPE_READ = {
+  rule: 'tape-endpoint-fails',
+  what: 'reading from the tape endpoint',
+  wait: 'recalls wait, and each is given up CYGNET_RECALL_HOURS after its request',
+} as const
 
 /** The alert when a tape endpoint or a store fails: one each time that its breaker opens. */
 export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
@@ -60,7 +73,7 @@ export function dependencyAlert(dependency: string, since: Date, reason: string)
   return alertRequest({
     rule,
     severity: 'error',
-    summary: `${what} ${name} fails since ${since.toISOString()}: ${reason}; ${wait}, nothing is lost`,
+    summary: `${what} ${name} fails since ${since.toISOString()}: ${reason}; ${wait}`,
     tag: null,
     runNumber: null,
     runId: null,

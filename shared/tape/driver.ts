@@ -105,6 +105,8 @@ export type StageResult =
    */
   | { readonly kind: 'online'; readonly reference: string | null }
   | { readonly kind: 'staging'; readonly reference: string; readonly reason: string }
+  /** The request ended without the file: a call without its reference makes a new one. */
+  | { readonly kind: 'failed'; readonly reference: null; readonly reason: string }
 
 export interface TapeDriver {
   readonly kind: 'directory' | 'webdav' | 'fts' | 'rucio'
@@ -125,7 +127,7 @@ export interface TapeDriver {
   check(file: TapeFile, options: CheckOptions, signal: AbortSignal): Promise<TapeCheck>
   /**
    * Brings a file from tape to disk and keeps it readable for this long. Called repeatedly with the returned
-   * reference until it returns `online`. @throws InvalidInputError when the endpoint reports the file as lost
+   * reference until it returns `online` or `failed`. @throws InvalidInputError when the endpoint reports the file as lost
    * or missing; TransientError with `missing` in its details when only this file cannot be read at present.
    */
   stage(

@@ -29,8 +29,10 @@ export type Archived =
 export type Staged =
   | { readonly kind: 'online' }
   | { readonly kind: 'waiting'; readonly reason: string }
-  /** The request ended without the file or is no longer known. It can be repeated unless the file is lost. */
+  /** The request ended without the file. It can be repeated unless the file is lost. */
   | { readonly kind: 'failed'; readonly reason: string }
+  /** The tape system no longer knows the request, or no longer keeps the file on disk for it. */
+  | { readonly kind: 'over'; readonly reason: string }
 
 /**
  * Paths are those of the endpoint's URLs, decoded, with a leading slash. Every call throws TransientError
@@ -160,13 +162,13 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
       )
       if (answer.status === 404 || answer.status === 410) {
         await discard(answer)
-        return { kind: 'failed', reason: 'the tape system no longer knows the request' }
+        return { kind: 'over', reason: 'the tape system no longer knows the request' }
       }
       if (answer.status !== 200) throw await refusal(answer, what)
       const { files } = await read(answer, what, stageState, signal)
       const file = files.find((item) => item.path === path)
       return file === undefined
-        ? { kind: 'failed', reason: 'the request is not about this file' }
+        ? { kind: 'over', reason: 'the request is not about this file' }
         : stagedOf(file, path)
     },
     cancel: (requestId, paths, signal) =>

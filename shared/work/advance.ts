@@ -9,18 +9,18 @@
  * await advance(context, tapeCopy, { dependency: `tape:${endpoint}`, turn: { of: 'due', mostAtOnce: 3 },
  *   atOnce: 2, limitSeconds: 3600 }, signal, log)
  */
-import { inTransaction } from '../database/connect.ts'
+import { type Database, inTransaction } from '../database/connect.ts'
 import type { Task } from '../database/work-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
-import { endProbe, noteFailure, noteSuccess } from './breaker.ts'
+import { endProbe, lastErrorOf, noteFailure, noteSuccess } from './breaker.ts'
 import { drain } from './drain.ts'
 import { renew, whileHeld } from './lease.ts'
 import { addRequests } from './outbox.ts'
 import { ATTEMPTS_BEFORE_FAILING, changeOf } from './retry-policy.ts'
 import { sendRequests } from './send-requests.ts'
 import type { Ending, TaskContext, TaskKind, Work } from './task-kind.ts'
-import { type Claim, type ClaimOptions, claimTask, endClaim, hasEnded } from './tasks.ts'
+import { type Claim, type ClaimOptions, claimTask, deadlineOf, endClaim, hasEnded } from './tasks.ts'
 import { trailOf } from './trail.ts'
 
 export interface AdvanceOptions extends Pick<ClaimOptions, 'dependency' | 'turn'> {
@@ -38,6 +38,8 @@ export interface Advanced<Result> {
 
 /** Time to write the ending when the function is being stopped. */
 const ENDING_MS = 10_000
+/** Time to prepare an end that must be recorded although the host stops: hosts reserve three seconds. */
+const LATE_END_MS = 2_000
 
 /** Advances tasks until none is due or the time to start one is over. Returns how each ended. */
 export async function advance<Host extends TaskContext, Subject, Result>(
@@ -196,15 +198,23 @@ async function checkAndAct<Host extends TaskContext, Subject, Result>(
   return ending
 }
 
-/** Returns the ending that was recorded: the function may have been stopped while it prepared the end. */
+/**
+ * Returns the ending that was recorded. If the function is stopped while it prepares the end, the next attempt
+ * ends the task; but past its deadline the end is recorded now, since the next attempt may be stopped as well.
+ */
 async function record<Host extends TaskContext, Subject, Result>(
   attempt: Attempt<Host, Subject, Result>,
   found: Ending<Result>,
 ): Promise<Ending<Result>> {
   const { context, kind, claim, work, probes, wasToDo, generation } = attempt
-  const changeBy = (ending: Ending<Result>) => changeOf({ ...work.task, generation }, ending, context.now())
+  const task = await taskNow(context.database, work.task, context.now())
+  const changeBy = (ending: Ending<Result>) => changeOf({ ...task, generation }, ending, context.now())
   let [ending, change] = [found, changeBy(found)]
-  if (hasEnded(change) && !(await prepareEnd(attempt, found))) [ending, change] = [STOPPED, changeBy(STOPPED)]
+  if (hasEnded(change) && !(await prepareEnd(attempt, found))) {
+    const stopped = changeBy(STOPPED)
+    if (hasEnded(stopped)) await prepareEnd({ ...attempt, signal: AbortSignal.timeout(LATE_END_MS) }, STOPPED)
+    else [ending, change] = [STOPPED, stopped]
+  }
   const at = context.now()
   for (const probed of probes) await endProbe(context.database, probed, at)
   const requests = await inTransaction(context.database, async (trx) => {
@@ -216,6 +226,17 @@ async function record<Host extends TaskContext, Subject, Result>(
   })
   await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
   return ending
+}
+
+/**
+ * The task as claimed, except that its deadline may have been extended since. Past it, a task without an error
+ * of its own gets that of its dependency, which may have kept it from being tried.
+ */
+async function taskNow(database: Database, task: Task, at: Date): Promise<Task> {
+  if (task.deadlineAt === null) return task
+  const deadlineAt = await deadlineOf(database, task)
+  if (task.lastError !== null || deadlineAt === null || at < deadlineAt) return { ...task, deadlineAt }
+  return { ...task, deadlineAt, lastError: await lastErrorOf(database, task.dependency) }
 }
 
 const STOPPED = { kind: 'interrupted', reason: 'the function was stopped' } as const
@@ -280,6 +301,8 @@ async function endingOfFailure<Host extends TaskContext, Subject, Result>(
 ): Promise<Ending<Result>> {
   if (signal.aborted) return STOPPED
   const reason = withoutSecrets(error.message)
+  // The outcome was refused because its facts have changed: no failure of the work.
+  if (error instanceof ConflictError && step === null) return { kind: 'busy', reason }
   // An error of the database, or after the lease was lost, is not the dependency's.
   if (error instanceof TransientError && step !== null && !held.aborted && !isDatabaseError(error)) {
     const at = context.now()

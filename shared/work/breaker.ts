@@ -104,6 +104,16 @@ export async function noteSuccess(
   if (step === 'check') await endProbe(database, dependency, at)
 }
 
+/** The last failure of a dependency, also of one that works again; null when it never failed. */
+export async function lastErrorOf(database: Database, dependency: string): Promise<string | null> {
+  const row = await database
+    .selectFrom('breakers')
+    .select('lastError')
+    .where('dependency', '=', dependency)
+    .executeTakeFirst()
+  return row?.lastError ?? null
+}
+
 /** Ends a probe without a result: the next one may start at once. */
 export async function endProbe(database: Database, dependency: string, at: Date): Promise<void> {
   await database

@@ -42,7 +42,9 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
   const isPastDeadline = deadlineAt !== null && at >= deadlineAt
   const inTime = (next: Date) => (deadlineAt !== null && deadlineAt < next ? deadlineAt : next)
   if (isPastDeadline && isUnfinished(ending)) {
-    const reason = ending.reason ?? 'an external service still works on it'
+    // An external service that has only now been asked is not what took the time.
+    const isNew = ending.kind === 'pending' && task.state !== 'pending'
+    const reason = (isNew ? task.lastError : null) ?? ending.reason ?? 'an external service still works on it'
     return { state: 'given-up', lastError: `it was not done in time: ${reason}` }
   }
   switch (ending.kind) {
@@ -70,6 +72,7 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
         state,
         attempts: isPending ? task.attempts : attempts,
         lastError: ending.kind === 'interrupted' ? stopped : ending.reason,
+        ...(isPending || ending.kind === 'busy' || attempts > 0 ? {} : { startedAt: null }),
         nextAttemptAt: ending.kind === 'interrupted' ? at : inTime(nextAttemptAt),
       }
     }
@@ -90,6 +93,7 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
 /** Endings after which the task is checked or tried again until its deadline. */
 const isUnfinished = (ending: Ending<unknown>) =>
   ending.kind === 'pending' ||
+  ending.kind === 'interrupted' ||
   ending.kind === 'busy' ||
   ending.kind === 'unavailable' ||
   ending.kind === 'failed'

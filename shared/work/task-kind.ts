@@ -87,7 +87,8 @@ export interface TaskKind<Host extends TaskContext, Subject, Result> {
   /**
    * Called for every final ending, before it is recorded and while the lease is held: removes what only this
    * task needs. The time limit of the attempt does not apply. An error is logged, and the ending is recorded
-   * anyway; if the function is being stopped, the next attempt calls this again.
+   * anyway; if the function is being stopped, the next attempt calls this again. Past the deadline of the task
+   * there is no next attempt: it is called again at once with `interrupted` and has two seconds.
    */
   beforeEnd?(context: Host, work: Work<Subject>, ending: Ending<Result>, signal: AbortSignal): Promise<void>
   /** Locks the run of the subject, before any of its rows is written. @returns its id. */

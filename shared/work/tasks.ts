@@ -74,6 +74,27 @@ export async function restartTask(
   return numUpdatedRows === 1n || (await insertTask(trx, task, 'waiting', at))
 }
 
+/** Moves the deadline of an open task, but never to an earlier time. */
+export async function extendDeadline(
+  trx: Trx,
+  task: Pick<NewTask, 'kind' | 'subjectId'>,
+  deadlineAt: Date,
+): Promise<void> {
+  await trx
+    .updateTable('tasks')
+    .set({ deadlineAt })
+    .where('name', '=', nameOf(task))
+    .where('state', 'not in', ['done', 'given-up'])
+    .where('deadlineAt', '<', deadlineAt)
+    .execute()
+}
+
+/** The deadline now: a request may have extended it since the claim. */
+export async function deadlineOf(database: Database, { id }: Task): Promise<Date | null> {
+  const row = await database.selectFrom('tasks').select('deadlineAt').where('id', '=', id).executeTakeFirst()
+  return row?.deadlineAt ?? null
+}
+
 /** The external result exists, whether or not it was requested: the task checks it until it is final. */
 export async function followTask(trx: Trx, task: NewTask, at: Date): Promise<void> {
   if (await insertTask(trx, task, 'pending', at)) return
@@ -109,7 +130,7 @@ export interface ClaimOptions {
     | {
         readonly of: 'due'
         readonly mostAtOnce: number
-        /** Only tasks that were not started since they were requested. */
+        /** Only tasks that were not tried since they were requested. */
         readonly onlyUntried?: true
       }
     | { readonly of: 'pending' }
@@ -127,7 +148,8 @@ export interface Claim {
 }
 
 /**
- * Claims the next due task: live before backlog, the oldest request first. Null when none is due, when
+ * Claims the next due task: live before backlog, the oldest request first; of pending tasks the one whose check
+ * is due for longest, so that many slow checks do not keep the younger tasks from theirs. Null when none is due, when
  * `mostAtOnce` tasks are in progress, or while a breaker that the task depends on is open.
  */
 export async function claimTask(
@@ -185,9 +207,11 @@ async function chooseTask(
     const next = await leastRecentlyTried(trx, options, (query) => query.where('needs', '=', needs))
     if (next !== null) return { next, probes: [needs] }
   }
-  const next = await firstInOrder(trx, options, (query) =>
-    notNeeding(query, [...needed.open, ...needed.halfOpen]),
-  )
+  const narrowed = (query: Query) => notNeeding(query, [...needed.open, ...needed.halfOpen])
+  const next =
+    turn.of === 'pending'
+      ? await leastRecentlyTried(trx, options, narrowed)
+      : await firstInOrder(trx, options, narrowed)
   return next === null ? null : { next, probes: [] }
 }
 
@@ -287,6 +311,8 @@ export interface TaskChange {
   readonly reference?: Reference | null
   readonly generation?: number
   readonly takesTurn?: boolean
+  /** Null: the task counts as untried. */
+  readonly startedAt?: null
 }
 
 export const hasEnded = ({ state }: TaskChange): boolean => state === 'done' || state === 'given-up'

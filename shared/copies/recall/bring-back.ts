@@ -185,14 +185,28 @@ async function abortLeftoverUpload(
   await trail.note({ upload: null })
 }
 
-/** Removes what a recall that has ended may have left: its temporary object and its unfinished upload. */
+/**
+ * Removes what a recall that has ended may have left: its unfinished upload and its temporary object, each also
+ * if the other cannot be removed.
+ */
 export async function removeLeftovers(
   context: Context<'s3'>,
   recall: Recall,
   trail: Trail,
   signal: AbortSignal,
 ): Promise<void> {
-  await abortLeftoverUpload(context, recall, trail, signal)
+  const removed = await Promise.allSettled([
+    abortLeftoverUpload(context, recall, trail, signal),
+    removeLeftTemporary(context, recall, signal),
+  ])
+  for (const result of removed) if (result.status === 'rejected') throw result.reason
+}
+
+async function removeLeftTemporary(
+  context: Context<'s3'>,
+  recall: Recall,
+  signal: AbortSignal,
+): Promise<void> {
   const left = await findTemporary(context, recall, signal)
   if (left !== null) await removeTemporary(context, left, signal)
 }

@@ -10,7 +10,6 @@ import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import type { Recall } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
-import type { Task } from '../../database/work-schema.ts'
 import { ConflictError, classify, InvalidInputError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import type { ObjectDescription } from '../../storage/objects.ts'
@@ -49,6 +48,8 @@ const WRONG_READINGS = 3
 /** How long the endpoint is asked to keep a staged file online, unless it is released before. */
 const STAGE_SECONDS = 86_400
 const ENDING_MS = 10_000
+/** An attempt may last 800 of the 900 seconds of a function: the end must be recorded within the rest. */
+const VERIFY_MS = 60_000
 
 export type RecallContext = Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>
 
@@ -60,11 +61,10 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   settled: ({ state }) => (state === 'planned' ? null : { kind: 'done', result: null }),
   lock: async (trx, recall) => (await lockRunOfContent(trx, contentOfRecall(recall))).run.id,
 
-  check: (context, work, signal) =>
-    checkRecall(context, work, signal).catch(failureOfFile(work.task, signal)),
+  check: (context, work, signal) => checkRecall(context, work, signal).catch(failureOfFile(work, signal)),
 
   act: (context, work, _generation, signal) =>
-    fetchFile(context, work, signal).catch(failureOfFile(work.task, signal)),
+    fetchFile(context, work, signal).catch(failureOfFile(work, signal)),
 
   beforeEnd: cleanUp,
 
@@ -123,11 +123,12 @@ async function checkRecall(
     signal,
   )
   if (staged.reference !== before) await trail.note({ stage: staged.reference })
+  if (staged.kind === 'failed') return failed(`it was not staged: ${staged.reason}`)
   if (staged.kind === 'online')
     return task.state === 'pending' ? { kind: 'ready' } : { kind: 'to-do', jobEnded: null }
   const { reference } = trail
-  const result = { at: 'endpoint', detail: staged.reason } as const
-  return { kind: 'pending', reference, reason: null, result, takesTurn: false }
+  const { reason } = staged
+  return { kind: 'pending', reference, reason, result: { at: 'endpoint', detail: reason }, takesTurn: false }
 }
 
 /** Copies a file that is online at the endpoint into the store. */
@@ -197,26 +198,28 @@ async function findOnTape(
 
 /**
  * Turns an error that is due to the file, not to the endpoint or the store, into an ending; rethrows any
- * other error.
+ * other error. Readings that gave wrong bytes are counted in the trail.
  */
 const failureOfFile =
-  ({ attempts }: Task, signal: AbortSignal) =>
-  (thrown: unknown): RecallEnding => {
+  ({ trail }: RecallWork, signal: AbortSignal) =>
+  async (thrown: unknown): Promise<RecallEnding> => {
     const error = classify(thrown)
     if (signal.aborted) throw thrown
     const reason = withoutSecrets(error.message)
     if (error instanceof InvalidInputError) return givenUp(reason)
     const { wrongBytes, missing } = error.details
-    if (wrongBytes === true && attempts >= WRONG_READINGS)
-      return givenUp(`${reason} (read ${attempts} times)`)
-    if (wrongBytes === true || missing === true) return failed(reason)
-    throw thrown
+    if (missing === true) return failed(reason)
+    if (wrongBytes !== true) throw thrown
+    const readings = Number(trail.reference?.wrong ?? 0) + 1
+    if (readings >= WRONG_READINGS) return givenUp(`${reason} (read ${readings} times)`)
+    await trail.note({ wrong: String(readings) })
+    return failed(reason)
   }
 
 /**
  * Removes at the end of a recall what it left in the store and on the disk buffer of the endpoint. If the
  * file was not brought back and the object in the store does not explain it, the copy on tape is verified
- * first, while it is still staged.
+ * first, while it is still staged. A copy that cannot be read in a minute keeps its state.
  */
 async function cleanUp(
   context: RecallContext,
@@ -229,13 +232,15 @@ async function cleanUp(
     signal.throwIfAborted()
     log.warn({ error }, event)
   }
-  const limited = () => AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)])
+  const limited = (ms = ENDING_MS) => AbortSignal.any([signal, AbortSignal.timeout(ms)])
   const isAboutStore = ending.kind === 'given-up' && ending.result !== null
-  if (hasTape(context) && ending.kind !== 'done' && !isAboutStore)
-    await verifyTapeCopy(context, recall, signal).catch(logged('tape-copy-not-verified'))
+  const isExplained = ending.kind === 'done' || ending.kind === 'interrupted' || isAboutStore
+  if (hasTape(context) && !isExplained)
+    await verifyTapeCopy(context, recall, limited(VERIFY_MS)).catch(logged('tape-copy-not-verified'))
   await removeLeftovers(context, recall, trail, limited()).catch(logged('recall-leftovers-not-removed'))
   if (hasTape(context))
     await releaseStaged(context, recall, trail, limited()).catch(logged('recall-not-released'))
+  if (trail.reference?.wrong !== undefined) await trail.note({ wrong: null })
 }
 
 /**

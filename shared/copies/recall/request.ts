@@ -20,7 +20,7 @@ import { InvalidInputError } from '../../errors.ts'
 import { storeBreaker, tapeReadBreaker } from '../../work/breaker.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import { addTask, type NewTask, restartTask } from '../../work/tasks.ts'
+import { addTask, extendDeadline, type NewTask, restartTask } from '../../work/tasks.ts'
 import { type ContentLocation, isRecalling, locateContent } from './location.ts'
 import { recallMessage } from './message.ts'
 import { type RunSelector, type RunWithFiles, resolveRun } from './resolve-run.ts'
@@ -163,8 +163,8 @@ interface DatedRequest extends RecallRequest {
 }
 
 /**
- * Writes the request. While an earlier request is in progress, only its expiry changes; otherwise the whole
- * recall.
+ * Writes the request. While an earlier request is in progress, only its expiry and deadline change; otherwise
+ * the whole recall.
  * @returns whether this request started the work to fetch the file.
  */
 async function startRecall(
@@ -189,6 +189,7 @@ async function startRecall(
   const isInProgress = isRecalling(before) && before.state !== 'failed'
   if (before.state === 'copying' || (isInProgress && where.kind === 'on-tape')) {
     await change({ expiresAt, updatedAt: at })
+    await extendDeadline(trx, { kind: RECALL, subjectId: before.id }, deadlineAt)
     return false
   }
   if (where.kind === 'in-store') {
@@ -199,6 +200,7 @@ async function startRecall(
   // still be aborted.
   const task = taskOf(before.id, content, where, { requestedBy, deadlineAt })
   const restarted = await restartTask(trx, task, at, { keepsReference: true })
+  if (!restarted) await extendDeadline(trx, task, deadlineAt)
   await change(
     restarted
       ? { ...newRequest, expiresAt: until, generation: before.generation + 1, etag: null }

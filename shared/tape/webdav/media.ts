@@ -2,7 +2,8 @@
  * Whether a file is on media or staged, as the endpoint's Tape REST API reports it. An endpoint without that
  * API counts as the medium itself.
  */
-import { InvalidInputError, TransientError } from '../../errors.ts'
+import { classify, InvalidInputError, TransientError } from '../../errors.ts'
+import { withoutSecrets } from '../../log.ts'
 import type { CheckOptions, StageResult, TapeCheck, TapeFile } from '../driver.ts'
 import type { Archived, Staged, TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -75,20 +76,27 @@ export async function stageFile(
   const rest = await endpoint.tapeRest(signal)
   if (rest === null) return { kind: 'online', reference: null }
   const path = endpoint.places.path(name)
-  if (options.reference !== null) {
-    const state = await requestState(rest, options.reference, path, signal)
-    if (state.kind === 'online') return { kind: 'online', reference: options.reference }
-    if (state.kind === 'waiting')
-      return { kind: 'staging', reference: options.reference, reason: state.reason }
-    endpoint.log?.warn({ name, request: options.reference, reason: state.reason }, 'tape-stage-asked-anew')
-  }
-  await refuseWhatIsLost(rest, path, signal)
+  const { reference: before } = options
+  if (before !== null) {
+    const state = await requestState(rest, before, path, signal)
+    if (state.kind === 'online') return { kind: 'online', reference: before }
+    if (state.kind === 'waiting') return { kind: 'staging', reference: before, reason: state.reason }
+    endpoint.log?.warn({ name, request: before, reason: state.reason }, `tape-stage-${state.kind}`)
+    await refuseWhatIsLost(rest, path, signal)
+    if (state.kind === 'failed') return { ...state, reference: null }
+  } else await refuseWhatIsLost(rest, path, signal)
   // A file that is already on disk is requested as well, because the request keeps it there.
   const reference = await rest.stage(path, options.lifetimeSeconds, signal)
-  const state = await rest.staged(reference, path, signal)
+  const state = await rest.staged(reference, path, signal).catch((error: unknown) => unknownState(error))
   if (state.kind === 'online') return { kind: 'online', reference }
+  if (state.kind === 'failed') return { ...state, reference: null }
+  // A tape system may need a moment until it knows its new request.
   return { kind: 'staging', reference, reason: state.reason }
 }
+
+/** The request was made: its reference must not be lost because its state cannot be determined now. */
+const unknownState = (error: unknown) =>
+  ({ kind: 'waiting', reason: `requested; ${withoutSecrets(classify(error).message)}` }) as const
 
 /**
  * The state of a stage request. A COMPLETED request stays so after its lifetime ended and the file has left
@@ -104,7 +112,7 @@ async function requestState(
   if (state.kind !== 'online') return state
   const place = await archived(rest, path, signal)
   const isGone = place.kind === 'locality' && place.locality === 'TAPE'
-  return isGone ? { kind: 'failed', reason: 'it was on disk, and is on tape only again' } : state
+  return isGone ? { kind: 'over', reason: 'it was on disk, and is on tape only again' } : state
 }
 
 /** As TapeDriver.release. */

@@ -250,6 +250,7 @@ describe('a deadline', () => {
     ['failed', () => Promise.reject(new TransientError('no'))],
     ['waits for another', async () => ({ kind: 'busy', reason: 'another' })],
     ['waits for a job outside', async () => pending('job')],
+    ['is interrupted', async () => ({ kind: 'interrupted', reason: 'stopped' })],
   ])('that passes during an attempt which then %s ends the task after beforeEnd', async (_, how) => {
     await add(1)
     const deadlineAt = new Date(time + 1000)
@@ -274,15 +275,12 @@ describe('a deadline', () => {
     })
   })
 
-  test('does not end a task that was interrupted, or that can continue here at once', async () => {
-    for (const of of [{ kind: 'ready' }, { kind: 'interrupted', reason: 'stopped' }] as const) {
-      await context.database.deleteFrom('tasks').execute()
-      await add(1)
-      await context.database.updateTable('tasks').set({ deadlineAt: host.now() }).execute()
-      act = async () => of
-      await next()
-      expect(await task(1)).toMatchObject({ state: 'waiting', attempts: 0, lastError: null })
-    }
+  test('does not end a task that can continue here at once', async () => {
+    await add(1)
+    await context.database.updateTable('tasks').set({ deadlineAt: host.now() }).execute()
+    act = async () => ({ kind: 'ready' })
+    await next()
+    expect(await task(1)).toMatchObject({ state: 'waiting', attempts: 0, lastError: null })
   })
 })
 
@@ -438,5 +436,38 @@ describe('an open breaker', () => {
     }
     expect((await task(1)).state).not.toBe('done')
     for (let subject = 2; subject <= 5; subject++) expect((await task(subject)).state).toBe('done')
+  })
+})
+
+describe('turns', () => {
+  test('of pending tasks go to the one whose check is due for longest, whatever the order of the requests', async () => {
+    act = async (subject) => pending(`job ${subject}`, false)
+    check = async () => ({ kind: 'to-do', jobEnded: null })
+    for (const subject of [1, 2, 3]) {
+      await add(subject)
+      later(1)
+      await next()
+    }
+    check = async (subject) => pending(`job ${subject}`, false)
+    checked = []
+    // A slow endpoint: time for two checks until the first is due again.
+    for (let turn = 0; turn < 2; turn++) {
+      later(1200)
+      await checkPending()
+      await checkPending()
+    }
+    expect(new Set(checked)).toEqual(new Set([1, 2, 3]))
+  })
+
+  test.each<[string, 'untried' | 'tried', () => Promise<Ending<string>>]>([
+    ['was interrupted', 'untried', async () => ({ kind: 'interrupted', reason: 'stopped' })],
+    ['found its dependency unavailable', 'untried', async () => ({ kind: 'unavailable', reason: 'down' })],
+    ['failed', 'tried', () => Promise.reject(new TransientError('no'))],
+  ])('a task whose attempt %s counts as %s', async (_, counts, how) => {
+    await add(1)
+    act = how
+    await next()
+    const { startedAt } = await task(1)
+    expect(startedAt === null ? 'untried' : 'tried').toBe(counts)
   })
 })

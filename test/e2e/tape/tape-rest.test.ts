@@ -148,13 +148,31 @@ describe('staging', () => {
   })
 
   it.each([{ state: 'FAILED', error: 'no drive' }, { state: 'CANCELLED' }])(
-    'after %j the request is made again',
+    'after %j the request has failed, and is made again only by a call without its reference',
     async (state) => {
       const first = await stage()
       tape.stageStates.set(path, state)
-      const second = await stage(first.kind === 'staging' ? first.reference : null)
-      expect(second).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id })
+      const reason = expect.stringContaining(state.state)
+      expect(await stage(first.reference)).toEqual({ kind: 'failed', reference: null, reason })
+      expect(tape.requests).toHaveLength(1)
+      tape.stageStates.delete(path)
+      expect(await stage()).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id })
       expect(tape.requests).toHaveLength(2)
+    },
+  )
+
+  it('a request that fails at once is reported as failed', async () => {
+    tape.stageStates.set(path, { state: 'FAILED', error: 'no drive' })
+    const reason = expect.stringContaining('no drive')
+    expect(await stage()).toEqual({ kind: 'failed', reference: null, reason })
+  })
+
+  it.each([[503], [404]])(
+    'a request whose state is answered with %i after it was made is not lost',
+    async (status) => {
+      tape.answerWith('GET /stage', status, '', 10)
+      const first = await stage()
+      expect(first).toMatchObject({ kind: 'staging', reference: tape.requests[0]?.id })
     },
   )
 
@@ -193,8 +211,11 @@ describe('staging', () => {
   it.each([{}, { onDisk: true, state: 'FAILED' }, { onDisk: false, state: 'COMPLETED' }])(
     'the state %j is an error: it is unknown',
     async (state) => {
+      const { reference } = await stage()
       tape.stageStates.set(path, state)
-      expect((await transientOf(stage())).message).toContain('does not state clearly')
+      expect((await transientOf(stage(reference))).message).toContain('does not state clearly')
+      const reason = expect.stringContaining('does not state clearly')
+      expect(await stage()).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id, reason })
     },
   )
 

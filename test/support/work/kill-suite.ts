@@ -142,6 +142,31 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
       await expectDoneOnce()
     })
 
+    test('because it is stopped from outside during an attempt past its deadline: the task is given up', async () => {
+      await of.context.database.updateTable('tasks').set({ deadlineAt: of.context.now() }).execute()
+      const stop = new AbortController()
+      const hanging = dyingAt(of.kind, 'before act')
+      const stopped = advanceWith(hanging.kind, stop.signal)
+      await until(() => hanging.isThere())
+      stop.abort()
+      hanging.fall()
+      await stopped
+      expect(await task()).toMatchObject({ state: 'given-up', leaseOwner: null })
+      expect(await advanceWith(of.kind)).toBeNull()
+    })
+
+    test('because it is stopped from outside during beforeEnd past its deadline: the end is recorded at once', async () => {
+      await of.context.database.updateTable('tasks').set({ deadlineAt: of.context.now() }).execute()
+      const stop = new AbortController()
+      const hanging = dyingAt(of.kind, 'before end')
+      const stopped = advanceWith(hanging.kind, stop.signal)
+      await until(() => hanging.isThere())
+      stop.abort()
+      hanging.fall()
+      expect((await stopped)?.ending.kind).toBe('done')
+      await expectDoneOnce()
+    })
+
     test('or whose check fails while the task is pending: the noted reference is kept, and it ends at its deadline', async () => {
       const { context, kind, options } = of
       const deadlineAt = new Date(context.now().getTime() + 1000)
@@ -181,7 +206,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
   })
 }
 
-/** The same kind, whose function pauses at a moment until it continues (`goOn`) or dies (`fall`). */
+/** The same kind, whose function pauses once, at a moment, until it continues (`goOn`) or dies (`fall`). */
 function dyingAt<Host extends TaskContext, Subject, Result>(
   kind: TaskKind<Host, Subject, Result>,
   moment: Moment,
@@ -190,7 +215,7 @@ function dyingAt<Host extends TaskContext, Subject, Result>(
   gate.promise.catch(() => {})
   let there = false
   const pass = async (at: Moment) => {
-    if (at !== moment) return
+    if (at !== moment || there) return
     there = true
     await gate.promise
   }

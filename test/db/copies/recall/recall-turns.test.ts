@@ -97,7 +97,9 @@ describe('an endpoint that cannot be read', () => {
     expect(await context.drain('alerts')).toEqual([
       expect.objectContaining({
         rule: 'tape-endpoint-fails',
-        summary: expect.stringMatching(/^reading from the tape endpoint davs:.* recalls wait/),
+        summary: expect.stringMatching(
+          /^reading from the tape endpoint davs:.* recalls wait, and each is given up/,
+        ),
       }),
     ])
   })
