@@ -53,7 +53,7 @@ test('only readings that gave wrong bytes count as readings: a recall is given u
   tape.damage = (bytes) => bytes.map((byte) => byte ^ 1)
   for (const reading of [1, 2]) {
     expect(await next(id)).toBe('failed')
-    expect(tape.asked.filter((what) => what === 'read')).toHaveLength(reading)
+    expect(tape.calls.filter((call) => call === 'read')).toHaveLength(reading)
     expect((await row(id)).nextAttemptAt).not.toBeNull()
   }
   await next(id)
