@@ -3,7 +3,7 @@
  * while it fails. One row per dependency, shared by all processes. After a few failures in a row the breaker
  * opens: tasks that need it wait and lose no attempt. Then one task at a time may probe it (half-open), at
  * least once a minute; when the probe succeeds, the breaker closes. One task that fails repeatedly does not
- * open the breaker, unless the dependency cannot be reached at all.
+ * open the breaker, unless the dependency cannot be reached at all, or needs an operator.
  *
  * @example
  * const gate = await lockBreaker(trx, tapeBreaker('davs://tape.example'), at)
@@ -186,6 +186,8 @@ const UNREACHABLE = new Set<unknown>([
 ])
 const UNAVAILABLE_STATUSES = new Set<unknown>([429, 502, 503, 504])
 
-/** The failure does not depend on the task. */
+/** The failure does not depend on the task. Wrong credentials do not, but access may be denied to one file. */
 const isUnreachable = ({ details }: TransientError): boolean =>
-  UNREACHABLE.has(details.error) || UNAVAILABLE_STATUSES.has(details.httpStatus)
+  UNREACHABLE.has(details.error) ||
+  UNAVAILABLE_STATUSES.has(details.httpStatus) ||
+  (details.operator === true && details.error !== 'AccessDenied')

@@ -83,13 +83,23 @@ describe('a circuit breaker', () => {
     expect(await failure('tape-copy:1')).toMatchObject({ isOpen: true })
   })
 
-  test.each<ErrorDetails>([{ error: 'ECONNREFUSED' }, { error: 'ENOTFOUND' }, { httpStatus: 503 }])(
-    'is opened by one task alone when the dependency is unreachable (%o)',
-    async (details) => {
-      for (let time = 0; time < 2; time++) await failure('tape-copy:1', details)
-      expect(await failure('tape-copy:1', details)).toMatchObject({ isOpen: true })
-    },
-  )
+  test('is not opened by one task that is refused access', async () => {
+    for (let time = 0; time < 5; time++) {
+      const refusal = { error: 'AccessDenied', operator: true }
+      expect(await failure('tape-copy:1', refusal)).toMatchObject({ isOpen: false })
+    }
+  })
+
+  test.each<ErrorDetails>([
+    { error: 'ECONNREFUSED' },
+    { error: 'ENOTFOUND' },
+    { httpStatus: 503 },
+    { error: 'InvalidAccessKeyId', operator: true },
+    { error: 'NoSuchBucket', operator: true },
+  ])('is opened by one task alone when the dependency is unreachable (%o)', async (details) => {
+    for (let time = 0; time < 2; time++) await failure('tape-copy:1', details)
+    expect(await failure('tape-copy:1', details)).toMatchObject({ isOpen: true })
+  })
 
   test('lets one task probe within a minute, however long it has been open', async () => {
     for (let hour = 0; hour < 5; hour++) {
