@@ -43,9 +43,15 @@ const alert = (since: Date) =>
     occurrence: since.toISOString(),
   })
 let tasks = 0
-const failure = (task: string, details: ErrorDetails = {}, step: 'check' | 'act' = 'act') => {
+const failure = (
+  task: string,
+  details: ErrorDetails = {},
+  step: 'check' | 'act' = 'act',
+  hasFailedBefore = false,
+) => {
   const error = new TransientError('no answer', details)
-  return noteFailure(catalogue.database, NAME, { task, step, error, reason: 'no answer', at: at() }, alert)
+  const noted = { task, hasFailedBefore, step, error, reason: 'no answer', at: at() }
+  return noteFailure(catalogue.database, NAME, noted, alert)
 }
 /** Each failure is of another task. */
 const fail = () => failure(`tape-copy:${++tasks}`)
@@ -81,6 +87,14 @@ describe('a circuit breaker', () => {
       expect(await failure('tape-copy:1')).toMatchObject({ isOpen: false })
     expect(await failure('tape-copy:2')).toMatchObject({ isOpen: false })
     expect(await failure('tape-copy:1')).toMatchObject({ isOpen: true })
+  })
+
+  test('is not opened by tasks that had all failed before, but when other work fails too', async () => {
+    const broken = (task: number) => failure(`tape-copy:${task}`, {}, 'act', true)
+    for (let task = 1; task <= 6; task++) expect(await broken(task)).toMatchObject({ isOpen: false })
+    expect(await failure('tape-copy:7')).toMatchObject({ isOpen: false })
+    expect(await broken(1)).toMatchObject({ isOpen: false })
+    expect(await broken(2)).toMatchObject({ isOpen: true })
   })
 
   test('is not opened by one task that is refused access', async () => {
