@@ -1,5 +1,5 @@
 /** Schedule: the buckets are listed against the ledger, and objects without a notification are enqueued. */
-import { reconcile } from '../../shared/ingest/reconcile.ts'
+import { alertStalledListing, reconcile } from '../../shared/ingest/reconcile.ts'
 import { eachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues, s3 } from '../../shared/runtime/open-context.ts'
@@ -10,19 +10,21 @@ const GRACE_SECONDS = 120
 export const needs = [database, queues, s3]
 
 export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
-  return (_event, invocation) =>
-    eachPart(
-      invocation,
-      context.config.store.rawBuckets.map((bucket) => ({
-        done: 'bucket-reconciled',
-        failed: 'bucket-not-reconciled',
-        fields: { bucket },
-        work: () =>
-          reconcile(
-            context,
-            { bucket, prefix: '', graceSeconds: GRACE_SECONDS, resume: true },
-            invocation.signal,
-          ),
-      })),
-    )
+  return (_event, invocation) => {
+    const { signal } = invocation
+    const parts = context.config.store.rawBuckets.map((bucket) => ({
+      done: 'bucket-reconciled',
+      failed: 'bucket-not-reconciled',
+      fields: { bucket },
+      work: () =>
+        reconcile(context, { bucket, prefix: '', graceSeconds: GRACE_SECONDS, resume: true }, signal).catch(
+          async (error) => {
+            await alertStalledListing(context, bucket, error)
+            throw error
+          },
+        ),
+    }))
+    // At the same time: a bucket that cannot be listed holds up no other.
+    return eachPart(invocation, ...parts.map((part) => [part]))
+  }
 }

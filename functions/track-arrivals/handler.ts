@@ -27,7 +27,8 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
       fields: { bucket },
       work: () => processDue(context, bucket, signal, log),
     }))
-    // At the same time: a store that does not answer holds up nothing else.
+    // At the same time: a store that does not answer holds up nothing else in this call. The next call of
+    // this host begins when this one has ended, at the latest at the function's time limit.
     return eachPart(invocation, [sendRequests], ...buckets.map((part) => [part]))
   }
 }

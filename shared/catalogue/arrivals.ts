@@ -15,7 +15,8 @@ import { retryOf, type UnfinishedEnding } from '../work/retry-policy.ts'
 type Executor = Database | Transaction<Schema>
 
 /**
- * Attempts at an arrival, spread over about five days; after the last one only `cygnet replay` restarts it.
+ * Attempts at an arrival, spread over about five days; after the last one it is tried only when the listing
+ * announces it, once a day, or by `cygnet replay`.
  */
 const MOST_ATTEMPTS = 30
 

@@ -153,7 +153,8 @@ async function classifyFailure(
   // That an object is missing is not a failure of the store.
   if (!isOfStore || error.details.missing === true) return unfinished('failed')
   const dependency = storeBreaker(object.bucket)
-  const failure = { task: `arrival:${arrivalId}`, step, error, reason, at }
+  const task = `arrival:${arrivalId}`
+  const failure = { task, hasFailedBefore: attempts > 1, step, error, reason, at }
   const { isOpen, requests } = await noteFailure(context.database, dependency, failure, (since) =>
     dependencyAlert(dependency, since, reason),
   )

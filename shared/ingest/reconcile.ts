@@ -4,11 +4,17 @@
  * catalogue, so that it can resume after a crash.
  */
 import { type KnownArrival, lookUpArrivals, recordArrivals } from '../catalogue/arrivals.ts'
+import { alertRequest } from '../catalogue/next-steps.ts'
 import type { Context } from '../context.ts'
+import type { Arrival } from '../database/schema.ts'
+import { classify } from '../errors.ts'
+import { withoutSecrets } from '../log.ts'
 import { encodeNotification } from '../messages/runs.ts'
 import { pastIgnored, routeKey } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
 import { listObjects } from '../storage/objects.ts'
+import { addRequests } from '../work/outbox.ts'
+import { sendRequests } from '../work/send-requests.ts'
 import { alertAwaitedFiles } from './awaited-files.ts'
 import { isCurrent } from './is-current.ts'
 import { takeLoggedRuns } from './logged-runs.ts'
@@ -41,9 +47,11 @@ export async function reconcile(
   await takeLoggedRuns(context)
     .then(() => alertAwaitedFiles(context, signal))
     .catch((error) => context.log.error({ error }, 'logged-runs-not-taken'))
-  let startAfter = options.resume === true ? await resumePoint(context, options) : null
+  const unfinished = options.resume === true ? await findUnfinished(context, options) : undefined
+  let startAfter = unfinished?.startAfter ?? null
   let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
-  if (startAfter === null) await saveProgress(context, options, null, progress, true)
+  // The date of an unfinished row is that of the last progress: alertStalledListing needs it.
+  if (unfinished === undefined) await saveProgress(context, options, null, progress, true)
   while (!signal.aborted) {
     const page = await listObjects(
       context.s3,
@@ -69,52 +77,67 @@ export async function reconcile(
   return progress
 }
 
+const DAY_MS = 86_400_000
+/** Many calls of the schedule, so that no single fault raises an alert. */
+const STALLED_AFTER_MS = 3_600_000
+/** Time to send the alert when the function is being stopped. */
+const ENDING_MS = 10_000
+
 /** Objects announced in one statement and a few queue calls. */
 const ANNOUNCED_AT_ONCE = 100
 
-/** Makes objects due in the ledger, and sends a message for each to the queue of the live notifications. */
+/**
+ * Makes objects due in the ledger, and sends a message for each to the queue of the live notifications. The
+ * rows are the work: that a message cannot be sent is only logged.
+ */
 export async function announce(
   context: Context<'database' | 'queues'>,
   objects: readonly ObjectVersion[],
   source: 'reconcile' | 'replay',
   signal: AbortSignal,
 ): Promise<void> {
+  const parts: (readonly Announced[])[] = []
   for (let start = 0; start < objects.length; start += ANNOUNCED_AT_ONCE)
-    await announcePart(context, objects.slice(start, start + ANNOUNCED_AT_ONCE), source, signal)
+    parts.push(objects.slice(start, start + ANNOUNCED_AT_ONCE).map((object) => announcedAs(object, source)))
+  for (const part of parts) await makeDue(context, part, source)
+  try {
+    for (const part of parts) {
+      const messages = part.map((arrival) => encodeNotification([arrival]))
+      await context.queues.send('runs', messages, signal)
+    }
+  } catch (error) {
+    context.log.warn({ error }, 'announcements-not-sent')
+  }
 }
 
-async function announcePart(
-  context: Context<'database' | 'queues'>,
-  objects: readonly ObjectVersion[],
+type Announced = ReturnType<typeof announcedAs>
+
+const announcedAs = (object: ObjectVersion, source: 'reconcile' | 'replay') => ({
+  ...object,
+  sequencer: null,
+  eventName: 'ObjectCreated:Put',
+  eventTime: object.lastModified,
+  source,
+})
+
+async function makeDue(
+  context: Context<'database'>,
+  arrivals: readonly Announced[],
   source: 'reconcile' | 'replay',
-  signal: AbortSignal,
 ): Promise<void> {
   const now = context.now()
-  const arrivals = objects.map((object) => ({
-    ...object,
-    sequencer: null,
-    eventName: 'ObjectCreated:Put',
-    eventTime: object.lastModified,
-    source,
-  }))
   await recordArrivals(context.database, arrivals, now)
   await context.database
     .updateTable('arrivals')
     .set({ announcedAt: now, nextAttemptAt: now, source })
     .where((where) =>
       where.or(
-        objects.map((object) =>
-          where.and([
-            where('bucket', '=', object.bucket),
-            where('objectKey', '=', object.key),
-            where('etag', '=', object.etag),
-          ]),
+        arrivals.map(({ bucket, key, etag }) =>
+          where.and([where('bucket', '=', bucket), where('objectKey', '=', key), where('etag', '=', etag)]),
         ),
       ),
     )
     .execute()
-  const messages = arrivals.map((arrival) => encodeNotification([arrival]))
-  await context.queues.send('runs', messages, signal)
 }
 
 async function missingOf(
@@ -134,27 +157,58 @@ async function missingOf(
     if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
     return arrivals
       .filter(({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag)
-      .every((known) => needsAnnouncement(known, object))
+      .every((known) => needsAnnouncement(known, object, now))
   })
 }
 
-/** An unfinished arrival needs no announcement: the ledger itself makes it due. */
-function needsAnnouncement({ arrival, live }: KnownArrival, object: ObjectVersion): boolean {
+/**
+ * An unfinished arrival needs no announcement: the ledger itself makes it due, except after its last attempt.
+ */
+function needsAnnouncement({ arrival, live }: KnownArrival, object: ObjectVersion, now: number): boolean {
   const { state, outcome } = arrival
   if (state === 'done' || state === 'invalid') return !isCurrent(arrival, live, object)
+  if (isGivenUp(arrival)) return arrival.announcedAt.getTime() < now - DAY_MS
   return outcome === 'gone'
 }
 
-async function resumePoint(context: Context<'database'>, options: ReconcileOptions): Promise<string | null> {
-  const row = await context.database
+const isGivenUp = ({ state, outcome, nextAttemptAt }: Arrival): boolean =>
+  state === 'failed' && outcome === null && nextAttemptAt === null
+
+/** Alerts, once a bucket and day, when its listing has made no progress for an hour. */
+export async function alertStalledListing(
+  context: Context<'database' | 'queues'>,
+  bucket: string,
+  thrown: unknown,
+): Promise<void> {
+  const at = context.now()
+  const stalled = await findUnfinished(context, { bucket, prefix: '' })
+  if (stalled === undefined || at.getTime() - stalled.updatedAt.getTime() < STALLED_AFTER_MS) return
+  const reason = withoutSecrets(classify(thrown).message)
+  const alert = alertRequest({
+    rule: 'listing-fails',
+    severity: 'error',
+    summary: `the listing of ${bucket} has made no progress since ${stalled.updatedAt.toISOString()}: ${reason}`,
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: `${bucket}:${at.toISOString().slice(0, 10)}`,
+  })
+  await addRequests(context.database, [alert], at)
+  await sendRequests(context, [alert], AbortSignal.timeout(ENDING_MS))
+}
+
+const findUnfinished = (
+  context: Context<'database'>,
+  { bucket, prefix }: Pick<ReconcileOptions, 'bucket' | 'prefix'>,
+) =>
+  context.database
     .selectFrom('reconciliations')
-    .select('startAfter')
-    .where('bucket', '=', options.bucket)
-    .where('prefix', '=', options.prefix)
+    .select(['startAfter', 'updatedAt'])
+    .where('bucket', '=', bucket)
+    .where('prefix', '=', prefix)
     .where('finishedAt', 'is', null)
     .executeTakeFirst()
-  return row?.startAfter ?? null
-}
 
 async function saveProgress(
   context: Context<'database'>,

@@ -65,6 +65,11 @@ export const ALERT_RULES = {
     meaning:
       'the store has failed for a minute when objects were read from it; what needs it waits and loses no attempt, one at a time tries every minute',
   },
+  'listing-fails': {
+    severities: ['error'],
+    meaning:
+      'the listing of a raw bucket has made no progress for an hour: objects whose notification was lost are not found; once a bucket and day',
+  },
   'tape-copy-impossible': { severities: ['error'], meaning: 'no endpoint can hold a file of this name' },
   'backlog-not-on-tape': {
     severities: ['warning'],

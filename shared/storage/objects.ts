@@ -190,26 +190,36 @@ export async function listObjects(
   },
   signal: AbortSignal,
 ): Promise<{ readonly objects: readonly ObjectVersion[]; readonly last: string | null }> {
-  const command = new ListObjectsV2Command({
-    Bucket: where.bucket,
-    Prefix: where.prefix,
-    MaxKeys: where.pageSize ?? 1000,
-    ...(where.startAfter === null ? {} : { StartAfter: where.startAfter }),
-  })
-  const page = await s3.send(command, { abortSignal: signal })
-  const objects = (page.Contents ?? []).flatMap((item) =>
-    item.Key === undefined
-      ? []
-      : [
-          {
-            bucket: where.bucket,
-            key: item.Key,
-            etag: unquoted(item.ETag),
-            versionId: null,
-            sizeBytes: item.Size ?? 0,
-            lastModified: item.LastModified ?? new Date(0),
-          },
-        ],
-  )
-  return { objects, last: page.IsTruncated === true ? (objects.at(-1)?.key ?? null) : null }
+  let token: string | undefined
+  while (true) {
+    const command = new ListObjectsV2Command({
+      Bucket: where.bucket,
+      Prefix: where.prefix,
+      MaxKeys: where.pageSize ?? 1000,
+      ...(where.startAfter === null ? {} : { StartAfter: where.startAfter }),
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+    })
+    const page = await s3.send(command, { abortSignal: signal })
+    const objects = (page.Contents ?? []).flatMap((item) =>
+      item.Key === undefined
+        ? []
+        : [
+            {
+              bucket: where.bucket,
+              key: item.Key,
+              etag: unquoted(item.ETag),
+              versionId: null,
+              sizeBytes: item.Size ?? 0,
+              lastModified: item.LastModified ?? new Date(0),
+            },
+          ],
+    )
+    if (page.IsTruncated !== true) return { objects, last: null }
+    const last = objects.at(-1)?.key
+    if (last !== undefined) return { objects, last }
+    // A store may return a page without objects that is not the last one.
+    if (page.NextContinuationToken === undefined || page.NextContinuationToken === token)
+      throw new TransientError(`the listing of ${where.bucket} does not state where it continues`)
+    token = page.NextContinuationToken
+  }
 }

@@ -307,7 +307,7 @@ async function endingOfFailure<Host extends TaskContext, Subject, Result>(
   if (error instanceof TransientError && step !== null && !held.aborted && !isDatabaseError(error)) {
     const at = context.now()
     const { dependency: blamed = task.dependency } = error.details
-    const failure = { task: task.name, step, error, reason, at }
+    const failure = { task: task.name, hasFailedBefore: task.attempts > 1, step, error, reason, at }
     const { isOpen, requests } = await noteFailure(context.database, String(blamed), failure, (since) =>
       kind.dependencyAlert(String(blamed), since, reason),
     )

@@ -3,7 +3,8 @@
  * while it fails. One row per dependency, shared by all processes. After a few failures in a row the breaker
  * opens: tasks that need it wait and lose no attempt. Then one task at a time may probe it (half-open), at
  * least once a minute; when the probe succeeds, the breaker closes. One task that fails repeatedly does not
- * open the breaker, unless the dependency cannot be reached at all.
+ * open the breaker, nor do several that had all failed before, unless the dependency cannot be reached at
+ * all, or needs an operator.
  *
  * @example
  * const gate = await lockBreaker(trx, tapeBreaker('davs://tape.example'), at)
@@ -134,6 +135,8 @@ export function blame(dependency: string, thrown: unknown): unknown {
 export interface DependencyFailure {
   /** Name of the task or arrival. */
   readonly task: string
+  /** The task, not necessarily the dependency, failed before. */
+  readonly hasFailedBefore: boolean
   readonly step: 'check' | 'act'
   readonly error: TransientError
   /** The error's message, without secrets. */
@@ -149,7 +152,7 @@ export interface DependencyFailure {
 export async function noteFailure(
   database: Database,
   dependency: string,
-  { task, step, error, reason, at }: DependencyFailure,
+  { task, hasFailedBefore, step, error, reason, at }: DependencyFailure,
   alert: (since: Date) => Request,
 ): Promise<{ readonly isOpen: boolean; readonly requests: readonly Request[] }> {
   return await inTransaction(database, async (trx) => {
@@ -159,8 +162,10 @@ export async function noteFailure(
       .select(['failures', 'failedTask', 'openSince'])
       .where('dependency', '=', dependency)
       .executeTakeFirstOrThrow()
-    const isRepeated = before.openSince === null && before.failedTask === task && !isUnreachable(error)
-    const failures = isRepeated ? before.failures : before.failures + 1
+    // Broken files fail between the successes of others: only a failure of other work begins a series.
+    const isOfTask = before.failures === 0 ? hasFailedBefore : before.failedTask === task
+    const isUncounted = before.openSince === null && isOfTask && !isUnreachable(error)
+    const failures = isUncounted ? before.failures : before.failures + 1
     const opens = failures >= FAILURES_TO_OPEN
     const openSince = opens ? (before.openSince ?? at) : null
     const probeMs = Math.min(
@@ -196,6 +201,8 @@ const UNREACHABLE = new Set<unknown>([
 ])
 const UNAVAILABLE_STATUSES = new Set<unknown>([429, 502, 503, 504])
 
-/** The failure does not depend on the task. */
+/** The failure does not depend on the task. Wrong credentials do not, but access may be denied to one file. */
 const isUnreachable = ({ details }: TransientError): boolean =>
-  UNREACHABLE.has(details.error) || UNAVAILABLE_STATUSES.has(details.httpStatus)
+  UNREACHABLE.has(details.error) ||
+  UNAVAILABLE_STATUSES.has(details.httpStatus) ||
+  (details.operator === true && details.error !== 'AccessDenied')

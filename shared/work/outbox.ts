@@ -7,7 +7,7 @@ import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import { encodeRequest, type Request } from '../messages/requests.ts'
-import type { QueueName, Queues } from '../queue/queues.ts'
+import { QUEUES, type QueueName, type Queues } from '../queue/queues.ts'
 
 export type { Request } from '../messages/requests.ts'
 
@@ -33,9 +33,16 @@ export async function addRequests(
     .execute()
 }
 
+const MOST_PER_QUEUE = 500
+/** SQS accepts ten messages per call. */
+const SENT_AT_ONCE = 10
+/** No further message is started after this time: a queue that does not answer takes 20 s for each. */
+const BEGIN_WITHIN_MS = 15_000
+
 /**
- * Sends unsent requests: the named ones, or those older than `olderThan`; at most 500 a call. Returns how
- * many were sent.
+ * Sends unsent requests: the named ones, or those older than `olderThan`, at most 500 a queue. Queues are
+ * independent: one that fails holds up no other. Returns how many were sent.
+ * @throws the error of the first request that could not be sent, after all others.
  */
 export async function flushOutbox(
   database: Database,
@@ -44,24 +51,33 @@ export async function flushOutbox(
   signal: AbortSignal,
 ): Promise<number> {
   if ('names' in which && which.names.length === 0) return 0
-  const rows = await database
+  const rows = await unsentRows(database, which)
+  const groups = [...Map.groupBy(rows, (row) => row.queue as QueueName)]
+  const outcomes = await Promise.all(
+    groups.map(async ([queue, group]) => {
+      const { sent, failures } = await sendGroup(queues, queue, group, signal)
+      if (sent.length > 0)
+        await database.updateTable('outbox').set({ sentAt: new Date() }).where('id', 'in', sent).execute()
+      return { sent: sent.length, failures }
+    }),
+  )
+  const [failure] = outcomes.flatMap((outcome) => outcome.failures)
+  if (failure !== undefined) throw failure
+  return outcomes.reduce((total, { sent }) => total + sent, 0)
+}
+
+async function unsentRows(
+  database: Database,
+  which: { readonly names: readonly string[] } | { readonly olderThan: Date },
+) {
+  const unsent = database
     .selectFrom('outbox')
     .select(['id', 'queue', 'body'])
     .where('sentAt', 'is', null)
-    .where((where) =>
-      'names' in which ? where('name', 'in', which.names) : where('createdAt', '<', which.olderThan),
-    )
     .orderBy('id')
-    .limit(500)
-    .execute()
-  const groups = [...Map.groupBy(rows, (row) => row.queue as QueueName)]
-  const outcomes = await Promise.all(groups.map(([queue, group]) => sendGroup(queues, queue, group, signal)))
-  const sent = outcomes.flatMap((outcome) => outcome.sent)
-  if (sent.length > 0)
-    await database.updateTable('outbox').set({ sentAt: new Date() }).where('id', 'in', sent).execute()
-  const [failure] = outcomes.flatMap((outcome) => outcome.failures)
-  if (failure !== undefined) throw failure
-  return sent.length
+  if ('names' in which) return await unsent.where('name', 'in', which.names).execute()
+  const old = unsent.where('createdAt', '<', which.olderThan).limit(MOST_PER_QUEUE)
+  return (await Promise.all(QUEUES.map((queue) => old.where('queue', '=', queue).execute()))).flat()
 }
 
 interface Unsent {
@@ -70,23 +86,26 @@ interface Unsent {
 }
 
 /**
- * Sends all in one batch; if that fails, one by one, so that a message that can never be sent does not block
- * the others.
+ * Sends in batches; those of a batch that fails one by one, so that a message that can never be sent does not
+ * block the others.
  */
 async function sendGroup(queues: Queues, queue: QueueName, group: readonly Unsent[], signal: AbortSignal) {
-  const bodies = group.map((row) => row.body)
-  const failed = await queues.send(queue, bodies, signal).then(
-    () => null,
-    (error: unknown) => error,
-  )
-  if (failed === null) return { sent: group.map((row) => row.id), failures: [] }
-  if (group.length === 1) return { sent: [], failures: [failed] }
+  const began = performance.now()
   const sent: number[] = []
   const failures: unknown[] = []
-  for (const row of group)
-    await queues.send(queue, [row.body], signal).then(
-      () => sent.push(row.id),
-      (error: unknown) => failures.push(error),
-    )
+  const isOver = () => performance.now() - began >= BEGIN_WITHIN_MS
+  const send = async (rows: readonly Unsent[]): Promise<void> => {
+    if (isOver()) return
+    const bodies = rows.map((row) => row.body)
+    try {
+      await queues.send(queue, bodies, signal)
+      sent.push(...rows.map((row) => row.id))
+    } catch (error) {
+      if (rows.length === 1 || isOver()) failures.push(error)
+      else for (const row of rows) await send([row])
+    }
+  }
+  for (let start = 0; start < group.length; start += SENT_AT_ONCE)
+    await send(group.slice(start, start + SENT_AT_ONCE))
   return { sent, failures }
 }

@@ -325,6 +325,26 @@ describe('a store that is down', () => {
   })
 })
 
+test('objects that cannot be read, while others can, are alerted as such and hardly as a failing store', {
+  timeout: 120_000,
+}, async () => {
+  const broken = await Promise.all(Array.from({ length: 6 }, () => notified()))
+  const keys = new Set(broken.map(({ key }) => key))
+  const host = storeThat((command) =>
+    command.constructor.name === 'GetObjectCommand' && keys.has(command.input.Key ?? '')
+      ? Promise.reject(new Error('unfound object'))
+      : null,
+  )
+  for (minutes = 1; minutes <= 120; minutes++) {
+    if (minutes % 10 === 0) await deliver(await dropped(++run, 1), host)
+    await beat(host)
+  }
+  const rules = (await context.drain('alerts')).map(({ rule }) => rule)
+  expect(rules.filter((rule) => rule === 'arrival-failed')).toHaveLength(6)
+  // Until each has failed once by itself.
+  expect(rules.filter((rule) => rule === 'store-fails').length).toBeLessThan(5)
+})
+
 describe('a function that dies', () => {
   interface Life {
     readonly what: string

@@ -1,8 +1,10 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createHandler } from '../../../functions/reconcile/handler.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
+import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 
 let context: TestContext
@@ -102,6 +104,127 @@ describe('the listing against the ledger', () => {
     )
     expect(await run('E/')).toMatchObject({ listed: 1203, announced: 1203, finished: true })
     expect(new Set(await announced()).size).toBe(1203)
+  })
+})
+
+interface ListCommand {
+  readonly constructor: { readonly name: string }
+  readonly input: { readonly Bucket?: string; readonly ContinuationToken?: string }
+}
+type Host = Parameters<typeof createHandler>[0]
+/** The context with a store that answers some listings in another way. */
+const storeThat = (answers: (command: ListCommand) => unknown): Host => ({
+  ...context,
+  s3: {
+    send: async (command: ListCommand, ...rest: []) =>
+      (command.constructor.name === 'ListObjectsV2Command' ? await answers(command) : null) ??
+      (await context.s3.send(command as never, ...rest)),
+  } as never,
+})
+const scheduled = (host: Host, stop = signal) =>
+  createHandler(host)(scheduledEvent('reconcile', host.now()), { signal: stop, log: context.log })
+
+describe('a listing', () => {
+  test('goes on after a page without objects that is not the last one', async () => {
+    await context.put('H/run1.mid.gz', 'x')
+    const host = storeThat(({ input }) =>
+      input.ContinuationToken === undefined
+        ? { IsTruncated: true, NextContinuationToken: 'more' }
+        : { Contents: [{ Key: 'H/run1.mid.gz', ETag: '"x"', Size: 1, LastModified: new Date(0) }] },
+    )
+    const options = { bucket: context.bucket, prefix: 'H/', graceSeconds: 0 }
+    expect(await reconcile(host, options, signal)).toMatchObject({ listed: 1, announced: 1, finished: true })
+    await announced()
+  })
+
+  test('is not finished by a page that is not the last one and does not state where it continues', async () => {
+    const options = { bucket: context.bucket, prefix: 'H/', graceSeconds: 0 }
+    await expect(
+      reconcile(
+        storeThat(() => ({ IsTruncated: true })),
+        options,
+        signal,
+      ),
+    ).rejects.toThrow('does not state where it continues')
+  })
+
+  test('that makes no progress for an hour is alerted once a bucket and day', async () => {
+    const host = storeThat(() => Promise.reject(Object.assign(new Error('no'), { name: 'AccessDenied' })))
+    const failsAt = async (time: string) => {
+      await expect(scheduled({ ...host, now: () => new Date(time) })).rejects.toThrow('no')
+      return await context.drain('alerts')
+    }
+    expect(await failsAt('2026-03-01T12:00:00Z')).toEqual([])
+    expect(await failsAt('2026-03-01T12:55:00Z')).toEqual([])
+    expect(await failsAt('2026-03-01T13:00:00Z')).toMatchObject([
+      {
+        rule: 'listing-fails',
+        summary: expect.stringContaining(
+          `the listing of ${context.bucket} has made no progress since 2026-03-01T12:00:00.000Z`,
+        ),
+      },
+    ])
+    expect(await failsAt('2026-03-01T23:00:00Z')).toEqual([])
+    expect(await failsAt('2026-03-02T12:00:00Z')).toHaveLength(1)
+    await scheduled({ ...context, now: () => new Date('2026-03-02T13:00:00Z') })
+    expect(await failsAt('2026-03-02T14:30:00Z')).toEqual([])
+    await announced()
+  })
+
+  test('of one bucket that hangs does not hold up the next bucket', async () => {
+    const stop = new AbortController()
+    const host = storeThat(({ input }) =>
+      input.Bucket === 'hung'
+        ? new Promise((_, reject) =>
+            stop.signal.addEventListener('abort', () => reject(new Error('aborted'))),
+          )
+        : null,
+    )
+    const store = { ...context.config.store, rawBuckets: ['hung', context.bucket] }
+    const config = { ...context.config, store }
+    const finishedAt = () =>
+      context.database
+        .selectFrom('reconciliations')
+        .select('finishedAt')
+        .where('bucket', '=', context.bucket)
+        .where('prefix', '=', '')
+        .executeTakeFirst()
+    const now = new Date()
+    const call = scheduled({ ...host, config, now: () => now }, stop.signal)
+    await expect.poll(finishedAt, { timeout: 10_000 }).toEqual({ finishedAt: now })
+    stop.abort()
+    await expect(call).rejects.toThrow('aborted')
+    await announced()
+  })
+
+  test('makes every object due while the queue fails', async () => {
+    const keys = Array.from({ length: 250 }, (_, index) => `I/run${index}.mid.gz`)
+    await context.putAll(keys, 'x')
+    const queues = { ...context.queues, send: () => Promise.reject(new Error('the queue is down')) }
+    const options = { bucket: context.bucket, prefix: 'I/', graceSeconds: 0 }
+    expect(await reconcile({ ...context, queues }, options, signal)).toMatchObject({ finished: true })
+    const due = await context.database
+      .selectFrom('arrivals')
+      .select('id')
+      .where('objectKey', 'like', 'I/%')
+      .where('nextAttemptAt', 'is not', null)
+      .execute()
+    expect(due).toHaveLength(250)
+  })
+
+  test('announces an arrival again a day after its last attempt, while the object is there', async () => {
+    const arrival = await context.put('J/run1.mid.gz', 'x')
+    await run('J/')
+    await setState(arrival.key, "state = 'failed', attempts = 30, next_attempt_at = NULL")
+    await announced()
+    expect(await run('J/')).toMatchObject({ announced: 0 })
+    const in25Hours = () => new Date(Date.now() + 25 * 3_600_000)
+    const later = { ...context, now: in25Hours }
+    const options = { bucket: context.bucket, prefix: 'J/', graceSeconds: 0 }
+    expect(await reconcile(later, options, signal)).toMatchObject({ announced: 1 })
+    expect(await announced()).toEqual([arrival.key])
+    await setState(arrival.key, "state = 'failed', attempts = 31, next_attempt_at = NULL")
+    expect(await reconcile(later, options, signal)).toMatchObject({ announced: 0 })
   })
 })
 

@@ -119,7 +119,14 @@ const breakDown = async (dependency: string) => {
     await noteFailure(
       context.database,
       dependency,
-      { task: name, step: 'act', error: new TransientError('no'), reason: 'no', at: host.now() },
+      {
+        task: name,
+        hasFailedBefore: false,
+        step: 'act',
+        error: new TransientError('no'),
+        reason: 'no',
+        at: host.now(),
+      },
       (since) => kind.dependencyAlert(dependency, since, 'no'),
     )
 }

@@ -43,9 +43,15 @@ const alert = (since: Date) =>
     occurrence: since.toISOString(),
   })
 let tasks = 0
-const failure = (task: string, details: ErrorDetails = {}, step: 'check' | 'act' = 'act') => {
+const failure = (
+  task: string,
+  details: ErrorDetails = {},
+  step: 'check' | 'act' = 'act',
+  hasFailedBefore = false,
+) => {
   const error = new TransientError('no answer', details)
-  return noteFailure(catalogue.database, NAME, { task, step, error, reason: 'no answer', at: at() }, alert)
+  const noted = { task, hasFailedBefore, step, error, reason: 'no answer', at: at() }
+  return noteFailure(catalogue.database, NAME, noted, alert)
 }
 /** Each failure is of another task. */
 const fail = () => failure(`tape-copy:${++tasks}`)
@@ -83,13 +89,31 @@ describe('a circuit breaker', () => {
     expect(await failure('tape-copy:1')).toMatchObject({ isOpen: true })
   })
 
-  test.each<ErrorDetails>([{ error: 'ECONNREFUSED' }, { error: 'ENOTFOUND' }, { httpStatus: 503 }])(
-    'is opened by one task alone when the dependency is unreachable (%o)',
-    async (details) => {
-      for (let time = 0; time < 2; time++) await failure('tape-copy:1', details)
-      expect(await failure('tape-copy:1', details)).toMatchObject({ isOpen: true })
-    },
-  )
+  test('is not opened by tasks that had all failed before, but when other work fails too', async () => {
+    const broken = (task: number) => failure(`tape-copy:${task}`, {}, 'act', true)
+    for (let task = 1; task <= 6; task++) expect(await broken(task)).toMatchObject({ isOpen: false })
+    expect(await failure('tape-copy:7')).toMatchObject({ isOpen: false })
+    expect(await broken(1)).toMatchObject({ isOpen: false })
+    expect(await broken(2)).toMatchObject({ isOpen: true })
+  })
+
+  test('is not opened by one task that is refused access', async () => {
+    for (let time = 0; time < 5; time++) {
+      const refusal = { error: 'AccessDenied', operator: true }
+      expect(await failure('tape-copy:1', refusal)).toMatchObject({ isOpen: false })
+    }
+  })
+
+  test.each<ErrorDetails>([
+    { error: 'ECONNREFUSED' },
+    { error: 'ENOTFOUND' },
+    { httpStatus: 503 },
+    { error: 'InvalidAccessKeyId', operator: true },
+    { error: 'NoSuchBucket', operator: true },
+  ])('is opened by one task alone when the dependency is unreachable (%o)', async (details) => {
+    for (let time = 0; time < 2; time++) await failure('tape-copy:1', details)
+    expect(await failure('tape-copy:1', details)).toMatchObject({ isOpen: true })
+  })
 
   test('lets one task probe within a minute, however long it has been open', async () => {
     for (let hour = 0; hour < 5; hour++) {
