@@ -17,7 +17,7 @@ type Executor = Database | Transaction<Schema>
 /**
  * Attempts at an arrival, spread over about five days; after the last one only `cygnet replay` restarts it.
  */
-const MOST_ATTEMPTS = 30
+export const MOST_ATTEMPTS = 30
 
 /**
  * Identifies an object version. An arrival without version id and ETag stands for whatever version the store

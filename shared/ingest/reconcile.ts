@@ -3,7 +3,7 @@
  * the same queue and handler as a live notification. Works page by page and saves its position in the
  * catalogue, so that it can resume after a crash.
  */
-import { type KnownArrival, lookUpArrivals, recordArrivals } from '../catalogue/arrivals.ts'
+import { type KnownArrival, lookUpArrivals, MOST_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
 import type { Context } from '../context.ts'
 import { encodeNotification } from '../messages/runs.ts'
 import { pastIgnored, routeKey } from '../notifications/route-key.ts'
@@ -138,11 +138,14 @@ async function missingOf(
   })
 }
 
-/** An unfinished arrival needs no announcement: the ledger itself makes it due. */
+/**
+ * An unfinished arrival needs no announcement while the ledger itself makes it due. One without a next attempt
+ * was closed (its object was missing, or its key ignored by an earlier configuration) or given up.
+ */
 function needsAnnouncement({ arrival, live }: KnownArrival, object: ObjectVersion): boolean {
-  const { state, outcome } = arrival
+  const { state, outcome, attempts, nextAttemptAt } = arrival
   if (state === 'done' || state === 'invalid') return !isCurrent(arrival, live, object)
-  return outcome === 'gone'
+  return outcome === 'gone' || (nextAttemptAt === null && attempts < MOST_ATTEMPTS)
 }
 
 async function resumePoint(context: Context<'database'>, options: ReconcileOptions): Promise<string | null> {
