@@ -206,6 +206,10 @@ function knownArrival(row: KnownRow): KnownArrival {
   return { arrival, live: { etag: liveEtag, runId, integrity, storedAt, inStore } }
 }
 
+/** The object was read, or is not named like a run. */
+export const isFinished = ({ state }: Pick<Arrival, 'state'>): boolean =>
+  state === 'done' || state === 'invalid'
+
 /** The lease on an arrival. */
 export interface ArrivalLease extends Lease {
   readonly table: 'arrivals'
@@ -226,7 +230,7 @@ export async function claimArrival(
   options: { readonly owner: string; readonly leaseSeconds: number; readonly at: Date },
 ): Promise<ArrivalLease | null> {
   // The attempts before a finished reading do not count for a new one.
-  const attempt = found.state === 'done' || found.state === 'invalid' ? 1 : found.attempts + 1
+  const attempt = isFinished(found) ? 1 : found.attempts + 1
   const claim = database
     .updateTable('arrivals')
     .set({
@@ -236,6 +240,7 @@ export async function claimArrival(
       attempts: attempt,
       nextAttemptAt: options.at,
       ...leaseFor(options.owner, options.leaseSeconds),
+      etag: version.etag,
       lastModified: version.lastModified,
       sizeBytes: version.sizeBytes,
       finishedAt: null,
@@ -287,13 +292,12 @@ export async function recordUnfinished(
   found: Arrival,
   unfinished: UnfinishedArrival,
 ): Promise<boolean> {
-  const isFinished = found.state === 'done' || found.state === 'invalid'
   const result = await database
     .updateTable('arrivals')
     .set(
-      isFinished
+      isFinished(found)
         ? { nextAttemptAt: unfinished.nextAttemptAt }
-        : { ...unfinished, ...NO_LEASE, finishedAt: finishedAtOf(unfinished.state) },
+        : { ...unfinished, outcome: null, ...NO_LEASE, finishedAt: finishedAtOf(unfinished.state) },
     )
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)

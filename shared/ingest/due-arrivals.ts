@@ -4,10 +4,10 @@ import { inTransaction } from '../database/connect.ts'
 import type { Arrival } from '../database/schema.ts'
 import type { Logger } from '../log.ts'
 import type { ArrivalSource, ObjectArrival } from '../notifications/arrival.ts'
-import { beginProbe, lockBreaker, noteSuccess, storeBreaker } from '../work/breaker.ts'
+import { beginProbe, endProbe, lockBreaker, noteSuccess, storeBreaker } from '../work/breaker.ts'
 import { drain } from '../work/drain.ts'
 import { isFree } from '../work/lease.ts'
-import { processArrival } from './process-arrival.ts'
+import { processArrival, routeOf } from './process-arrival.ts'
 
 type Host = Context<'database' | 'queues' | 's3'>
 
@@ -77,11 +77,14 @@ async function takeDue(
 
 async function processTaken(context: Host, taken: Arrival, signal: AbortSignal, log: Logger): Promise<void> {
   const { database, now } = context
+  const hint = hintOf(taken)
   // processArrival logs its errors; the arrival is due again a minute after it was taken.
-  const outcome = await processArrival(context, hintOf(taken), signal, log).catch(() => null)
+  const outcome = await processArrival(context, hint, signal, log).catch(() => null)
   if (outcome === null || outcome === 'deferred' || outcome === 'failed') return
-  // The store has answered at least the request to describe the object.
-  await noteSuccess(database, storeBreaker(taken.bucket), 'check', now())
+  const dependency = storeBreaker(taken.bucket)
+  // The store has answered at least the request to describe the object, unless it was not asked.
+  if (routeOf(context, hint).kind === 'run') await noteSuccess(database, dependency, 'check', now())
+  else await endProbe(database, dependency, now())
   if (outcome === 'in-progress') return
   // Finished, unless another process has set a new time meanwhile.
   await database

@@ -4,6 +4,7 @@ import {
   type ArrivalLease,
   endAttempt,
   findArrival,
+  isFinished,
   recordArrivals,
   recordUnfinished,
   type UnfinishedArrival,
@@ -92,16 +93,20 @@ export async function recordUndescribed(
   await recordArrivals(context.database, [hint], context.now())
   const found = await findArrival(context.database, hint)
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${hint.key}`)
-  if (found.state === 'processing') return 'in-progress'
-  const attempt = { arrivalId: found.id, run, object: hint, attempts: found.attempts + 1 }
+  // The failures before a finished reading do not count.
+  const attempts = isFinished(found) ? 1 : found.attempts + 1
+  const attempt = { arrivalId: found.id, run, object: hint, attempts }
   const unfinished = await classifyFailure(context, attempt, {
     ...failure,
     step: 'check',
     held: failure.signal,
   })
-  await writeUnfinished(context, attempt, unfinished, (trx) => recordUnfinished(trx, found, unfinished))
+  const isWritten = await writeUnfinished(context, attempt, unfinished, (trx) =>
+    recordUnfinished(trx, found, unfinished),
+  )
   logUnfinished(failure.log, failure.thrown, unfinished)
-  return outcomeOf(unfinished)
+  // If another function has the lease, it decides about the row.
+  return isWritten ? outcomeOf(unfinished) : 'deferred'
 }
 
 /**
