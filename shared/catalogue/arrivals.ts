@@ -104,7 +104,14 @@ export async function claimNewArrival(
   const [inserted] = rows
   if (inserted === undefined) return null
   const { id, storeFailed } = inserted
-  return { table: 'arrivals', id, owner: options.owner, attempt: 1, storeFailed: Boolean(storeFailed) }
+  return {
+    table: 'arrivals',
+    id,
+    owner: options.owner,
+    attempt: 1,
+    restarts: 0,
+    storeFailed: Boolean(storeFailed),
+  }
 }
 
 /**
@@ -215,6 +222,7 @@ export interface ArrivalLease extends Lease {
   readonly table: 'arrivals'
   /** 1 for the first try. */
   readonly attempt: number
+  readonly restarts: number
   /** Whether the store may have failed before: then a success must be reported to its breaker. */
   readonly storeFailed: boolean
 }
@@ -231,6 +239,7 @@ export async function claimArrival(
 ): Promise<ArrivalLease | null> {
   // The attempts before a finished reading do not count for a new one.
   const attempt = isFinished(found) ? 1 : found.attempts + 1
+  const restarts = isFinished(found) ? found.restarts + 1 : found.restarts
   const claim = database
     .updateTable('arrivals')
     .set({
@@ -238,6 +247,7 @@ export async function claimArrival(
       outcome: null,
       reason: null,
       attempts: attempt,
+      restarts,
       nextAttemptAt: options.at,
       ...leaseFor(options.owner, options.leaseSeconds),
       etag: version.etag,
@@ -252,7 +262,7 @@ export async function claimArrival(
   const result = await claim.executeTakeFirst()
   return result.numUpdatedRows === 0n
     ? null
-    : { table: 'arrivals', id: found.id, owner: options.owner, attempt, storeFailed: true }
+    : { table: 'arrivals', id: found.id, owner: options.owner, attempt, restarts, storeFailed: true }
 }
 
 /** The row after an attempt that did not finish the arrival: `failed` from the sixth failure on. */

@@ -58,6 +58,8 @@ export interface ArrivalsTable {
   reason: string | null
   /** With the one in progress; without those that were stopped from outside or failed because of the store. */
   attempts: Defaulted<number>
+  /** How often the attempts were counted from the start again. */
+  restarts: Defaulted<number>
   /** From then on it is found due, unless it is held under a lease; null: by itself it is not tried again. */
   nextAttemptAt: ColumnType<Date | null, Date | null | undefined, Date | null>
   leaseOwner: string | null

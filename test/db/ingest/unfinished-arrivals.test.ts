@@ -8,6 +8,7 @@ import { findLiveFile } from '../../../shared/catalogue/runs.ts'
 import type { Context } from '../../../shared/context.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
+import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { beginCall } from '../../never-lost/call.ts'
@@ -226,4 +227,19 @@ test('a function that dies at any request about an older version leaves a known 
     expect((await findLiveFile(context.database, first))?.etag).toBe(first.etag)
     if (!hasDied) return expect(point).toBeGreaterThan(5)
   }
+})
+
+test('an arrival that fails again after a replay is alerted again', async () => {
+  const arrival = await notified()
+  const fail = async () => {
+    for (let attempt = 1; attempt <= 7; attempt++) {
+      await beat(failing('GetObjectCommand'))
+      minutes += 400
+    }
+    return await alerts()
+  }
+  expect(await fail()).toEqual(['arrival-failed'])
+  const plan = await planReplay(context, { by: 'key', bucket: arrival.bucket, key: arrival.key }, signal)
+  await replay(at(context), plan, signal)
+  expect(await fail()).toEqual(['arrival-failed'])
 })
