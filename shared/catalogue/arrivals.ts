@@ -217,6 +217,10 @@ function knownArrival(row: KnownRow): KnownArrival {
 export const isFinished = ({ state }: Pick<Arrival, 'state'>): boolean =>
   state === 'done' || state === 'invalid'
 
+/** With that of the function that left the arrival in progress. */
+const deathsOf = (found: Arrival): number =>
+  isFinished(found) ? 0 : found.deaths + (found.state === 'processing' ? 1 : 0)
+
 /** The lease on an arrival. */
 export interface ArrivalLease extends Lease {
   readonly table: 'arrivals'
@@ -248,6 +252,7 @@ export async function claimArrival(
       reason: null,
       attempts: attempt,
       restarts,
+      deaths: deathsOf(found),
       nextAttemptAt: options.at,
       ...leaseFor(options.owner, options.leaseSeconds),
       etag: version.etag,
@@ -307,7 +312,13 @@ export async function recordUnfinished(
     .set(
       isFinished(found)
         ? { nextAttemptAt: unfinished.nextAttemptAt }
-        : { ...unfinished, outcome: null, ...NO_LEASE, finishedAt: finishedAtOf(unfinished.state) },
+        : {
+            ...unfinished,
+            outcome: null,
+            deaths: deathsOf(found),
+            ...NO_LEASE,
+            finishedAt: finishedAtOf(unfinished.state),
+          },
     )
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)

@@ -11,7 +11,7 @@ import { processArrival, routeOf } from './process-arrival.ts'
 
 type Host = Context<'database' | 'queues' | 's3'>
 
-/** Arrivals processed at a time; those abandoned by a function that died are processed one by one. */
+/** Arrivals processed at a time; those that a function abandoned by dying are processed one by one. */
 const AT_ONCE = 2
 /** The arrival is due again after this time, if the function dies before it claims the version. */
 const TAKEN_FOR_MS = 60_000
@@ -56,7 +56,10 @@ async function takeDue(
       .selectAll()
       .where('bucket', '=', bucket)
       .where('nextAttemptAt', '<=', at)
-      .where('state', which === 'abandoned' ? '=' : '!=', 'processing')
+      .where((where) => {
+        const isAbandoned = where.or([where('state', '=', 'processing'), where('deaths', '>', 0)])
+        return which === 'abandoned' ? isAbandoned : where.not(isAbandoned)
+      })
       .where(isFree())
       .orderBy('nextAttemptAt')
       .orderBy('id')

@@ -243,3 +243,21 @@ test('an arrival that fails again after a replay is alerted again', async () => 
   await replay(at(context), plan, signal)
   expect(await fail()).toEqual(['arrival-failed'])
 })
+
+test('an object that killed its readers and was given up interrupts no other attempt when it is tried again', async () => {
+  const killer = await notified()
+  await set(killer, ABANDONED)
+  await set(killer, 'attempts = 6')
+  await beat()
+  expect(await rowOf(killer)).toMatchObject({ state: 'failed' })
+  minutes = 60
+  const other = await notified()
+  let order: string[] = []
+  const host = storeThat(({ constructor: { name }, input }) => {
+    if (name === 'HeadObjectCommand') order = [...order, input.Key ?? '']
+    return null
+  })
+  await beat(host)
+  // One after the other, although the killer has been due for longer.
+  expect([...new Set(order)]).toEqual([other.key, killer.key])
+})

@@ -18,6 +18,7 @@ export const LEDGER: readonly string[] = [
     reason TEXT NULL,
     attempts INT UNSIGNED NOT NULL DEFAULT 0,
     restarts INT UNSIGNED NOT NULL DEFAULT 0,
+    deaths INT UNSIGNED NOT NULL DEFAULT 0,
     next_attempt_at DATETIME(3) NULL,
     lease_owner VARCHAR(100) NULL,
     lease_until DATETIME(3) NULL,
