@@ -18,7 +18,7 @@ type Executor = Database | Transaction<Schema>
  * Attempts at an arrival, spread over about five days; after the last one it is tried only when the listing
  * announces it, once a day, or by `cygnet replay`.
  */
-const MOST_ATTEMPTS = 30
+export const MOST_ATTEMPTS = 30
 
 /**
  * Identifies an object version. An arrival without version id and ETag stands for whatever version the store
@@ -105,7 +105,14 @@ export async function claimNewArrival(
   const [inserted] = rows
   if (inserted === undefined) return null
   const { id, storeFailed } = inserted
-  return { table: 'arrivals', id, owner: options.owner, attempt: 1, storeFailed: Boolean(storeFailed) }
+  return {
+    table: 'arrivals',
+    id,
+    owner: options.owner,
+    attempt: 1,
+    restarts: 0,
+    storeFailed: Boolean(storeFailed),
+  }
 }
 
 /**
@@ -207,11 +214,20 @@ function knownArrival(row: KnownRow): KnownArrival {
   return { arrival, live: { etag: liveEtag, runId, integrity, storedAt, inStore } }
 }
 
+/** The object was read, or is not named like a run. */
+export const isFinished = ({ state }: Pick<Arrival, 'state'>): boolean =>
+  state === 'done' || state === 'invalid'
+
+/** With that of the function that left the arrival in progress. */
+const deathsOf = (found: Arrival): number =>
+  isFinished(found) ? 0 : found.deaths + (found.state === 'processing' ? 1 : 0)
+
 /** The lease on an arrival. */
 export interface ArrivalLease extends Lease {
   readonly table: 'arrivals'
   /** 1 for the first try. */
   readonly attempt: number
+  readonly restarts: number
   /** Whether the store may have failed before: then a success must be reported to its breaker. */
   readonly storeFailed: boolean
 }
@@ -227,7 +243,8 @@ export async function claimArrival(
   options: { readonly owner: string; readonly leaseSeconds: number; readonly at: Date },
 ): Promise<ArrivalLease | null> {
   // The attempts before a finished reading do not count for a new one.
-  const attempt = found.state === 'done' || found.state === 'invalid' ? 1 : found.attempts + 1
+  const attempt = isFinished(found) ? 1 : found.attempts + 1
+  const restarts = isFinished(found) ? found.restarts + 1 : found.restarts
   const claim = database
     .updateTable('arrivals')
     .set({
@@ -235,8 +252,11 @@ export async function claimArrival(
       outcome: null,
       reason: null,
       attempts: attempt,
+      restarts,
+      deaths: deathsOf(found),
       nextAttemptAt: options.at,
       ...leaseFor(options.owner, options.leaseSeconds),
+      etag: version.etag,
       lastModified: version.lastModified,
       sizeBytes: version.sizeBytes,
       finishedAt: null,
@@ -248,7 +268,7 @@ export async function claimArrival(
   const result = await claim.executeTakeFirst()
   return result.numUpdatedRows === 0n
     ? null
-    : { table: 'arrivals', id: found.id, owner: options.owner, attempt, storeFailed: true }
+    : { table: 'arrivals', id: found.id, owner: options.owner, attempt, restarts, storeFailed: true }
 }
 
 /** The row after an attempt that did not finish the arrival: `failed` from the sixth failure on. */
@@ -288,13 +308,18 @@ export async function recordUnfinished(
   found: Arrival,
   unfinished: UnfinishedArrival,
 ): Promise<boolean> {
-  const isFinished = found.state === 'done' || found.state === 'invalid'
   const result = await database
     .updateTable('arrivals')
     .set(
-      isFinished
+      isFinished(found)
         ? { nextAttemptAt: unfinished.nextAttemptAt }
-        : { ...unfinished, ...NO_LEASE, finishedAt: finishedAtOf(unfinished.state) },
+        : {
+            ...unfinished,
+            outcome: null,
+            deaths: deathsOf(found),
+            ...NO_LEASE,
+            finishedAt: finishedAtOf(unfinished.state),
+          },
     )
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)

@@ -58,6 +58,10 @@ export interface ArrivalsTable {
   reason: string | null
   /** Includes the one in progress; excludes those stopped from outside or failed because of the store. */
   attempts: Defaulted<number>
+  /** How often the attempts were counted from the start again. */
+  restarts: Defaulted<number>
+  /** How many functions died while they read it, since it was last finished. */
+  deaths: Defaulted<number>
   /** From then on it is found due, unless it is held under a lease; null: by itself it is not tried again. */
   nextAttemptAt: ColumnType<Date | null, Date | null | undefined, Date | null>
   leaseOwner: string | null

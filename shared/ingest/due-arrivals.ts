@@ -4,14 +4,14 @@ import { inTransaction } from '../database/connect.ts'
 import type { Arrival } from '../database/schema.ts'
 import type { Logger } from '../log.ts'
 import type { ArrivalSource, ObjectArrival } from '../notifications/arrival.ts'
-import { beginProbe, lockBreaker, noteSuccess, storeBreaker } from '../work/breaker.ts'
+import { beginProbe, endProbe, lockBreaker, noteSuccess, storeBreaker } from '../work/breaker.ts'
 import { drain } from '../work/drain.ts'
 import { isFree } from '../work/lease.ts'
-import { processArrival } from './process-arrival.ts'
+import { processArrival, routeOf } from './process-arrival.ts'
 
 type Host = Context<'database' | 'queues' | 's3'>
 
-/** Arrivals processed at a time; those abandoned by a function that died are processed one by one. */
+/** Arrivals processed at a time; those that a function abandoned by dying are processed one by one. */
 const AT_ONCE = 2
 /** The arrival is due again after this time, if the function dies before it claims the version. */
 const TAKEN_FOR_MS = 60_000
@@ -56,7 +56,10 @@ async function takeDue(
       .selectAll()
       .where('bucket', '=', bucket)
       .where('nextAttemptAt', '<=', at)
-      .where('state', which === 'abandoned' ? '=' : '!=', 'processing')
+      .where((where) => {
+        const isAbandoned = where.or([where('state', '=', 'processing'), where('deaths', '>', 0)])
+        return which === 'abandoned' ? isAbandoned : where.not(isAbandoned)
+      })
       .where(isFree())
       .orderBy('nextAttemptAt')
       .orderBy('id')
@@ -77,11 +80,15 @@ async function takeDue(
 
 async function processTaken(context: Host, taken: Arrival, signal: AbortSignal, log: Logger): Promise<void> {
   const { database, now } = context
+  const hint = hintOf(taken)
   // processArrival logs its errors; the arrival is due again a minute after it was taken.
-  const outcome = await processArrival(context, hintOf(taken), signal, log).catch(() => null)
-  if (outcome === null || ['deferred', 'failed', 'in-progress'].includes(outcome)) return
-  // The store has answered at least the request to describe the object.
-  await noteSuccess(database, storeBreaker(taken.bucket), 'check', now())
+  const outcome = await processArrival(context, hint, signal, log).catch(() => null)
+  if (outcome === null || outcome === 'deferred' || outcome === 'failed') return
+  const dependency = storeBreaker(taken.bucket)
+  // The store has answered at least the request to describe the object, unless it was not asked.
+  if (routeOf(context, hint).kind === 'run') await noteSuccess(database, dependency, 'check', now())
+  else await endProbe(database, dependency, now())
+  if (outcome === 'in-progress') return
   // Finished, unless another process has set a new time meanwhile.
   await database
     .updateTable('arrivals')

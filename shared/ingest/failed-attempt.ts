@@ -4,6 +4,7 @@ import {
   type ArrivalLease,
   endAttempt,
   findArrival,
+  isFinished,
   recordArrivals,
   recordUnfinished,
   type UnfinishedArrival,
@@ -34,6 +35,7 @@ interface Attempt {
   readonly object: ObjectName
   /** Including this one. */
   readonly attempts: number
+  readonly restarts: number
 }
 
 /** How an attempt failed or was stopped. */
@@ -59,7 +61,7 @@ export async function recordFailure(
   { run, object }: Pick<Attempt, 'run' | 'object'>,
   failure: AttemptFailure,
 ): Promise<Outcome | 'check-again'> {
-  const attempt = { arrivalId: lease.id, run, object, attempts: lease.attempt }
+  const attempt = { arrivalId: lease.id, run, object, attempts: lease.attempt, restarts: lease.restarts }
   const error = classify(failure.thrown)
   try {
     const unfinished = await classifyFailure(context, attempt, failure)
@@ -92,7 +94,9 @@ export async function recordUndescribed(
   await recordArrivals(context.database, [hint], context.now())
   const found = await findArrival(context.database, hint)
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${hint.key}`)
-  const attempt = { arrivalId: found.id, run, object: hint, attempts: found.attempts + 1 }
+  // The failures before a finished reading do not count.
+  const attempts = isFinished(found) ? 1 : found.attempts + 1
+  const attempt = { arrivalId: found.id, run, object: hint, attempts, restarts: found.restarts }
   const unfinished = await classifyFailure(context, attempt, {
     ...failure,
     step: 'check',
@@ -102,7 +106,8 @@ export async function recordUndescribed(
     recordUnfinished(trx, found, unfinished),
   )
   logUnfinished(failure.log, failure.thrown, unfinished)
-  return isWritten ? outcomeOf(unfinished) : 'in-progress'
+  // If another function has the lease, it decides about the row.
+  return isWritten ? outcomeOf(unfinished) : 'deferred'
 }
 
 /**
@@ -114,9 +119,9 @@ export async function recordReaderDeaths(
   arrival: Arrival,
   about: Pick<Attempt, 'run' | 'object'>,
 ): Promise<boolean> {
-  const { id: arrivalId, attempts } = arrival
+  const { id: arrivalId, attempts, restarts } = arrival
   const unfinished = unfinishedArrival(attempts, 'failed', `its reader died ${attempts} times`, context.now())
-  return await writeUnfinished(context, { ...about, arrivalId, attempts }, unfinished, (trx) =>
+  return await writeUnfinished(context, { ...about, arrivalId, attempts, restarts }, unfinished, (trx) =>
     recordUnfinished(trx, arrival, unfinished),
   )
 }
@@ -164,23 +169,25 @@ async function classifyFailure(
 
 /**
  * Writes the row with `write`, and the alert if its state is `failed`, in one transaction: no arrival fails
- * without an alert. `write` returns false when there was nothing left to write. @returns that.
+ * without an alert, and a second one follows the last attempt. `write` returns false when there was nothing left to write. @returns that.
  */
 async function writeUnfinished(
   context: Context<'database' | 'queues'>,
-  { arrivalId, run, object }: Attempt,
-  { state, attempts, reason }: UnfinishedArrival,
+  { arrivalId, run, object, restarts }: Attempt,
+  { state, attempts, reason, nextAttemptAt }: UnfinishedArrival,
   write: (trx: Transaction<Schema>) => Promise<boolean>,
 ): Promise<boolean> {
+  const isLast = nextAttemptAt === null
+  const what = `${object.key} could not be catalogued after ${attempts} tries`
   const failed = alertRequest({
     rule: 'arrival-failed',
     severity: 'error',
-    summary: `${object.key} could not be catalogued after ${attempts} tries: ${reason}`,
+    summary: `${what}${isLast ? ', and its regular tries have ended' : ''}: ${reason}`,
     tag: run.tag,
     runNumber: run.runNumber,
     runId: null,
     object: { bucket: object.bucket, key: object.key },
-    occurrence: `arrival/${arrivalId}`,
+    occurrence: `arrival/${arrivalId}/${restarts}${isLast ? '/given-up' : ''}`,
   })
   const alerts = state === 'failed' ? [failed] : []
   const isWritten = await inTransaction(context.database, async (trx) => {

@@ -7,18 +7,19 @@ import {
   claimNewArrival,
   closeArrival,
   endAttempt,
+  identityOf,
   recordArrivals,
 } from '../catalogue/arrivals.ts'
 import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
 import type { Context } from '../context.ts'
-import { classify, InvalidInputError, TransientError } from '../errors.ts'
+import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { extractFile } from '../extraction/extract-file.ts'
 import { compareDigests, furtherDigests, integrityOf } from '../extraction/integrity.ts'
 import { likelyPartBytes } from '../extraction/multipart-etag.ts'
 import type { Logger } from '../log.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
-import { routeKey } from '../notifications/route-key.ts'
-import { parseRunKey, type RunFileId } from '../run.ts'
+import { type Route, routeKey } from '../notifications/route-key.ts'
+import { type ObjectName, parseRunKey, type RunFileId } from '../run.ts'
 import { describeObject, type ObjectDescription, readObject } from '../storage/objects.ts'
 import { blame, noteSuccess, storeBreaker } from '../work/breaker.ts'
 import { leaseOwner, whileHeld } from '../work/lease.ts'
@@ -59,28 +60,40 @@ export async function processArrival(
   }
 }
 
+/** What the key of an object means; the store is asked only about runs. */
+export function routeOf({ config }: Context, { bucket, key }: ObjectName): Route {
+  const { rawBuckets, ignoredPrefixes } = config.store
+  return rawBuckets.includes(bucket) ? routeKey(key, ignoredPrefixes) : { kind: 'ignored' }
+}
+
 async function processRoute(
   context: Context<'database' | 'queues' | 's3'>,
   hint: ObjectArrival,
   signal: AbortSignal,
   log: Logger,
 ): Promise<Outcome> {
-  const route = context.config.store.rawBuckets.includes(hint.bucket)
-    ? routeKey(hint.key, context.config.store.ignoredPrefixes)
-    : ({ kind: 'ignored' } as const)
+  const route = routeOf(context, hint)
   if (route.kind === 'ignored') return 'ignored'
   if (route.kind === 'misnamed') return await rejectMisnamed(context, hint, route.reason, signal)
-  for (let attempt = 0; attempt < VERSION_ATTEMPTS; attempt++) {
-    const outcome = await processCurrentVersion(context, hint, route.run, signal, log)
+  const since = context.now()
+  for (let attempt = 1; attempt <= VERSION_ATTEMPTS; attempt++) {
+    const isLast = attempt === VERSION_ATTEMPTS
+    const outcome = await processCurrentVersion(context, hint, route.run, isLast, signal, log)
     if (outcome !== 'check-again') return outcome
   }
-  throw new TransientError(`${hint.key} changes faster than it can be read`)
+  // The last version was replaced after it was read: the arrival is due again for the one that replaced it.
+  const thrown = changesTooFast(hint)
+  return await recordUndescribed(context, hint, route.run, { thrown, since, signal, log })
 }
+
+const changesTooFast = ({ key }: ObjectName) =>
+  new TransientError(`the store stated ${VERSION_ATTEMPTS} times that ${key} changed while it was read`)
 
 async function processCurrentVersion(
   context: Context<'database' | 'queues' | 's3'>,
   hint: ObjectArrival,
   run: RunFileId,
+  isLast: boolean,
   signal: AbortSignal,
   log: Logger,
 ): Promise<Outcome | 'check-again'> {
@@ -88,19 +101,17 @@ async function processCurrentVersion(
   const since = context.now()
   let object: ObjectDescription | null
   try {
-    object = await describeObject(context.s3, hint, signal)
-  } catch (error) {
-    const thrown = blame(dependency, error)
+    object = await describe(context, hint, signal)
+  } catch (thrown) {
     return await recordUndescribed(context, hint, run, { thrown, since, signal, log })
   }
   if (object === null) return await reportMissing(context, hint, run, signal)
   const { leaseSeconds } = context.config.work
   const options = { owner: leaseOwner(context), leaseSeconds, at: context.now() }
   const fresh = await claimNewArrival(context.database, hint, object, options)
-  // After the claim: if the function dies in between, one of the two arrivals is still due.
-  if (hint.etag !== object.etag || hint.versionId !== object.versionId)
-    await supersedeHint(context, hint, object)
   const claim = fresh ?? (await claimKnown(context, object, run, options))
+  // After the claim: if the function dies in between, one of the two arrivals is still due.
+  if (!identityOf(hint).equals(identityOf(object))) await supersedeHint(context, hint, object)
   if (typeof claim === 'string') return claim
   const claimed = { hint, run, object, lease: claim }
   const { outcome, requests } = await whileHeld(
@@ -111,7 +122,9 @@ async function processCurrentVersion(
     async (held): Promise<RecordedArrival> => {
       try {
         return await extractAndRecord(context, claimed, held, log)
-      } catch (thrown) {
+      } catch (error) {
+        // Counted and delayed like any failure, since the store may answer so to every reading.
+        const thrown = isLast && error instanceof ConflictError ? changesTooFast(object) : error
         const failure = { thrown, step: 'act', since, signal, held, log } as const
         return { outcome: await recordFailure(context, claim, claimed, failure), requests: [] }
       }
@@ -121,6 +134,17 @@ async function processCurrentVersion(
   if (claim.storeFailed && (outcome === 'catalogued' || outcome === 'invalid'))
     await noteSuccess(context.database, dependency, 'act', context.now())
   return outcome
+}
+
+/** @throws an error attributed to the store. */
+async function describe(
+  { s3 }: Context<'s3'>,
+  name: ObjectName,
+  signal: AbortSignal,
+): Promise<ObjectDescription | null> {
+  return await describeObject(s3, name, signal).catch((error) => {
+    throw blame(storeBreaker(name.bucket), error)
+  })
 }
 
 /** Closes the arrival of a notification that named another version than the store holds now, or none. */
@@ -159,7 +183,7 @@ async function extractAndRecord(
 ): Promise<RecordedArrival> {
   const { hint, run, object, lease } = claimed
   const stillCurrent = async () => {
-    const now = await describeObject(context.s3, object, signal)
+    const now = await describe(context, object, signal)
     if (now === null) return 'deleted'
     return now.etag === object.etag && now.versionId === object.versionId ? 'yes' : 'no'
   }

@@ -3,7 +3,7 @@
  * the same queue and handler as a live notification. Works page by page and saves its position in the
  * catalogue, so that it can resume after a crash.
  */
-import { type KnownArrival, lookUpArrivals, recordArrivals } from '../catalogue/arrivals.ts'
+import { type KnownArrival, lookUpArrivals, MOST_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
 import { alertRequest } from '../catalogue/next-steps.ts'
 import type { Context } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
@@ -162,17 +162,17 @@ async function missingOf(
 }
 
 /**
- * An unfinished arrival needs no announcement: the ledger itself makes it due, except after its last attempt.
+ * An unfinished arrival needs no announcement while the ledger itself makes it due. One without a next attempt
+ * was closed (its object was missing, or its key ignored by an earlier configuration), or given up after its last
+ * attempt: that one is tried once a day as long as the listing shows the object.
  */
 function needsAnnouncement({ arrival, live }: KnownArrival, object: ObjectVersion, now: number): boolean {
-  const { state, outcome } = arrival
+  const { state, outcome, attempts, nextAttemptAt, announcedAt } = arrival
   if (state === 'done' || state === 'invalid') return !isCurrent(arrival, live, object)
-  if (isGivenUp(arrival)) return arrival.announcedAt.getTime() < now - DAY_MS
-  return outcome === 'gone'
+  if (outcome === 'gone') return true
+  if (nextAttemptAt !== null) return false
+  return attempts < MOST_ATTEMPTS || announcedAt.getTime() < now - DAY_MS
 }
-
-const isGivenUp = ({ state, outcome, nextAttemptAt }: Arrival): boolean =>
-  state === 'failed' && outcome === null && nextAttemptAt === null
 
 /** Alerts, once a bucket and day, when its listing has made no progress for an hour. */
 export async function alertStalledListing(

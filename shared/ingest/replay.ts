@@ -2,6 +2,7 @@
  * Replay: sends objects through the queue of the notifications again, whether they were processed before or
  * not. `planReplay` finds them, `replay` does it.
  */
+import { sql } from 'kysely'
 import type { Context } from '../context.ts'
 import { routeKey } from '../notifications/route-key.ts'
 import { findArrivalsOfRun } from '../queries/runs.ts'
@@ -61,6 +62,7 @@ export async function replay(
           outcome: null,
           reason: 'to be replayed',
           attempts: 0,
+          restarts: sql`restarts + 1`,
           nextAttemptAt: context.now(),
           finishedAt: null,
         })

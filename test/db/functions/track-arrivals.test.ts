@@ -207,8 +207,14 @@ describe('an attempt that fails', () => {
       expect(delays[index]).toBeGreaterThan(minutesOfPolicy * 0.85)
       expect(delays[index]).toBeLessThan(minutesOfPolicy * 1.15)
     }
-    expect(await context.drain('alerts')).toEqual([
-      expect.objectContaining({ rule: 'arrival-failed', runNumber: run }),
+    const alerted = (what: string) => ({
+      rule: 'arrival-failed',
+      runNumber: run,
+      summary: expect.stringContaining(what),
+    })
+    expect(await context.drain('alerts')).toMatchObject([
+      alerted('after 6 tries: '),
+      alerted('after 30 tries, and its regular tries have ended: '),
     ])
   })
 

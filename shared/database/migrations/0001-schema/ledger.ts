@@ -17,6 +17,8 @@ export const LEDGER: readonly string[] = [
     outcome VARCHAR(32) NULL,
     reason TEXT NULL,
     attempts INT UNSIGNED NOT NULL DEFAULT 0,
+    restarts INT UNSIGNED NOT NULL DEFAULT 0,
+    deaths INT UNSIGNED NOT NULL DEFAULT 0,
     next_attempt_at DATETIME(3) NULL,
     lease_owner VARCHAR(100) NULL,
     lease_until DATETIME(3) NULL,
