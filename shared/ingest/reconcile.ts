@@ -6,7 +6,6 @@
 import { type KnownArrival, lookUpArrivals, MOST_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
 import { alertRequest } from '../catalogue/next-steps.ts'
 import type { Context } from '../context.ts'
-import type { Arrival } from '../database/schema.ts'
 import { classify } from '../errors.ts'
 import { withoutSecrets } from '../log.ts'
 import { encodeNotification } from '../messages/runs.ts'
