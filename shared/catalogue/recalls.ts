@@ -1,28 +1,17 @@
 /** Recalls: rows that state which contents are requested in the store, and until when. */
-import { createHash } from 'node:crypto'
 import type { Recall, ShownRecall } from '../database/replica-schema.ts'
 import type { ObjectName } from '../run.ts'
-import type { Content, Executor } from './replicas.ts'
+import { type Executor, replicaIdentity } from './replicas.ts'
 
 export const RECALL = 'recall'
 
 /** The unique key of the row, SHA-256 of object and contents: one recall of the same contents under a key. */
-export const recallIdentity = ({ bucket, key, sha256 }: ObjectName & { readonly sha256: string }): Buffer =>
-  createHash('sha256').update(['recall', '', bucket, key, sha256].join('\0')).digest()
+export const recallIdentity = (content: ObjectName & { readonly sha256: string }): Buffer =>
+  replicaIdentity('recall', '', content)
 
 /** The address of the object, for people. */
 export const urlOfRecall = ({ bucket, objectKey }: Pick<Recall, 'bucket' | 'objectKey'>): string =>
   `s3://${bucket}/${objectKey}`
-
-export const contentOfRecall = (recall: Recall): Content => ({
-  run: { id: recall.runId, tag: recall.tag, runNumber: recall.runNumber },
-  bucket: recall.bucket,
-  key: recall.objectKey,
-  sizeBytes: recall.sizeBytes,
-  md5: recall.md5,
-  adler32: recall.adler32,
-  sha256: recall.sha256,
-})
 
 export const findRecall = async (executor: Executor, id: number): Promise<Recall | null> =>
   (await executor.selectFrom('recalls').selectAll().where('id', '=', id).executeTakeFirst()) ?? null

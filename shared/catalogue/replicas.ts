@@ -28,12 +28,12 @@ export interface Content extends ObjectName {
 }
 
 /**
- * The unique key of the row, SHA-256 of kind, endpoint, object and contents. The endpoint of the store is
- * empty, because its address may change. `variant` distinguishes a second copy at the same endpoint from the
- * first.
+ * The unique key of the row of a copy or a recall, SHA-256 of kind, endpoint, object and contents. The endpoint
+ * of the store is empty, because its address may change. `variant` distinguishes a second copy at the same
+ * endpoint from the first.
  */
 export function replicaIdentity(
-  kind: ReplicaKind,
+  kind: ReplicaKind | 'recall',
   endpoint: string,
   content: ObjectName & { readonly sha256: string },
   variant = '',
@@ -49,7 +49,13 @@ export function replicaIdentity(
   return createHash('sha256').update(parts.join('\0')).digest()
 }
 
-export const contentOf = (replica: Replica): Content => ({
+type ContentColumns = Pick<
+  Replica,
+  'runId' | 'runNumber' | 'tag' | 'bucket' | 'objectKey' | 'sizeBytes' | 'md5' | 'adler32' | 'sha256'
+>
+
+/** The contents of a copy or of a recall. */
+export const contentOf = (replica: ContentColumns): Content => ({
   run: { id: replica.runId, tag: replica.tag, runNumber: replica.runNumber },
   bucket: replica.bucket,
   key: replica.objectKey,

@@ -169,7 +169,8 @@ async function classifyFailure(
 
 /**
  * Writes the row with `write`, and the alert if its state is `failed`, in one transaction: no arrival fails
- * without an alert, and a second one follows the last attempt. `write` returns false when there was nothing left to write. @returns that.
+ * without an alert, and a second alert follows the last attempt.
+ * @param write returns false when there was nothing left to write. @returns its result.
  */
 async function writeUnfinished(
   context: Context<'database' | 'queues'>,

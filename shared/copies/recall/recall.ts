@@ -4,8 +4,8 @@
  */
 import type { Transaction } from 'kysely'
 import { dependencyAlert } from '../../catalogue/next-steps.ts'
-import { contentOfRecall, findRecall, RECALL, urlOfRecall } from '../../catalogue/recalls.ts'
-import { lockRunOfContent, replicasOfContent } from '../../catalogue/replicas.ts'
+import { findRecall, RECALL, urlOfRecall } from '../../catalogue/recalls.ts'
+import { contentOf, lockRunOfContent, replicasOfContent } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import type { Recall } from '../../database/replica-schema.ts'
@@ -59,7 +59,7 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   fields: ({ runNumber, tag, objectKey, sizeBytes }) => ({ run: runNumber, tag, key: objectKey, sizeBytes }),
   // Any other state: the file was in the store when it was requested again.
   settled: ({ state }) => (state === 'planned' ? null : { kind: 'done', result: null }),
-  lock: async (trx, recall) => (await lockRunOfContent(trx, contentOfRecall(recall))).run.id,
+  lock: async (trx, recall) => (await lockRunOfContent(trx, contentOf(recall))).run.id,
 
   check: (context, work, signal) => checkRecall(context, work, signal).catch(failureOfFile(work, signal)),
 
@@ -152,7 +152,7 @@ async function fetchFile(
 }
 
 async function isBeingDeleted({ database }: Context<'database'>, recall: Recall): Promise<boolean> {
-  const copies = await replicasOfContent(database, contentOfRecall(recall))
+  const copies = await replicasOfContent(database, contentOf(recall))
   return copies.some(({ kind, state }) => kind === 'cloud' && state === 'deleting')
 }
 
@@ -190,7 +190,7 @@ async function findOnTape(
 ): Promise<{ readonly tape: TapeDriver; readonly file: TapeFile } | { readonly ending: RecallEnding }> {
   const { tape } = context
   if (tape === null) return { ending: failed('no tape endpoint is configured (CYGNET_TAPE_DRIVER)') }
-  const copy = tapeCopyOf(await replicasOfContent(context.database, contentOfRecall(recall)), tape.endpoint)
+  const copy = tapeCopyOf(await replicasOfContent(context.database, contentOf(recall)), tape.endpoint)
   return copy === null
     ? { ending: givenUp(`the tape endpoint ${tape.endpoint} has no verified copy of it any more`) }
     : { tape, file: tapeFileOf(copy) }
@@ -248,7 +248,7 @@ async function cleanUp(
  * a copy, and an alert is sent if it was the last one.
  */
 async function verifyTapeCopy(context: WithTape, recall: Recall, signal: AbortSignal): Promise<void> {
-  const copies = await replicasOfContent(context.database, contentOfRecall(recall))
+  const copies = await replicasOfContent(context.database, contentOf(recall))
   const copy = tapeCopyOf(copies, context.tape.endpoint)
   if (copy !== null) await verifyReplica(context, copy.id, { readBack: 'always' }, signal, context.log)
 }

@@ -2,8 +2,8 @@
  * Releases the file that the tape endpoint has staged for a recall that is over: on a small disk buffer the
  * next recalls wait for the space.
  */
-import { contentOfRecall, RECALL } from '../../catalogue/recalls.ts'
-import { replicasOfContent } from '../../catalogue/replicas.ts'
+import { RECALL } from '../../catalogue/recalls.ts'
+import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Recall } from '../../database/replica-schema.ts'
 import type { Trail } from '../../work/trail.ts'
 import type { WithTape } from '../tape/tape-copy.ts'
@@ -26,7 +26,7 @@ export async function releaseStaged(
   if (!(await isNeededByAnotherRecall(context, recall))) {
     // In any state: a staged file that turned out to be wrong is still on the disk buffer. If there are
     // several copies, the request is for one of them, and the endpoint ignores it for the others.
-    const copies = await replicasOfContent(context.database, contentOfRecall(recall))
+    const copies = await replicasOfContent(context.database, contentOf(recall))
     for (const copy of copies)
       if (copy.kind === 'tape' && copy.endpoint === context.tape.endpoint)
         await context.tape.release(tapeFileOf(copy), request, signal)
