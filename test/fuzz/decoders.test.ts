@@ -98,7 +98,7 @@ describe.each(codecs)('%s', (codec) => {
     }
   })
 
-  it('garbage behind the end is told with its offset, zeros are padding', async () => {
+  it('garbage behind the end is reported with its offset, zeros are padding', async () => {
     expect(await decode(codec, concat(file, text('garbage')))).toEqual({
       output: plain,
       problem: null,
@@ -172,7 +172,7 @@ describe('gzip members', () => {
       expect(readGzipHeader(header.subarray(0, length)).kind).toBe('incomplete')
   })
 
-  it('a wrong CRC or length hands out everything and is told, and the next member is still read', async () => {
+  it('a wrong CRC or length hands out everything and is reported, and the next member is still read', async () => {
     for (const back of [8, 1]) {
       const damaged = withByte(gzip, gzip.length - back, (byte) => byte ^ 1)
       const { output, problem } = await decode('gzip', concat(damaged, gzip))
@@ -289,7 +289,7 @@ describe('lz4 frames', () => {
     expect(problem?.message).toContain(reason)
   })
 
-  it('wrong checksums of content, block and size are told; the data are handed out', async () => {
+  it('wrong checksums of content, block and size are reported; the data are handed out', async () => {
     const options = { blockChecksums: true, contentSize: true, blockBytes: 60_000 }
     const file = lz4(plain, options)
     const firstBlock = 4 + 2 + 8 + 1
@@ -323,7 +323,7 @@ describe('lz4 frames', () => {
 })
 
 describe('bzip2 blocks', () => {
-  it('a wrong block checksum hands out the block and is told; later blocks are read', async () => {
+  it('a wrong block checksum hands out the block and is reported; later blocks are read', async () => {
     const file = withByte(compressed.bzip2, 4 + 6 + 1, (byte) => byte ^ 1)
     const { output, problem } = await decode('bzip2', file)
     expect(output).toEqual(plain)

@@ -88,7 +88,7 @@ describe('an arrival is in the ledger and the queue before the store hears 200',
   })
 
   test.each(['ledger', 'queue'] as const)(
-    '503 and nothing told of the inside while the %s is down; sent again, it arrives',
+    '503 without internal details while the %s is down; sent again, it arrives',
     async (part) => {
       const { post, down, sent, logText } = webhook()
       down.add(part)

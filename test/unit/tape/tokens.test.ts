@@ -161,9 +161,9 @@ describe('bad replies', () => {
       .token(signal)
       .catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(TransientError)
-    const told = `${(error as Error).message} ${JSON.stringify((error as TransientError).details)}`
+    const text = `${(error as Error).message} ${JSON.stringify((error as TransientError).details)}`
     for (const secret of [IAM_CLIENT.clientSecret, iam.refreshToken, 'not-a-token', 'Basic'])
-      expect(told).not.toContain(secret)
+      expect(text).not.toContain(secret)
   })
 
   it('a renewal that fails is not tried again at every use', async () => {

@@ -235,7 +235,7 @@ describe('cygnet runs show', () => {
 })
 
 describe('the rights of the caller', () => {
-  it('a caller without a token is told to sign in; an unknown token is not shown', async () => {
+  it('a caller without a token is asked to sign in; an unknown token is not shown', async () => {
     expect((await ls({ CYGNET_API_URL: api.url })).error).toBe('sign in first: cygnet login')
     const { error } = await ls(viaApi('cyg_not-a-good-one'))
     expect(error).toMatch(/does not accept CYGNET_API_TOKEN/)

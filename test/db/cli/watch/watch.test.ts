@@ -502,7 +502,7 @@ describe('files that were reported to the catalogue', () => {
       runFile(folder, marker, marker, HOUR_S)
       await until(() => marked.has(marker))
     }
-    return { told: reports, compared, openSafety: async () => safety }
+    return { sent: reports, compared, openSafety: async () => safety }
   }
   const someRuns = (folder: string) => {
     const names = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`] as const
@@ -513,7 +513,7 @@ describe('files that were reported to the catalogue', () => {
   test('reported files that another process removes or overwrites are reported as missing, once', async () => {
     const folder = newFolder()
     const [first, second] = someRuns(folder)
-    const { told: reports, compared, openSafety } = catalogue()
+    const { sent: reports, compared, openSafety } = catalogue()
     const watching = watch(folder, {}, { openSafety })
     await until(() => reports.length === 2)
     rmSync(join(folder, first))
@@ -531,7 +531,7 @@ describe('files that were reported to the catalogue', () => {
   test('reported files are not reported as missing while another folder has the path of theirs, nor afterwards', async () => {
     const folder = newFolder()
     const [first, second] = someRuns(folder)
-    const { told: reports, compared, openSafety } = catalogue()
+    const { sent: reports, compared, openSafety } = catalogue()
     const watching = watch(folder, QUICK, { openSafety })
     await until(() => reports.length === 2)
     renameSync(folder, `${folder}-disk`)
@@ -553,7 +553,7 @@ describe('files that were reported to the catalogue', () => {
   test('reported files are reported again when they are back', async () => {
     const folder = newFolder()
     const [first, second] = someRuns(folder)
-    const { told: reports, openSafety } = catalogue()
+    const { sent: reports, openSafety } = catalogue()
     await watch(folder, ONCE, { openSafety }).done
     renameSync(join(folder, first), join(folder, 'aside'))
     await watch(folder, ONCE, { openSafety }).done

@@ -492,8 +492,8 @@ describe('the API', () => {
         .selectAll()
         .where('objectKey', '=', 'LNGS/run00777.mid.gz')
         .executeTakeFirstOrThrow()
-      const wish = { endpoint: 'file:///tape', url: 'file:///tape/x', name: 'x', requestedBy: 'test' }
-      const tape = await requestTapeReplica(context.database, contentOf(cloud), wish, new Date())
+      const place = { endpoint: 'file:///tape', url: 'file:///tape/x', name: 'x', requestedBy: 'test' }
+      const tape = await requestTapeReplica(context.database, contentOf(cloud), place, new Date())
       const { json: before } = await copies('LNGS/run00777.mid.gz', await token())
       expect(before).toMatchObject({
         safe: false,

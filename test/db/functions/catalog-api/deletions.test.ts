@@ -32,13 +32,13 @@ beforeEach(async () => {
 afterEach(() => vi.restoreAllMocks())
 
 const path = (more = '') => `/api/v1/files/${context.bucket}/${run.object.key}/deletions${more}`
-const wish = () => ({
+const request = () => ({
   sha256: run.sha256,
   sizeBytes: run.object.sizeBytes,
   host: 'daq-1',
   path: '/data/run.mid.gz',
 })
-const ask = (who = DAQ) => app.post(path(), wish(), who)
+const ask = (who = DAQ) => app.post(path(), request(), who)
 const rows = () =>
   context.database.selectFrom('copies').selectAll().where('objectKey', '=', run.object.key).execute()
 const local = async () => (await rows()).find(({ kind }) => kind === 'local')
@@ -71,7 +71,7 @@ describe('POST …/deletions', () => {
   })
 
   test('takes a key whose slashes are encoded', async () => {
-    const { json } = await app.post(path().replace('LNGS/', 'LNGS%2F'), wish(), DAQ)
+    const { json } = await app.post(path().replace('LNGS/', 'LNGS%2F'), request(), DAQ)
     expect(json.allowed).toBe(true)
   })
 
@@ -125,12 +125,12 @@ describe('POST …/deletions', () => {
 
   test('does not allow it where the API has no tape endpoint, and names the setting', async () => {
     const without = restApp({ ...context, tape: null }, registerDeletions)
-    const { json } = await without.post(path(), wish(), DAQ)
+    const { json } = await without.post(path(), request(), DAQ)
     expect(json).toEqual({ allowed: false, why: expect.stringContaining('CYGNET_TAPE_DRIVER') })
   })
 
   test('does not allow contents that are not catalogued', async () => {
-    const { json } = await app.post(path(), { ...wish(), sha256: 'f'.repeat(64) }, DAQ)
+    const { json } = await app.post(path(), { ...request(), sha256: 'f'.repeat(64) }, DAQ)
     expect(json).toEqual({ allowed: false, why: 'these contents are not catalogued yet' })
   })
 
@@ -142,7 +142,11 @@ describe('POST …/deletions', () => {
     ['a checksum that is none', { sha256: 'AB' }, /sha256: expected a SHA-256/],
     ['something else', { force: true }, /unknown field force/],
   ])('refuses %s', async (what, change, said) => {
-    const { status, json } = await app.post(path(), what === 'no body' ? {} : { ...wish(), ...change }, DAQ)
+    const { status, json } = await app.post(
+      path(),
+      what === 'no body' ? {} : { ...request(), ...change },
+      DAQ,
+    )
     expect(status).toBe(400)
     expect(json.detail).toMatch(said)
   })
@@ -151,7 +155,7 @@ describe('POST …/deletions', () => {
     expect((await ask(caller('push:LNF', 'read:*', 'operate:*'))).status).toBe(403)
     expect((await ask(ANONYMOUS)).status).toBe(401)
     expect(
-      (await app.post(`/api/v1/files/${context.bucket}/LNGS/notes.txt/deletions`, wish(), DAQ)).status,
+      (await app.post(`/api/v1/files/${context.bucket}/LNGS/notes.txt/deletions`, request(), DAQ)).status,
     ).toBe(404)
   })
 })

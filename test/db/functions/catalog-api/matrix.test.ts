@@ -5,7 +5,7 @@
 import { type Context, Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HEALTH_PATHS } from '../../../../functions/catalog-api/api/health.ts'
-import { createApi } from '../../../../functions/catalog-api/handler.ts'
+import { createApi } from '../../../../functions/catalog-api/app.ts'
 import type { Api, ApiContext, RouteRule, Rule } from '../../../../functions/catalog-api/http/route.ts'
 import { createToken, revokeTokens } from '../../../../shared/access/tokens.ts'
 import { startTestIssuer, type TestIssuer } from '../../../support/functions/catalog-api/access-fixture.ts'

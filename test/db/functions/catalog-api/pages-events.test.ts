@@ -1,5 +1,5 @@
 /**
- * Events: what is told to whom, when a stream ends, and that many watched pages cost the catalogue no more
+ * Events: what is sent to whom, when a stream ends, and that many watched pages cost the catalogue no more
  * than one.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -62,7 +62,7 @@ async function read(answer: Response, until: string): Promise<string> {
 }
 
 const lastId = (text: string) => [...text.matchAll(/^id: (\d+)$/gm)].at(-1)?.[1] ?? ''
-const told = (text: string) =>
+const sent = (text: string) =>
   [...text.matchAll(/"tag":"(\w+)","runNumber":(\d+)/g)].map(([, tag, run]) => `${tag} ${run}`)
 
 describe('a stream', () => {
@@ -75,14 +75,14 @@ describe('a stream', () => {
     const seen = await arrive('LNGS')
     const text = await read(answer, `"runNumber":${seen}`)
     expect(text).toMatch(/^retry: 2000\nid: \d+\nevent: ready\n/)
-    expect(told(text)).not.toContain(`LNF ${hidden}`)
+    expect(sent(text)).not.toContain(`LNF ${hidden}`)
     const next = await arrive('LNGS')
     const resumed = await read(
       await app.request(PATH, { headers: { 'last-event-id': lastId(text) } }, stays),
       `"runNumber":${next}`,
     )
     expect(resumed).toContain('"what":"')
-    expect(new Set(told(resumed))).toEqual(new Set([`LNGS ${next}`]))
+    expect(new Set(sent(resumed))).toEqual(new Set([`LNGS ${next}`]))
   })
 
   test('ends by itself, so that no host has to cut it, and has an id to continue from even without an event', async () => {
@@ -96,7 +96,7 @@ describe('a stream', () => {
     await read(beside, `"runNumber":${seen}`)
     vi.advanceTimersByTime(30_000)
     const text = await whole
-    expect(told(text)).toEqual([])
+    expect(sent(text)).toEqual([])
     const [first] = text.match(/\d+(?=\nevent: ready)/) ?? []
     expect(Number(lastId(text))).toBeGreaterThan(Number(first))
   })
@@ -152,7 +152,7 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
       who = caller('read:LNGS')
       const first = await (await app.request(PATH, {}, host)).text()
       expect(first).toContain(`retry: ${retryMs}\n`)
-      expect(told(first)).toEqual([])
+      expect(sent(first)).toEqual([])
       await arrive('LNF')
       const seen = await arrive('LNGS')
       // What was asked a moment ago is not asked again.
@@ -160,11 +160,11 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
       const second = await (
         await app.request(PATH, { headers: { 'last-event-id': lastId(first) } }, host)
       ).text()
-      expect(new Set(told(second))).toEqual(new Set([`LNGS ${seen}`]))
+      expect(new Set(sent(second))).toEqual(new Set([`LNGS ${seen}`]))
       const third = await (
         await app.request(PATH, { headers: { 'last-event-id': lastId(second) } }, host)
       ).text()
-      expect(told(third)).toEqual([])
+      expect(sent(third)).toEqual([])
     },
   )
 
@@ -172,7 +172,7 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
     const id = lastId(await (await site().request(PATH)).text())
     const seen = await arrive('LNGS')
     const headers = { 'last-event-id': id }
-    expect(told(await (await site().request(PATH, { headers })).text())).toContain(`LNGS ${seen}`)
+    expect(sent(await (await site().request(PATH, { headers })).text())).toContain(`LNGS ${seen}`)
     for (let index = 0; index < 110; index++) {
       const [run] = await context.database.selectFrom('runs').select('id').limit(1).execute()
       const lines = Array.from({ length: 4 }, () => ({
@@ -185,7 +185,7 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
     }
     const late = await (await site().request(PATH, { headers })).text()
     expect(late).toContain('data: {"missed":true}')
-    expect(told(late)).toEqual([])
+    expect(sent(late)).toEqual([])
   })
 
   test.each(['-1', 'abc', '99999999999999', '1e3'])(
@@ -193,7 +193,7 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
     async (id) => {
       const text = await (await site().request(PATH, { headers: { 'last-event-id': id } })).text()
       expect(text).toContain('data: {"missed":false}')
-      expect(told(text)).toEqual([])
+      expect(sent(text)).toEqual([])
     },
   )
 })
@@ -210,7 +210,7 @@ describe('the catalogue', () => {
     await until(() => queries >= before + 10)
     expect(queries - before).toBeLessThanOrEqual((performance.now() - began) / POLL_MS + 3)
     const seen = await arrive('LNF')
-    for (const text of await texts) expect(told(text)).toContain(`LNF ${seen}`)
+    for (const text of await texts) expect(sent(text)).toContain(`LNF ${seen}`)
     end.abort()
     // Nobody reads any more: from some moment on nothing is asked.
     for (let last = -1; last !== queries; ) {

@@ -166,7 +166,7 @@ describe('what is refused', () => {
   test.each([
     ['/runs/LNGS/60020?use=1', 404, 'run 60020 of LNGS has no such generation'],
     ['/nothing/<script>', 404, 'there is no such address'],
-  ] as const)('%s is told to a browser on a page, to programs as a problem', async (path, status, detail) => {
+  ] as const)('%s is a page for a browser and a problem for programs', async (path, status, detail) => {
     const page = await get(path, browser)
     expect(page.status).toBe(status)
     expect(page.headers.get('content-type')).toContain('text/html')
@@ -176,7 +176,7 @@ describe('what is refused', () => {
     expect(await answer.json()).toMatchObject({ status, detail })
   })
 
-  test('a refused caller is told the name, the required right, and the rights held', async () => {
+  test('a refused caller sees the name, the required right, and the rights held', async () => {
     const refused = async (path: string, ...scopes: readonly string[]) => {
       who = caller(...scopes)
       const answer = await get(path)

@@ -1,7 +1,8 @@
 /** Who asks is answered, also when the database or the store is silent. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createApi, createHandler } from '../../../../functions/catalog-api/handler.ts'
+import { createApi } from '../../../../functions/catalog-api/app.ts'
+import { createHandler } from '../../../../functions/catalog-api/handler.ts'
 import { createEmptyApi } from '../../../../functions/catalog-api/http/empty-api.ts'
 import { rateLimit } from '../../../../functions/catalog-api/http/rate-limit.ts'
 import { withRequestTimeout } from '../../../../functions/catalog-api/http/request-timeout.ts'

@@ -4,7 +4,7 @@
  * every answer has the headers of all.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createApi } from '../../../../functions/catalog-api/handler.ts'
+import { createApi } from '../../../../functions/catalog-api/app.ts'
 import { createToken } from '../../../../shared/access/tokens.ts'
 import { createLogger } from '../../../../shared/log.ts'
 import {

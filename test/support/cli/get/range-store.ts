@@ -114,12 +114,12 @@ export async function offered(
 
 /** Returns for every run the result of `files`, and counts the calls. */
 export function fakeSource(
-  files: (run: RunId, wish?: LinkRequest) => Promise<readonly OfferedFile[]>,
+  files: (run: RunId, request?: LinkRequest) => Promise<readonly OfferedFile[]>,
 ): LinkSource & { readonly asked: () => number } {
   let asked = 0
-  const linksOf: LinkSource['linksOf'] = async (run, _signal, wish) => {
+  const linksOf: LinkSource['linksOf'] = async (run, _signal, request) => {
     asked++
-    return await files(run, wish)
+    return await files(run, request)
   }
   return {
     runsIn: async () => [],

@@ -26,7 +26,7 @@ const NAME = 'run12345.mid.gz'
 const PIECE = 1000
 /** 25 pieces and a part of one. */
 const SIZE = 25_300
-const PATIENCE = { attempts: 5, firstPauseMs: 10 }
+const RETRY_POLICY = { attempts: 5, firstPauseMs: 10 }
 
 let store: RangeStore
 let folder: string
@@ -55,7 +55,7 @@ async function get(
     fetchRange: fetcher.fetchRange,
     concurrency: 4,
     pieceBytes: PIECE,
-    retryPolicy: PATIENCE,
+    retryPolicy: RETRY_POLICY,
     recall: false,
     waitUntil: null,
     pollMs: 10,

@@ -23,7 +23,7 @@ const copy = (changes: Partial<Copy>): Copy => ({
 })
 
 const line = (seconds: number, what: string, detail = '') => ({ at: at(seconds), what, detail })
-const told = (details: Partial<RunDetails>) =>
+const shown = (details: Partial<RunDetails>) =>
   stepsOf({ history: [], requests: [], replicas: [], ...details }).map((step) => [
     step.what,
     String(step.detail),
@@ -32,7 +32,7 @@ const told = (details: Partial<RunDetails>) =>
 
 describe('the steps of a run', () => {
   test('are in chronological order, from all sources', () => {
-    const steps = told({
+    const steps = shown({
       history: [line(5, 'catalogued', `cygno-data/${KEY}, 12 bytes`), line(30, 'copied', 'elsewhere')],
       requests: [{ queue: 'tape-requests', name: 'tape:1', createdAt: at(6), sentAt: at(7) }],
       replicas: [
@@ -52,18 +52,18 @@ describe('the steps of a run', () => {
   test('of a copy are omitted where the history reports the same file in the same second', () => {
     const history = [line(40, 'on tape', `davs://tape.example.org/cygno-data/${KEY}, streamed`)]
     expect(
-      told({ history, replicas: [copy({ requestedAt: at(40), storedAt: at(40), verifiedAt: at(40) })] }),
+      shown({ history, replicas: [copy({ requestedAt: at(40), storedAt: at(40), verifiedAt: at(40) })] }),
     ).toHaveLength(1)
     expect(
-      told({ history, replicas: [copy({ requestedAt: at(39), storedAt: at(40), verifiedAt: at(41) })] }),
+      shown({ history, replicas: [copy({ requestedAt: at(39), storedAt: at(40), verifiedAt: at(41) })] }),
     ).toHaveLength(3)
     const other = [line(40, 'on tape', 'LNGS/run12346.mid.gz')]
-    expect(told({ history: other, replicas: [copy({ requestedAt: at(40) })] })).toHaveLength(2)
+    expect(shown({ history: other, replicas: [copy({ requestedAt: at(40) })] })).toHaveLength(2)
   })
 
   test('that were requested and not sent state that', () => {
     const requests = [{ queue: 'alerts', name: 'alert:x', createdAt: at(1), sentAt: null }]
-    expect(told({ requests })).toEqual([['alert', expect.stringContaining('not sent yet'), null]])
+    expect(shown({ requests })).toEqual([['alert', expect.stringContaining('not sent yet'), null]])
   })
 })
 

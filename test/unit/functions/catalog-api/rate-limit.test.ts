@@ -43,7 +43,7 @@ const times = async (count: number, ask: () => Promise<Response>) => {
 }
 
 describe('a caller with too many requests', () => {
-  test('is refused when a minute’s requests are used up, and told when to retry', async () => {
+  test('is refused when a minute’s requests are used up, with the time to retry after', async () => {
     const { ask } = limited(3)
     expect(await times(3, ask)).toEqual([200, 200, 200])
     const refused = await ask()
