@@ -1,4 +1,15 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** The projects whose files take longest come first, so that none of them runs alone at the end. */
+const LONGEST_FIRST = ['never-lost', 'e2e', 'db', 'fuzz', 'unit']
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ project }: TestSpecification) => LONGEST_FIRST.indexOf(project.name)
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b))
+  }
+}
 
 const project = (name: string, include: string[], more: object = {}) => ({
   test: {
@@ -21,7 +32,9 @@ const project = (name: string, include: string[], more: object = {}) => ({
  */
 export default defineConfig({
   test: {
-    maxWorkers: 3,
+    // Half of the time of a test is waiting for servers and processes.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     projects: [
       project('unit', ['test/unit/**/*.test.ts'], { isolate: false }),
       project('db', ['test/db/**/*.test.ts'], { isolate: false }),
