@@ -4,6 +4,8 @@ import { styleText } from 'node:util'
 import { type Command, InvalidArgumentError } from 'commander'
 import { EXTRAS, type Extra } from '../../infra/local/setup.ts'
 import type { Stack } from '../../infra/local/stack.ts'
+import { processEnvironment } from '../../shared/config/config.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
 import { wholeNumber } from '../arguments.ts'
 import { list, print, printToStderr } from '../output.ts'
 import { interruption, stackFolder } from '../settings.ts'
@@ -28,14 +30,17 @@ export function register(program: Command): void {
     )
     .addHelpText(
       'after',
-      '\nData, logs and addresses are stored under .cygnet and used again at the next start.',
+      `
+Data, logs, ports and the CLI's token are stored under .cygnet (CYGNET_FOLDER) and used again at the next start.
+CYGNET_* variables of the environment are settings of the functions, e.g. CYGNET_ANONYMOUS_SCOPES=read:* cygnet up.
+Those that name a database, store, queue or sign-in are not used: the stack has its own.`,
     )
     .action(async (options: { with: readonly Extra[]; workers: number; notifications: boolean }) => {
       const [{ setUp }, { startStack }] = await Promise.all([
         import('../../infra/local/setup.ts'),
         import('../../infra/local/stack.ts'),
       ])
-      const signal = interruption()
+      const signal = AbortSignal.any([interruption(), endOfNpm()])
       await setUp({ extras: options.with, signal })
       const dataFolder = stackFolder()
       const stack = await startStack({
@@ -43,6 +48,7 @@ export function register(program: Command): void {
         extras: options.with,
         workers: options.workers,
         notifications: options.notifications,
+        environment: processEnvironment(),
         signal,
         onProgress: printToStderr,
       })
@@ -54,6 +60,22 @@ export function register(program: Command): void {
         await stack.stop()
       }
     })
+}
+
+const PARENT_CHECK_MS = 500
+
+/**
+ * Aborts when `npm start` is killed. npm cannot pass on a kill -9, and the stack would go on without a terminal.
+ * Started by hand, the command may outlive its shell (nohup).
+ */
+function endOfNpm(): AbortSignal {
+  const ended = new AbortController()
+  const parent = process.ppid
+  if (processEnvironment().npm_lifecycle_event !== undefined)
+    setInterval(() => {
+      if (process.ppid !== parent) ended.abort(new InvalidInputError('npm was killed'))
+    }, PARENT_CHECK_MS).unref()
+  return ended.signal
 }
 
 /** The next commands to type. The credentials are in a file that only its owner can read. */

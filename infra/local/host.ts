@@ -16,6 +16,7 @@ import { serveHttp } from '../../shared/runtime/http.ts'
 import { type Opener, openContext } from '../../shared/runtime/open-context.ts'
 import { pumpQueue } from '../../shared/runtime/pump.ts'
 import { runSchedule } from '../../shared/runtime/schedule.ts'
+import { endWithStarter } from './lifeline.ts'
 import { type FunctionEntry, readManifest } from './manifest.ts'
 
 /** Messages that a local function processes at the same time; inflating and hashing use a thread each. */
@@ -35,6 +36,7 @@ async function main(name = '', readyFile = '', port = '0'): Promise<void> {
   if (entry === undefined) throw new InvalidInputError(`there is no function "${name}" in serverless.yml`)
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort())
+  endWithStarter(() => stop.abort())
   const code = (await import(`../../functions/${name}/handler.ts`)) as FunctionCode
   const context = await openContext(loadConfig(), name, code.needs)
   try {

@@ -3,8 +3,8 @@
  * the service answers, and the service stops with this process, however it ends.
  *
  * A service is stopped by `stop()`, by the exit of this process, and, where the machine has setpriv (util-linux,
- * every Debian), by the kernel, which sends SIGTERM to the child when this process is killed. A service that still
- * survives (no setpriv, a kill in the same instant) is found by its pid file at the next start.
+ * every Debian), by the kernel, which sends SIGTERM to the child when this process is killed; our own services
+ * notice that themselves (lifeline.ts). A service that still survives is found by its pid file at the next start.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
@@ -134,7 +134,8 @@ async function launch(
     const child = spawn(program as string, args, {
       // Its own session: Ctrl-C in the terminal reaches only this process, which stops the services in order.
       detached: true,
-      stdio: ['ignore', log, log],
+      // Nothing is written to its input; it ends with this process (lifeline.ts).
+      stdio: ['pipe', log, log],
       env: childEnvironment(options.environment),
       cwd: serviceFolder(options.dataFolder, options.name),
     })

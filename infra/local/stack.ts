@@ -2,18 +2,21 @@
  * Cygnet on one machine: a private MariaDB, an S3 store, SQS, and every function of the manifest as a separate
  * process, each restarted when it dies. All data are under one folder (`.cygnet`).
  */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createToken, listTokens, revokeTokens } from '../../shared/access/tokens.ts'
+import { createToken, findToken, listTokens, revokeTokens, stateOf } from '../../shared/access/tokens.ts'
 import { loadConfig } from '../../shared/config/config.ts'
 import { openDatabase, WITHOUT_LIMITS } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { applyBucketNotifications } from '../../shared/storage/bucket-notifications.ts'
 import { createS3Client } from '../../shared/storage/client.ts'
+import { lockFolder } from './folder-lock.ts'
+import { identify, isRunning } from './identity.ts'
+import { keptPorts } from './kept-ports.ts'
 import { type FunctionEntry, readManifest } from './manifest.ts'
-import { freePort } from './ports.ts'
+import { clearPidFile } from './pid-file.ts'
 import { type Service, serviceFolder, startProcess } from './process.ts'
 import { storedSecret, writePrivateFile } from './secrets.ts'
 import { queueArn, serviceEnvironment, startEmbedded } from './services/embedded/embedded.ts'
@@ -22,10 +25,20 @@ import { startMariadb } from './services/mariadb.ts'
 import { MINIO_TARGET_ARN, type Minio, startMinio } from './services/minio.ts'
 import { startXrootd, type Xrootd } from './services/xrootd/xrootd.ts'
 import type { Extra } from './setup.ts'
+import { settingsFrom } from './stack-settings.ts'
 import { type Supervised, supervise } from './supervise.ts'
 
-/** Exists while the stack runs: the settings with which the CLI finds it. Readable only by its owner. */
+/**
+ * The settings with which the CLI finds the running stack, and the process that runs it. Readable only by its
+ * owner.
+ */
 const STACK_FILE = 'stack.json'
+const LOCK_FILE = 'stack.lock'
+const PORTS_FILE = 'ports.json'
+/** The token of the CLI for the stack's API. */
+const TOKEN_FILE = 'api-token'
+/** A function that works when its starter is dead ends within three seconds, MariaDB a little later. */
+const LEFTOVER_GRACE_SECONDS = 10
 /** The same S3 keys as variables of aws, rclone and other clients. */
 const S3_ENV_FILE = 's3.env'
 /** Stopped after the functions, in the reverse order of their start. */
@@ -41,8 +54,8 @@ export interface StackOptions {
   readonly extras: readonly Extra[]
   /** False: the store sends no notifications; `cygnet reconcile` finds the runs. */
   readonly notifications: boolean
-  /** Settings that override the stack's own. */
-  readonly environment?: Readonly<Record<string, string>>
+  /** Settings of the caller's environment; they override the stack's own, except its addresses. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
   /** For tests: no flush to disk at each commit. */
   readonly fast?: boolean
   /** Processes of each queue function; they share its queue. One when absent. */
@@ -63,9 +76,43 @@ export interface Stack {
   stop(): Promise<void>
 }
 
-/** Starts everything and waits until it answers: about 4 s. */
+/**
+ * Starts everything and waits until it answers: about 4 s. Ports and the CLI's token are those of the last start
+ * in the folder.
+ * @throws InvalidInputError when a stack already runs in the folder; it is left alone.
+ */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dataFolder = resolve(options.dataFolder)
+  mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
+  const unlock = lockFolder(join(dataFolder, LOCK_FILE))
+  try {
+    await stopLeftovers(dataFolder, options.signal)
+    const stack = await startLocked({ ...options, dataFolder })
+    return { ...stack, stop: () => stack.stop().finally(unlock) }
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+/** Stops services whose starter was killed; they would still hold the ports of this folder. */
+async function stopLeftovers(dataFolder: string, signal: AbortSignal): Promise<void> {
+  await Promise.all(
+    readdirSync(dataFolder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) =>
+        clearPidFile({
+          path: join(dataFolder, name, 'pid'),
+          service: name,
+          graceSeconds: LEFTOVER_GRACE_SECONDS,
+          signal,
+        }),
+      ),
+  )
+}
+
+async function startLocked(options: StackOptions): Promise<Stack> {
+  const { dataFolder } = options
   const { fast = false, signal } = options
   const report = options.onProgress ?? (() => {})
   const manifest = readManifest()
@@ -75,6 +122,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     running.set(name, supervised)
     return supervised.current()
   }
+  const ports = keptPorts(join(dataFolder, PORTS_FILE), report)
   const stop = async () => {
     rmSync(join(dataFolder, STACK_FILE), { force: true })
     const isService = (name: string) => SERVICES.includes(name)
@@ -82,13 +130,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (const [name, service] of [...running].toReversed()) if (isService(name)) await service.stop()
   }
   try {
-    const databasePort = await freePort()
+    const databasePort = await ports.of('mariadb')
     const mariadb = await startSupervised('mariadb', () =>
       startMariadb({ dataFolder, port: databasePort, fast, signal }),
     )
     report(`MariaDB on port ${mariadb.port}`)
     const minio = options.extras.includes('minio')
-    const [s3Port, sqsPort] = [await freePort(), await freePort()]
+    const [s3Port, sqsPort] = [await ports.of('s3'), await ports.of('sqs')]
     const embedded = await startSupervised('embedded', () =>
       startEmbedded({
         dataFolder,
@@ -103,25 +151,26 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     report(
       `${minio ? 'SQS' : `S3 at ${embedded.connection.s3.endpoint}, SQS`} at ${embedded.connection.sqs.endpoint}`,
     )
-    const xrootdPort = await freePort()
-    const xrootd = options.extras.includes('xrootd')
-      ? await startSupervised('xrootd', () => startXrootd({ dataFolder, port: xrootdPort, signal }))
-      : null
+    const xrootdPort = options.extras.includes('xrootd') ? await ports.of('xrootd') : null
+    const xrootd =
+      xrootdPort === null
+        ? null
+        : await startSupervised('xrootd', () => startXrootd({ dataFolder, port: xrootdPort, signal }))
     if (xrootd !== null) report(`tape (XRootD, WebDAV) at ${xrootd.url}`)
     const notificationToken = storedSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token'))
-    const ports = new Map<string, number>()
-    for (const entry of manifest.functions)
-      if (entry.trigger.kind === 'http') ports.set(entry.name, await freePort())
+    const httpPorts = new Map<string, number>()
+    for (const { name, trigger } of manifest.functions)
+      if (trigger.kind === 'http') httpPorts.set(name, await ports.of(name))
     const address = (name: string) => {
-      if (!ports.has(name)) throw new InvalidInputError(`${name} has no address`)
-      return `http://127.0.0.1:${ports.get(name)}`
+      if (!httpPorts.has(name)) throw new InvalidInputError(`${name} has no address`)
+      return `http://127.0.0.1:${httpPorts.get(name)}`
     }
-    const iamPort = await freePort()
+    const iamPort = await ports.of('iam')
     const iam = await startSupervised('iam', () =>
       startIam({ dataFolder, publicUrl: address(CATALOGUE), port: iamPort, signal }),
     )
     report(`catalogue at ${address(CATALOGUE)}, signing in at ${iam.issuer}`)
-    const base = {
+    const own = {
       CYGNET_DATABASE_URL: mariadb.url,
       ...serviceEnvironment(embedded.connection),
       CYGNET_RAW_BUCKETS: RAW_BUCKET,
@@ -134,27 +183,29 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ...(xrootd === null
         ? { CYGNET_TAPE_DRIVER: 'directory', CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder) }
         : tapeEnvironment(xrootd)),
-      ...options.environment,
     }
-    const token = await prepareCatalogue(mariadb.url)
-    const minioPort = await freePort()
+    const { settings: base, notes } = settingsFrom(own, options.environment ?? {})
+    for (const note of notes) report(note)
+    const token = await prepareCatalogue(mariadb.url, join(dataFolder, TOKEN_FILE))
+    const minioPort = minio ? await ports.of('minio') : null
     const runFunction = (
       entry: FunctionEntry,
       environment: Readonly<Record<string, string>>,
       worker = entry.name,
     ) =>
       startSupervised(worker, () =>
-        startFunction(entry, worker, dataFolder, environment, ports.get(entry.name) ?? null, signal),
+        startFunction(entry, worker, dataFolder, environment, httpPorts.get(entry.name) ?? null, signal),
       )
     // The webhook first: a real store checks that it answers.
     const others = manifest.functions.filter((entry) => entry.name !== WEBHOOK)
     for (const entry of manifest.functions) if (entry.name === WEBHOOK) await runFunction(entry, base)
     const webhook = { endpoint: `${address(WEBHOOK)}/minio`, token: notificationToken }
-    const store = minio
-      ? await startSupervised('minio', () =>
-          startMinio({ dataFolder, port: minioPort, buckets: [RAW_BUCKET], webhook, signal }),
-        )
-      : null
+    const store =
+      minioPort === null
+        ? null
+        : await startSupervised('minio', () =>
+            startMinio({ dataFolder, port: minioPort, buckets: [RAW_BUCKET], webhook, signal }),
+          )
     if (store !== null) report(`S3 (MinIO) at ${store.s3.endpoint}`)
     const environment = { ...base, ...(store === null ? {} : storeEnvironment(store)) }
     const cliEnvironment = { ...environment, CYGNET_API_TOKEN: token }
@@ -168,7 +219,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     report(`functions: ${manifest.functions.map((entry) => entry.name).join(', ')}`)
     writePrivateFile(
       join(dataFolder, STACK_FILE),
-      JSON.stringify({ pid: process.pid, environment: cliEnvironment }),
+      JSON.stringify({ process: identify(process.pid), environment: cliEnvironment }),
     )
     writePrivateFile(join(dataFolder, S3_ENV_FILE), s3Variables(environment))
     return {
@@ -191,7 +242,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 /** The settings of the stack that runs in this folder; null when none is running. */
 export function readStack(dataFolder: string): Readonly<Record<string, string>> | null {
   try {
-    return JSON.parse(readFileSync(join(dataFolder, STACK_FILE), 'utf8')).environment
+    const stack = JSON.parse(readFileSync(join(dataFolder, STACK_FILE), 'utf8'))
+    // The file of a stack that was killed states addresses where nothing answers, or something else.
+    return isRunning(stack.process) ? stack.environment : null
   } catch {
     return null
   }
@@ -206,18 +259,38 @@ function tapeFolder(dataFolder: string): string {
 
 /** The CLI's token for the stack's API, with the scopes that the commands need. */
 const TOKEN = { name: 'local-stack', scopes: ['read:*', 'link:*', 'recall:*', 'push:*'], days: 365 } as const
+/** A token that ends within a month is replaced at the next start. */
+const TOKEN_LEFT_MS = 30 * 86_400_000
 
-/** Migrates the schema, and returns the secret of a new token for the CLI; earlier tokens are revoked. */
-async function prepareCatalogue(url: string): Promise<string> {
+/** Migrates the schema, and returns the secret of the CLI's token: the one in the file while it is valid. */
+async function prepareCatalogue(url: string, tokenFile: string): Promise<string> {
   const database = openDatabase(url, 1, WITHOUT_LIMITS)
   try {
     await migrate(database)
     const at = new Date()
+    const stored = readText(tokenFile)
+    const found = stored === null ? null : await findToken(database, stored)
+    if (
+      stored !== null &&
+      found !== null &&
+      stateOf(found, new Date(at.getTime() + TOKEN_LEFT_MS)) === 'valid'
+    )
+      return stored
     const hasEarlier = (await listTokens(database)).some(({ name }) => name === TOKEN.name)
     if (hasEarlier) await revokeTokens(database, TOKEN.name, at)
-    return (await createToken(database, TOKEN, at)).secret
+    const { secret } = await createToken(database, TOKEN, at)
+    writePrivateFile(tokenFile, secret)
+    return secret
   } finally {
     await database.destroy()
+  }
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    return null
   }
 }
 

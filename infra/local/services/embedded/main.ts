@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import S3rver from '@20minutes/s3rver'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import { createLogger } from '../../../../shared/log.ts'
+import { endWithStarter } from '../../lifeline.ts'
 import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from '../../ports.ts'
 import { serviceFolder } from '../../process.ts'
 import { createBridge } from './bridge.ts'
@@ -76,3 +77,4 @@ const stop = async () => {
   process.exit(0)
 }
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop())
+endWithStarter(() => void stop())

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createLogger } from '../../../../shared/log.ts'
+import { endWithStarter } from '../../lifeline.ts'
 import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from '../../ports.ts'
 import { loginPage, PAGE_POLICY, page, STYLE, STYLE_PATH } from './pages.ts'
 import { createProvider } from './provider.ts'
@@ -100,3 +101,4 @@ const stop = () => {
   server.closeAllConnections()
 }
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop)
+endWithStarter(stop)

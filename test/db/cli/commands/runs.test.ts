@@ -7,6 +7,7 @@ import * as recall from '../../../../cli/commands/recall.ts'
 import * as runs from '../../../../cli/commands/runs.ts'
 import { runTable } from '../../../../cli/runs/run-text.ts'
 import { createHandler } from '../../../../functions/catalog-api/handler.ts'
+import { identify, type ProcessIdentity } from '../../../../infra/local/identity.ts'
 import { temporaryFolder } from '../../../../infra/local/testing.ts'
 import { createToken } from '../../../../shared/access/tokens.ts'
 import { copyToTape, record } from '../../../support/catalogue.ts'
@@ -259,7 +260,11 @@ describe('the rights of the caller', () => {
   it('without settings the running local stack is used with its own token, which is sent to no other API', async () => {
     const folder = temporaryFolder()
     const environment = { CYGNET_API_URL: api.url, CYGNET_API_TOKEN: lnf }
-    writeFileSync(join(folder, 'stack.json'), JSON.stringify({ pid: 1, environment }))
+    const ofProcess = (stack: ProcessIdentity) =>
+      writeFileSync(join(folder, 'stack.json'), JSON.stringify({ process: stack, environment }))
+    ofProcess({ ...identify(process.pid), startTicks: '1' })
+    expect((await ls({ CYGNET_FOLDER: folder })).error).toMatch(/no catalogue is configured/)
+    ofProcess(identify(process.pid))
     const { error, stdout } = await ls({ CYGNET_FOLDER: folder }, '--json')
     expect({ error, names: names(stdout) }).toEqual({ error: null, names: ['LNF/4'] })
     expect(names((await ls({ CYGNET_FOLDER: folder, CYGNET_API_TOKEN: all }, '--json')).stdout)).toHaveLength(
