@@ -1,6 +1,7 @@
 /** Parsers of the arguments and options that several commands share. */
 import { InvalidArgumentError, Option } from 'commander'
 import { isTag, LARGEST_RUN_NUMBER } from '../shared/run.ts'
+import { parseTimeText } from '../shared/time/text.ts'
 
 /** Both ends included. */
 export interface RunRange {
@@ -62,4 +63,20 @@ const UNITS: Readonly<Record<string, number>> = {
 export function bytesOfText(text: string): number {
   const [, value = Number.NaN, unit = 'b'] = /^(\d+(?:\.\d+)?) ?([kmg]?i?b)?$/i.exec(text) ?? []
   return Number(value) * (UNITS[unit.toLowerCase()] ?? Number.NaN)
+}
+
+const SECONDS_OF: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400, w: 604_800 }
+
+/** What `parsePastTime` accepts, for the texts of options. */
+export const PAST_TIME = '2026-05-31, 2026-05-31T12:00Z (UTC), today, or 6h or 2d before now'
+
+/** A time, a day, or a time before now: `30m`, `6h`, `2d`, `1w`, `today`, `yesterday`. UTC. */
+export function parsePastTime(text: string, nowMs = Date.now()): Date {
+  const days = ['today', 'yesterday'].indexOf(text)
+  if (days >= 0) return new Date((Math.floor(nowMs / 86_400_000) - days) * 86_400_000)
+  const [, count = '', unit = ''] = /^(\d{1,6})([mhdw])$/.exec(text) ?? []
+  const time =
+    count === '' ? parseTimeText(text) : new Date(nowMs - Number(count) * (SECONDS_OF[unit] ?? 0) * 1000)
+  if (time === null) throw new InvalidArgumentError(`A time is expected: ${PAST_TIME}.`)
+  return time
 }

@@ -3,6 +3,7 @@
  * command runs.
  */
 import { Command, CommanderError } from 'commander'
+import manifest from '../package.json' with { type: 'json' }
 import { processEnvironment } from '../shared/config/config.ts'
 import { CygnetError, classify, type Failure } from '../shared/errors.ts'
 import { withoutSecrets } from '../shared/log.ts'
@@ -37,6 +38,7 @@ export function createProgram(): Command {
     .description(
       "The CYGNO experiment's data middleware: runs dropped into S3 become catalogued, copied and reconstructed.",
     )
+    .version(manifest.version, '--version', 'print the version')
     .showHelpAfterError('(see --help)')
     .addHelpText(
       'after',

@@ -36,6 +36,8 @@ export function register(program: Command): void {
     })
 }
 
+const NEXT_STEP = `Next: npm start            runs the same system until Ctrl-C, with the web catalogue and commands to try it`
+
 type Result = Awaited<ReturnType<typeof import('../demo/run-demo.ts').runDemo>>
 
 function render(result: Result): string {
@@ -77,5 +79,6 @@ function render(result: Result): string {
     '',
     `waiting in the queues: ${queues.join(', ')}`,
     `${result.ok ? styleText('green', 'All five runs ended as expected.') : styleText('red', 'Some runs did not end as expected.')} ${duration(result.seconds)} in all.`,
+    ...(result.ok ? ['', NEXT_STEP] : []),
   ].join('\n')
 }

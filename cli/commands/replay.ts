@@ -1,8 +1,8 @@
 /** `cygnet replay`: extracts runs again. */
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { ReplaySelection } from '../../shared/ingest/replay.ts'
-import { parseRunNumber } from '../arguments.ts'
+import { PAST_TIME, parsePastTime, parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -26,10 +26,8 @@ export function register(program: Command): void {
     .option('--tag <tag>', 'with --run: only of this tag')
     .option('--key <key>', 'one object, e.g. LNGS/run12345.mid.gz')
     .option('--prefix <prefix>', 'every run below a prefix, catalogued or not, e.g. LNGS/')
-    .option(
-      '--since <time>',
-      'everything that arrived since this time, e.g. 2026-11-22T08:00Z or 6h',
-      parseSince,
+    .option('--since <time>', `everything that arrived since this time: ${PAST_TIME}`, (text) =>
+      parsePastTime(text),
     )
     .option('--dead', 'the dead letters of the runs queue')
     .option('--bucket <bucket>', 'with --key and --prefix', 'cygno-data')
@@ -82,18 +80,4 @@ function selectionOf(options: Options): ReplaySelection {
   if (selection === undefined || more.length > 0)
     throw new InvalidInputError('give exactly one of --run, --key, --prefix, --since, --dead')
   return selection
-}
-
-const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 }
-
-/** An absolute time, or a time before now: 30m, 6h, 2d. */
-export function parseSince(text: string): Date {
-  const back = /^(\d+)([mhd])$/.exec(text)
-  const date =
-    back === null
-      ? new Date(text)
-      : new Date(Date.now() - Number(back[1]) * (UNITS[back[2] ?? ''] ?? 0) * 1000)
-  if (Number.isNaN(date.getTime()))
-    throw new InvalidArgumentError('A time such as 2026-11-22T08:00Z, or 30m, 6h, 2d, is expected.')
-  return date
 }

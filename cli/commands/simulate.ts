@@ -31,7 +31,7 @@ interface Flags {
   readonly fault?: Fault
   readonly pedestal: boolean
   readonly digitizers: boolean
-  readonly startTime: number
+  readonly startTime?: number
   readonly seed: number
   readonly force: boolean
   readonly json: boolean
@@ -46,8 +46,8 @@ Examples:
   cygnet simulate --subruns 3 --compression lz4           run00001sub0000.mid.lz4 and two more
   cygnet simulate --fault crash                           a run that the logger did not finish
 
-The files are written below --out under their keys in the bucket (TAG/run00001.mid.gz). The same options and the same
---seed give the same bytes.`
+The files are written below --out under their keys in the bucket (TAG/run00001.mid.gz). The same options,
+--seed and --start-time give the same bytes.`
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -92,9 +92,8 @@ export function register(program: Command): void {
     .option('--no-digitizers', 'camera alone')
     .option(
       '--start-time <time>',
-      'start of the first run: Unix seconds or 2026-05-01T18:51:19Z',
+      'start of the first run: Unix seconds or 2026-05-01T18:51:19Z (default: such that the last run ends now)',
       parseTime,
-      defaultOptions.startTime,
     )
     .option(
       '--seed <number>',
@@ -156,7 +155,8 @@ async function writeRuns(flags: Flags, signal: AbortSignal): Promise<readonly Wr
   const files: WrittenRunFile[] = []
   const bar = progressBar(flags, events)
   try {
-    let startTime = flags.startTime
+    const lastsSeconds = flags.runs * (SECONDS_BETWEEN_STARTS + events)
+    let startTime = flags.startTime ?? Math.floor(Date.now() / 1000) - lastsSeconds
     for (let index = 0; index < flags.runs; index++) {
       const options = { ...shape, events, runNumber: flags.firstRun + index, startTime }
       for (const subrun of subrunsOf(options)) {

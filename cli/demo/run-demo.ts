@@ -76,7 +76,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   try {
     options.onProgress('the DAQ starts: five runs')
     const pending: Promise<DemoOutcome>[] = []
-    for (const run of demoRuns) {
+    for (const run of demoRuns(new Date())) {
       const dropped = await dropRun(context, run, options)
       pending.push(watchRun(context, run, dropped, options))
     }

@@ -2,6 +2,8 @@
 import type { Compression } from '../simulate/compress.ts'
 import { defaultOptions, type SimulationOptions } from '../simulate/options.ts'
 
+type Story = Omit<DemoRun, 'simulation'> & { readonly simulation: Omit<SimulationOptions, 'startTime'> }
+
 export interface DemoRun {
   readonly story: string
   readonly simulation: SimulationOptions
@@ -15,21 +17,22 @@ export interface DemoRun {
 }
 
 const FIRST_RUN = 12345
-const BEGIN = Math.floor(Date.UTC(2026, 0, 15, 8) / 1000)
 const SECONDS_BETWEEN_RUNS = 240
 
-const run = (index: number, simulation: Partial<SimulationOptions>): SimulationOptions => ({
+const run = (
+  index: number,
+  simulation: Partial<SimulationOptions>,
+): Omit<SimulationOptions, 'startTime'> => ({
   ...defaultOptions,
   seed: index + 1,
   runNumber: FIRST_RUN + index,
-  startTime: BEGIN + index * SECONDS_BETWEEN_RUNS,
   events: 12,
   camera: 512,
   description: 'Demonstration run',
   ...simulation,
 })
 
-export const demoRuns: readonly DemoRun[] = [
+const stories: readonly Story[] = [
   {
     story: 'full camera frames',
     simulation: run(0, { camera: 'fusion', description: 'S003:DATA:Fe, demonstration' }),
@@ -61,3 +64,12 @@ export const demoRuns: readonly DemoRun[] = [
     expected: { complete: true, problem: false, requests: ['reco-requests', 'tape-requests'] },
   },
 ]
+
+/** One run after another, the last of which ends about now. */
+export function demoRuns(now: Date): readonly DemoRun[] {
+  const begin = Math.floor(now.getTime() / 1000) - stories.length * SECONDS_BETWEEN_RUNS
+  return stories.map((story, index) => ({
+    ...story,
+    simulation: { ...story.simulation, startTime: begin + index * SECONDS_BETWEEN_RUNS },
+  }))
+}

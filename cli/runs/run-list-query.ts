@@ -10,8 +10,15 @@ import type {
 import { RUN_ORDERS } from '../../shared/queries/run-conditions.ts'
 import type { RunSearch } from '../../shared/queries/search-runs.ts'
 import { isStorageStatus, shownColumns } from '../../shared/queries/shown-parameters.ts'
-import { parseTimeText } from '../../shared/time/text.ts'
-import { parseRange, parseTag, type RunRange, several, wholeNumber } from '../arguments.ts'
+import {
+  PAST_TIME,
+  parsePastTime,
+  parseRange,
+  parseTag,
+  type RunRange,
+  several,
+  wholeNumber,
+} from '../arguments.ts'
 
 export interface RunListQuery {
   /** Null for all tags that the caller may see. */
@@ -53,12 +60,11 @@ export function addRunListOptions(command: Command): Command {
       ),
     )
     .addOption(
-      option(
-        '--since <time>',
-        'started at this time or later, e.g. 2024-05-31 or 2024-05-31T12:00Z (UTC)',
-      ).argParser(parseTime),
+      option('--since <time>', `started at this time or later: ${PAST_TIME}`).argParser((text) =>
+        parsePastTime(text),
+      ),
     )
-    .addOption(option('--until <time>', 'started before this time').argParser(parseTime))
+    .addOption(option('--until <time>', 'started before this time').argParser((text) => parsePastTime(text)))
     .option('--incomplete', 'only runs that are not complete')
     .option('--pedestal', 'only pedestal runs')
     .addOption(option('--cloud <word>', 'only runs with this state in the store').choices(CLOUD_WORDS))
@@ -100,13 +106,6 @@ export function runListQuery(flags: RunListFlags, withParameters: boolean): RunL
     limit,
     withParameters,
   }
-}
-
-function parseTime(text: string): Date {
-  const time = parseTimeText(text)
-  if (time === null)
-    throw new InvalidArgumentError('A time such as 2024-05-31T12:00:00Z or 2024-05-31 is expected.')
-  return time
 }
 
 function parseOrder(text: string): RunSearch['order'] {

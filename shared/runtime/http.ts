@@ -48,7 +48,7 @@ export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
   let lastBusy = performance.now()
 
   const fetch = async (request: Request, { incoming }: HttpBindings): Promise<Response> => {
-    if (HEALTH_PATHS.includes(new URL(request.url).pathname)) return health(signal.aborted)
+    if (HEALTH_PATHS.includes(new URL(request.url).pathname)) return health(request.method, signal.aborted)
     return app.fetch(request, { ending: signal, clientAddress: incoming.socket?.remoteAddress })
   }
   // http1 only: the type of createAdaptorServer includes http2 servers.
@@ -98,6 +98,8 @@ export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
   return { port, closed }
 }
 
-function health(goingAway: boolean): Response {
+function health(method: string, goingAway: boolean): Response {
+  if (method !== 'GET' && method !== 'HEAD')
+    return new Response(null, { status: 405, headers: { allow: 'GET, HEAD' } })
   return Response.json({ status: goingAway ? 'going away' : 'ok' }, { status: goingAway ? 503 : 200 })
 }

@@ -1,4 +1,4 @@
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { Hono } from 'hono'
 import { afterEach, expect, test } from 'vitest'
 import { queueApp } from '../../../shared/runtime/function-app.ts'
@@ -40,6 +40,15 @@ test('serves the app, and its health beside it', async () => {
   expect(await (await fetch(url('/'))).text()).toBe('hello')
   for (const path of ['/healthz', '/_/health', '/_/ready'])
     expect(await (await fetch(url(path))).json()).toEqual({ status: 'ok' })
+})
+
+test.each(['TRACE', 'POST', 'DELETE'])('the health check does not answer %s', async (method) => {
+  const { url } = await serve(hello())
+  const response = await new Promise<IncomingMessage>((resolve, reject) =>
+    request(url('/healthz'), { method }, resolve).once('error', reject).end(),
+  )
+  response.resume()
+  expect([response.statusCode, response.headers.allow]).toEqual([405, 'GET, HEAD'])
 })
 
 test('idle connections are kept for longer than gateways keep theirs', async () => {

@@ -61,10 +61,31 @@ describe('cygnet simulate', () => {
     expect(second?.startedAt ?? 0).toBeGreaterThan(first?.stoppedAt ?? Number.POSITIVE_INFINITY)
   })
 
-  test('cygnet simulate writes the same files with the same seed', async () => {
+  test('simulated runs have just ended, like those of a DAQ that runs now', async () => {
+    const directory = await folder()
+    const before = Math.floor(Date.now() / 1000)
+    await cygnet('--out', directory, '--runs', '2', '--events', '3', '--camera', '64', '--no-digitizers')
+    const bytes = gunzipSync(await readFile(join(directory, 'LNGS/run00002.mid.gz')))
+    const { startedAt } = runTimes(null, dumpsOf(walk(new Uint8Array(bytes))).at(-1)?.tree ?? null)
+    expect(startedAt).toBeGreaterThan(before - 60)
+    expect(startedAt).toBeLessThanOrEqual(Math.floor(Date.now() / 1000))
+  })
+
+  test('cygnet simulate writes the same files with the same seed and start time', async () => {
     const [one, two] = [await folder(), await folder()]
     for (const directory of [one, two])
-      await cygnet('--out', directory, '--events', '2', '--camera', '64', '--seed', '5')
+      await cygnet(
+        '--out',
+        directory,
+        '--events',
+        '2',
+        '--camera',
+        '64',
+        '--seed',
+        '5',
+        '--start-time',
+        '1700000000',
+      )
     const read = (directory: string) => readFile(join(directory, 'LNGS/run00001.mid.gz'))
     expect(Buffer.compare(await read(one), await read(two))).toBe(0)
   })
