@@ -9,7 +9,7 @@ import type { FileMetadata } from '../extraction/metadata.ts'
 import type { ObjectVersion } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
-import { type ArrivalLease, endAttempt, identityOf, lockVersions } from './arrivals.ts'
+import { type ArrivalLease, endAttempt, identityOf, lockVersions, namedRunOf } from './arrivals.ts'
 import {
   alertRequest,
   fileAlerts,
@@ -114,9 +114,10 @@ export async function recordFile(
       (!(await hasCloudReplica(trx, content)) || (await options.stillCurrent()) === 'yes')
     if (inStore) await recordCloudReplica(trx, content, verificationOf(file), at)
     else await recordAbsentReplica(trx, content, at)
-    const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
+    const refreshed = await refreshRun(trx, locked, { at, removed: before })
     if (before !== null && reused) await recordOverwritten(trx, before, file, at)
     const next = nextSteps(file, run, refreshed, {
+      sameContent,
       otherContents,
       recoMinimumEvents: options.recoMinimumEvents,
     })
@@ -150,6 +151,8 @@ export async function recordInvalid(
 ): Promise<readonly Request[] | 'superseded'> {
   return await inTransaction(database, async (trx) => {
     if ((await lockAndCheckCurrent(trx, file.version, options.stillCurrent)) === 'no') return 'superseded'
+    // First: the refreshed run counts its refused files.
+    await endAttempt(trx, file.lease, { state: 'invalid', reason: file.reason, ...namedRunOf(file.version) })
     const before = await findLiveFile(trx, file.version, true)
     if (before !== null) {
       const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
@@ -162,7 +165,7 @@ export async function recordInvalid(
       )
       await refreshRun(trx, await lockRunOfFile(trx, before, options.at), {
         at: options.at,
-        newContent: true,
+        removed: before,
         problem,
       })
     } else await recordRefusedFile(trx, file, options.at)
@@ -177,12 +180,11 @@ export async function recordInvalid(
       occurrence: identityOf(file.version).toString('hex'),
     })
     await addRequests(trx, [alert], options.at)
-    await endAttempt(trx, file.lease, { state: 'invalid', reason: file.reason })
     return [alert]
   })
 }
 
-/** The problem of a run that only the logger recorded states why its file was refused. */
+/** The history of its run, and the problem of one that only the logger recorded, states why it was refused. */
 async function recordRefusedFile(
   trx: Trx,
   { tag, runNumber, version, reason }: Parameters<typeof recordInvalid>[1],
@@ -191,10 +193,9 @@ async function recordRefusedFile(
   const { generations } = await lockGenerations(trx, { tag, runNumber }, at)
   if (generations.length === 0) return
   const generation = generationInRunlog(generations)
-  if (generation.firstFileAt !== null) return
   const problem = `${version.key} cannot be read: ${reason}`
   await addHistory(trx, [{ runId: generation.id, what: 'file refused', detail: problem }], at)
-  await refreshRun(trx, { tag, runNumber, generation, generations }, { at, newContent: false, problem })
+  await refreshRun(trx, { tag, runNumber, generation, generations }, { at, problem })
 }
 
 /**
@@ -259,6 +260,8 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
       digitizers: JSON.stringify(metadata.digitizers),
       parameters: JSON.stringify(metadata.odb),
       isLive: true,
+      // Until the run is refreshed.
+      counts: false,
       cataloguedAt: at,
     })
     .execute()
@@ -292,7 +295,7 @@ async function recordOverwritten(trx: Trx, before: RunFile, file: FileToRecord, 
   const problem = `${file.version.key} was overwritten by another run`
   const detail = `${problem}; md5 was ${before.md5}, ${before.sizeBytes} bytes`
   await addHistory(trx, [{ runId: before.runId, what: 'overwritten', detail }], at)
-  await refreshRun(trx, await lockRunOfFile(trx, before, at), { at, newContent: false, problem })
+  await refreshRun(trx, await lockRunOfFile(trx, before, at), { at, problem })
 }
 
 /** How many files with other contents were catalogued under the same key. */
@@ -310,17 +313,27 @@ async function countOtherContents(trx: Trx, version: ObjectVersion, sha256: stri
 function nextSteps(
   file: FileToRecord,
   run: CataloguedRun,
-  { summary, files }: RefreshedRun,
+  { summary, files, newContents }: RefreshedRun,
   {
+    sameContent,
     otherContents,
     recoMinimumEvents,
-  }: { readonly otherContents: number; readonly recoMinimumEvents: number },
+  }: {
+    readonly sameContent: boolean
+    readonly otherContents: number
+    readonly recoMinimumEvents: number
+  },
 ) {
   const { version, metadata, integrity, comparisons } = file
-  const catalogued = { run, version, metadata, integrity, comparisons, otherContents }
+  const counts = files.some(({ bucket, objectKey }) => bucket === version.bucket && objectKey === version.key)
+  const catalogued = { run, version, metadata, integrity, comparisons, otherContents, counts }
   const requests: Request[] = [...fileAlerts(catalogued)]
-  const tape = tapeRequest(catalogued, file.priority)
+  const hasSameContents = ({ sha256, integrity }: RunFile) =>
+    sha256 === metadata.checksums.sha256 && integrity !== 'mismatch'
+  const tape = counts || !files.some(hasSameContents) ? tapeRequest(catalogued, file.priority) : null
   if (tape !== null) requests.push(tape)
+  // The contents of the run are those that were requested before, under another name.
+  if (!counts || !(newContents || sameContent)) return { requests, notes: [] }
   const reco = recoRequest(catalogued, summary, files.map(inputOf), recoMinimumEvents)
   if ('request' in reco) return { requests: [...requests, reco.request], notes: [] }
   return { requests, notes: [{ runId: run.id, what: 'reconstruction not asked for', detail: reco.reason }] }

@@ -17,8 +17,9 @@ const ALONG = {
  * Properties with an index of their own, in the order of the run numbers; those that usually match few runs
  * come first.
  */
-const PROPERTIES = ['integrity', 'tape', 'cloud', 'complete', 'pedestal'] as const
+const PROPERTIES = ['problem', 'integrity', 'tape', 'cloud', 'complete', 'pedestal'] as const
 const USUAL_VALUES = {
+  problem: undefined,
   integrity: 'verified',
   tape: 'on-media',
   cloud: 'deleted',
