@@ -116,8 +116,11 @@ export async function recordFile(
     else await recordAbsentReplica(trx, content, at)
     const refreshed = await refreshRun(trx, locked, { at, removed: before })
     if (before !== null && reused) await recordOverwritten(trx, before, file, at)
+    const { complete, integrity } = locked.generation
+    const sameRun =
+      !refreshed.newContents && !sameContent && complete && integrity === refreshed.summary.integrity
     const next = nextSteps(file, run, refreshed, {
-      sameContent,
+      sameRun,
       otherContents,
       recoMinimumEvents: options.recoMinimumEvents,
     })
@@ -313,13 +316,14 @@ async function countOtherContents(trx: Trx, version: ObjectVersion, sha256: stri
 function nextSteps(
   file: FileToRecord,
   run: CataloguedRun,
-  { summary, files, newContents }: RefreshedRun,
+  { summary, files }: RefreshedRun,
   {
-    sameContent,
+    sameRun,
     otherContents,
     recoMinimumEvents,
   }: {
-    readonly sameContent: boolean
+    /** Another file brought the contents that counted already: their reconstruction was requested. */
+    readonly sameRun: boolean
     readonly otherContents: number
     readonly recoMinimumEvents: number
   },
@@ -332,8 +336,7 @@ function nextSteps(
     sha256 === metadata.checksums.sha256 && integrity !== 'mismatch'
   const tape = counts || !files.some(hasSameContents) ? tapeRequest(catalogued, file.priority) : null
   if (tape !== null) requests.push(tape)
-  // The contents of the run are those that were requested before, under another name.
-  if (!counts || !(newContents || sameContent)) return { requests, notes: [] }
+  if (!counts || sameRun) return { requests, notes: [] }
   const reco = recoRequest(catalogued, summary, files.map(inputOf), recoMinimumEvents)
   if ('request' in reco) return { requests: [...requests, reco.request], notes: [] }
   return { requests, notes: [{ runId: run.id, what: 'reconstruction not asked for', detail: reco.reason }] }

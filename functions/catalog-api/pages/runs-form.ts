@@ -3,7 +3,7 @@
  * and shared.
  */
 import { html } from 'hono/html'
-import { PROBLEM_KINDS, PROBLEMS } from '../../../shared/catalogue/open-problems.ts'
+import { PROBLEM_KINDS } from '../../../shared/catalogue/open-problems.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
 import { type Html, NOTHING } from './parts.ts'
@@ -60,7 +60,7 @@ ${select('tag', 'Tag', [['', 'all'], ...tags.map((tag) => [tag, tag] as const)])
 ${input('from', 'Runs from', html`inputmode="numeric" size="7" maxlength="10"`)}
 ${input('to', 'to', html`inputmode="numeric" size="7" maxlength="10"`)}
 ${time('since', 'Since (UTC)')}
-${select('problem', 'Open problem', [['', 'with or without'], ['any', 'any'], ...PROBLEM_KINDS.map((kind) => [kind, PROBLEMS[kind]] as const)])}
+${select('problem', 'Open problem', [['', 'with or without'], ['any', 'any'], ...PROBLEM_KINDS.map((kind) => [kind, kind] as const)])}
 ${select('tape', 'On tape', [['', 'any'], ...TAPE_WORDS.map((word) => [word, TAPE_TEXTS[word]] as const)])}
 <span class="buttons"><button class="main">Show</button> <a href="/runs">Clear</a></span>
 </div>

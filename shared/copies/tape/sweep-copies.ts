@@ -200,7 +200,7 @@ async function requestOrAlert(
     const alert = alertRequest({
       rule: 'tape-copy-impossible',
       severity: 'error',
-      summary: `run ${run.runNumber} of ${run.tag} (${key}) can have no copy on tape: ${error.message}`,
+      summary: `${key} (run ${run.runNumber} of ${run.tag}) can have no copy on tape: ${error.message}`,
       tag: run.tag,
       runNumber: run.runNumber,
       runId: run.id,

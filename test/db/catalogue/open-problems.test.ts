@@ -1,5 +1,6 @@
 /** The open problems of a run: kept in its row, whatever changes them, and found by every list. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { endRefusal } from '../../../shared/catalogue/end-refusal.ts'
 import { recordInvalid } from '../../../shared/catalogue/record-file.ts'
 import { refreshStorage, replicasOfRun } from '../../../shared/catalogue/replicas.ts'
 import { inTransaction } from '../../../shared/database/connect.ts'
@@ -110,6 +111,14 @@ describe('a refused file', () => {
     await refuse(keyOf('.mid.lz4'), 'bad')
     await good()
     expect(await problems()).toBe('invalid-file')
+  })
+
+  test('that was deleted from the store is no problem any more', async () => {
+    await good()
+    await refuse(keyOf('.mid.lz4'), 'bad')
+    expect(await problems()).toBe('invalid-file')
+    await endRefusal(catalogue.database, { bucket: 'cygno-data', key: keyOf('.mid.lz4') }, new Date())
+    expect(await problems()).toBe('')
   })
 
   test('in place of the only one leaves a run without a file, which a readable version ends', async () => {

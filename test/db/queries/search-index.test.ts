@@ -31,6 +31,8 @@ const CONDITIONS: readonly RunConditions[] = [
   { tape: 'failed' },
   { cloud: 'present' },
   { complete: false },
+  { problem: 'any' },
+  { problem: 'lost' },
   { pedestal: true },
 ]
 
