@@ -199,11 +199,13 @@ function show({
   seconds,
   md5,
   reason,
+  warning,
 }: GetResult): void {
   const word = WORDS[state].padEnd(WIDTH)
   if (state === 'fetched' || state === 'already-there') {
     const received = state === 'fetched' ? ` (${bytes(receivedBytes)} now, in ${duration(seconds)})` : ''
     printToStderr(`${word}  ${path}  ${bytes(sizeBytes)}${received}, md5 ${md5}`)
+    if (warning !== null) printToStderr(`warning: ${file} ${warning}`)
     print(path ?? '')
   } else printToStderr(`${word}  ${file ?? `run ${runNumber} of ${tag}`}: ${reason ?? ''}`)
 }

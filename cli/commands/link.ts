@@ -55,6 +55,7 @@ async function run(runNumber: number, flags: Flags): Promise<void> {
 
 function show(file: OfferedFile): void {
   printToStderr(`${file.fileName}, ${bytes(file.sizeBytes)}, md5 ${file.md5}: ${sentence(file)}`)
+  if (file.warning !== null) printToStderr(`warning: ${file.fileName} ${file.warning}`)
   if (file.kind === 'link') print(file.url)
 }
 

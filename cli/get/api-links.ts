@@ -17,6 +17,7 @@ const named = {
   md5: z.string().regex(/^[0-9a-f]{32}$/),
   adler32: z.string().regex(/^[0-9a-f]{8}$/),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  warning: z.string().nullable().default(null),
 }
 const time = z.iso.datetime().transform((text) => new Date(text))
 const offered = z.object({

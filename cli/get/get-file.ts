@@ -28,6 +28,8 @@ export interface GetResult extends RunId {
   readonly receivedBytes: number
   readonly seconds: number
   readonly reason: string | null
+  /** Why the file should be used with care, after its name; null for a good file. */
+  readonly warning: string | null
 }
 
 /** `noRoom`: the disk is full, so the other files cannot be fetched either. */
@@ -65,6 +67,7 @@ export async function getFile(
     md5: file.md5,
     receivedBytes: 0,
     reason: null,
+    warning: file.warning,
     noRoom: false,
   }
   const since = () => (performance.now() - began) / 1000

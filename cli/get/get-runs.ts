@@ -69,7 +69,15 @@ async function* getRun(
   try {
     files = await linksOf(run, options.signal)
   } catch (error) {
-    const none = { file: null, path: null, sizeBytes: null, md5: null, receivedBytes: 0, noRoom: false }
+    const none = {
+      file: null,
+      path: null,
+      sizeBytes: null,
+      md5: null,
+      receivedBytes: 0,
+      noRoom: false,
+      warning: null,
+    }
     const reason = options.signal.aborted ? INTERRUPTED : classify(error).message
     return yield { ...run, ...none, state: 'failed', seconds: (performance.now() - began) / 1000, reason }
   }

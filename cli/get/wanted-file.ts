@@ -6,6 +6,8 @@ export interface WantedFile {
   /** Lower-case hex. */
   readonly md5: string
   readonly adler32: string
+  /** Why it should be used with care, after its name; null for a good file. */
+  readonly warning: string | null
 }
 
 export interface Link {

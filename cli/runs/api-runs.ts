@@ -125,7 +125,19 @@ async function* pagesOf<T>(
 }
 
 function searchParamsOf({ tags, conditions, order, withParameters }: RunListQuery): URLSearchParams {
-  const { from, to, since, until, complete, pedestal, text, cloud, tape, parameters = [] } = conditions
+  const {
+    from,
+    to,
+    since,
+    until,
+    complete,
+    problem,
+    pedestal,
+    text,
+    cloud,
+    tape,
+    parameters = [],
+  } = conditions
   const fields = [...RUN_FIELDS, 'storage', ...(withParameters ? ['parameters'] : [])].join()
   const query = new URLSearchParams({ sort: `${order.descending ? '-' : ''}${order.by}`, fields })
   for (const tag of tags ?? []) query.append('tag', tag)
@@ -135,6 +147,7 @@ function searchParamsOf({ tags, conditions, order, withParameters }: RunListQuer
     since: since?.toISOString(),
     until: until?.toISOString(),
     complete,
+    problem,
     pedestal,
     text,
     cloud,

@@ -7,7 +7,7 @@ import type {
   ParameterOperator,
   RunConditions,
 } from '../../shared/queries/run-conditions.ts'
-import { RUN_ORDERS } from '../../shared/queries/run-conditions.ts'
+import { PROBLEM_WORDS, RUN_ORDERS } from '../../shared/queries/run-conditions.ts'
 import type { RunSearch } from '../../shared/queries/search-runs.ts'
 import { isStorageStatus, shownColumns } from '../../shared/queries/shown-parameters.ts'
 import {
@@ -35,6 +35,7 @@ export interface RunListFlags {
   readonly since?: Date
   readonly until?: Date
   readonly incomplete?: boolean
+  readonly problem?: RunConditions['problem']
   readonly pedestal?: boolean
   readonly cloud?: RunConditions['cloud']
   readonly tape?: RunConditions['tape']
@@ -66,6 +67,11 @@ export function addRunListOptions(command: Command): Command {
     )
     .addOption(option('--until <time>', 'started before this time').argParser((text) => parsePastTime(text)))
     .option('--incomplete', 'only runs that are not complete')
+    .addOption(
+      option('--problem <kind>', 'only runs with an open problem of this kind, or any').choices(
+        PROBLEM_WORDS,
+      ),
+    )
     .option('--pedestal', 'only pedestal runs')
     .addOption(option('--cloud <word>', 'only runs with this state in the store').choices(CLOUD_WORDS))
     .addOption(option('--tape <word>', 'only runs with this state on tape').choices(TAPE_WORDS))
@@ -88,7 +94,8 @@ export function addRunListOptions(command: Command): Command {
 }
 
 export function runListQuery(flags: RunListFlags, withParameters: boolean): RunListQuery {
-  const { tag, range, since, until, incomplete, pedestal, text, param, cloud, tape, sort, limit } = flags
+  const { tag, range, since, until, incomplete, problem, pedestal, text, param, cloud, tape, sort, limit } =
+    flags
   return {
     tags: tag ?? null,
     conditions: {
@@ -97,6 +104,7 @@ export function runListQuery(flags: RunListFlags, withParameters: boolean): RunL
       until,
       text,
       complete: incomplete === true ? false : undefined,
+      problem,
       pedestal: pedestal === true ? true : undefined,
       cloud,
       tape,

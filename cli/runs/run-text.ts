@@ -18,11 +18,12 @@ export function runTable(runs: readonly RunItem[]): string {
       'size',
       'files',
       'complete',
+      'problems',
       'checksums',
       'in the store',
       'on tape',
       'description',
-      'problem',
+      'reason',
     ],
     runs.map((run) => [
       run.runNumber,
@@ -32,6 +33,7 @@ export function runTable(runs: readonly RunItem[]): string {
       bytes(run.sizeBytes),
       run.fileCount,
       run.complete ? 'yes' : 'no',
+      run.problems.join(', '),
       run.integrity,
       run.storage.cloud,
       tapeWord(run.storage.tape),
@@ -49,7 +51,7 @@ export const csvHeader = (): string =>
 
 export const csvRow = (run: RunItem): string =>
   csvLine([
-    ...RUN_FIELDS.map((field) => run[field]),
+    ...RUN_FIELDS.map((field) => (field === 'problems' ? run.problems.join(' ') : run[field])),
     run.storage.cloud,
     run.storage.tape,
     run.storage.local,
@@ -64,6 +66,7 @@ export function detailsText(run: ShownRun): string {
       ['started (UTC)', time(run.startedAt)],
       ['stopped (UTC)', time(run.stoppedAt)],
       ['complete', run.complete ? 'yes' : 'no'],
+      ['problems', run.problems.length === 0 ? null : run.problems.join(', ')],
       ['problem', run.problem],
       ['checksums', run.integrity],
       ['triggers', run.events.find(({ eventId }) => eventId === EVENT_TRIGGER)?.events ?? null],
@@ -72,6 +75,12 @@ export function detailsText(run: ShownRun): string {
       ['on tape', tapeWord(run.storage.tape)],
       ['size', `${bytes(run.sizeBytes)} in ${run.fileCount} ${run.fileCount === 1 ? 'file' : 'files'}`],
     ]),
+    section('refused files', run.refused, (refused) =>
+      table(
+        ['object', 'since (UTC)', 'reason'],
+        refused.map((row) => [`${row.bucket}/${row.key}`, time(row.since), oneLine(row.reason ?? '')]),
+      ),
+    ),
     ...run.files.map(fileText),
     section('copies', run.replicas, replicaTable),
     section('MIDAS events', run.events, (events) =>
@@ -119,7 +128,8 @@ function fileText(file: ShownFile): string {
     ['stored', time(file.lastModified)],
     ['catalogued', time(file.cataloguedAt)],
   ])
-  return `\n\n${file.live ? 'file' : 'replaced file'} ${file.bucket}/${file.key}\n${body}`
+  const what = file.live ? (file.counts ? 'file' : 'file that does not count') : 'replaced file'
+  return `\n\n${what} ${file.bucket}/${file.key}\n${body}`
 }
 
 export const cameraRows = (cameras: ShownFile['cameras']) =>

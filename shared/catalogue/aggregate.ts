@@ -5,6 +5,8 @@ import type { Integrity } from '../database/schema.ts'
 export interface FileSummary {
   readonly key: string
   readonly subrun: number | null
+  /** Whether its name has the number of the run. */
+  readonly wellNamed: boolean
   readonly lastModified: Date
   readonly sizeBytes: number
   readonly md5: string
@@ -24,6 +26,7 @@ export interface RunSummary {
   readonly complete: boolean
   readonly problem: string | null
   readonly integrity: Integrity
+  /** How many files count. */
   readonly fileCount: number
   /** The files that count, in the order of their subruns. */
   readonly keys: readonly string[]
@@ -59,33 +62,27 @@ const NO_FILES: RunSummary = {
 }
 
 /**
- * Summarizes a run. One file per subrun counts. If several files have the same subrun (the same run as `.gz`
- * and as `.lz4`), a complete file is preferred to an incomplete one, then the newest; `problem` names the
- * others.
+ * Summarizes a run. Files whose names have its number count, and others only if there is none. One file per
+ * subrun counts. If several files have the same subrun (the same run as `.gz` and as `.lz4`), a complete file
+ * is preferred to an incomplete one, then the newest; `problem` names the others.
  *
  * A run of one file is complete if the file is. A run of subruns is complete if it has all subruns from 0 to
  * the last, each is complete, and the end-of-run dump of the last states that the run stopped.
  */
 export function aggregateRun(files: readonly FileSummary[]): RunSummary {
-  const chosen = [...Map.groupBy(files, (file) => file.subrun ?? -1).values()].flatMap((claims) =>
-    claims.toSorted(bestFirst).slice(0, 1),
-  )
-  chosen.sort((a, b) => (a.subrun ?? -1) - (b.subrun ?? -1))
+  const chosen = filesThatCount(files)
   const first = chosen[0]
   const last = chosen.at(-1)
   if (first === undefined || last === undefined) return NO_FILES
-  const problem = missingParts(chosen) ?? chosen.find((file) => file.problem !== null)?.problem ?? null
+  const missing = missingParts(chosen)
+  const extra = files.filter((file) => !chosen.includes(file))
   const withParameters =
     chosen.find((file) => Object.values(file.parameters).some((value) => value !== null)) ?? first
   return {
-    complete: chosen.every((file) => file.complete) && missingParts(chosen) === null,
-    problem:
-      problem ??
-      (chosen.length < files.length
-        ? `several files have the same part of the run; not counted: ${uncounted(files, chosen)}`
-        : null),
+    complete: chosen.every((file) => file.complete) && missing === null,
+    problem: missing ?? problemOf(chosen) ?? (extra.length === 0 ? null : uncounted(extra)),
     integrity: worst(chosen.map((file) => file.integrity)),
-    fileCount: files.length,
+    fileCount: chosen.length,
     keys: chosen.map((file) => file.key),
     sizeBytes: sum(chosen.map((file) => file.sizeBytes)),
     eventCount: sum(chosen.map((file) => file.eventCount)),
@@ -107,10 +104,29 @@ export function aggregateRun(files: readonly FileSummary[]): RunSummary {
   }
 }
 
-/** The files that do not count; at most ten are named. */
-function uncounted(files: readonly FileSummary[], chosen: readonly FileSummary[]): string {
-  const others = files.filter((file) => !chosen.includes(file)).map((file) => file.key)
-  return `${others.slice(0, 10).join(', ')}${others.length > 10 ? ` and ${others.length - 10} more` : ''}`
+/** One per subrun, in their order. */
+function filesThatCount(files: readonly FileSummary[]): readonly FileSummary[] {
+  const wellNamed = files.filter((file) => file.wellNamed)
+  const candidates = wellNamed.length > 0 ? wellNamed : files
+  return [...Map.groupBy(candidates, (file) => file.subrun ?? -1).values()]
+    .flatMap((claims) => claims.toSorted(bestFirst).slice(0, 1))
+    .toSorted((a, b) => (a.subrun ?? -1) - (b.subrun ?? -1))
+}
+
+/** Of the first file with a problem, which is named if there are several. */
+function problemOf(files: readonly FileSummary[]): string | null {
+  const file = files.find(({ problem }) => problem !== null)
+  if (file === undefined) return null
+  return files.length === 1
+    ? file.problem
+    : `${file.key.slice(file.key.lastIndexOf('/') + 1)}: ${file.problem}`
+}
+
+/** States which files do not count; at most ten are named. */
+function uncounted(extra: readonly FileSummary[]): string {
+  const named = extra.slice(0, 10).map((file) => file.key)
+  const more = extra.length > 10 ? ` and ${extra.length - 10} more` : ''
+  return `several files have the same part of the run; not counted: ${named.join(', ')}${more}`
 }
 
 function bestFirst(a: FileSummary, b: FileSummary): number {

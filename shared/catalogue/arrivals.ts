@@ -7,6 +7,7 @@ import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from '../database/schema.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
+import { runInName } from '../notifications/run-in-name.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
 import { storeBreaker } from '../work/breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, NO_LEASE } from '../work/lease.ts'
@@ -19,6 +20,9 @@ type Executor = Database | Transaction<Schema>
  * announces it, once a day, or by `cygnet replay`.
  */
 export const MOST_ATTEMPTS = 30
+
+/** The most refused files that are shown of a run. */
+const MOST_REFUSED = 100
 
 /**
  * Identifies an object version. An arrival without version id and ETag stands for whatever version the store
@@ -331,6 +335,40 @@ export async function recordUnfinished(
 
 const finishedAtOf = (state: ArrivalState) => (state === 'received' ? null : DATABASE_NOW)
 
+type NamedColumns = Pick<Arrival, 'namedTag' | 'namedRun'>
+
+/** The columns by which an invalid arrival is found. */
+export function namedRunOf({ key }: Pick<ObjectName, 'key'>): NamedColumns {
+  const named = runInName(key)
+  return { namedTag: named?.tag ?? null, namedRun: named?.runNumber ?? null }
+}
+
+/**
+ * The invalid arrivals whose names state or resemble the number of a run, newest first; not those whose key
+ * has a readable file now.
+ */
+export async function refusedFilesOf(
+  executor: Executor,
+  run: { readonly runNumber: number; readonly tag?: string | undefined },
+): Promise<readonly Arrival[]> {
+  return await executor
+    .selectFrom('arrivals')
+    .leftJoin('runFiles', (join) =>
+      join
+        .onRef('runFiles.bucket', '=', 'arrivals.bucket')
+        .onRef('runFiles.objectKey', '=', 'arrivals.objectKey')
+        .on('runFiles.isLive', '=', true),
+    )
+    .selectAll('arrivals')
+    .where('arrivals.namedRun', '=', run.runNumber)
+    .$if(run.tag !== undefined, (query) => query.where('arrivals.namedTag', '=', run.tag as string))
+    .where('arrivals.state', '=', 'invalid')
+    .where('runFiles.id', 'is', null)
+    .orderBy('arrivals.id', 'desc')
+    .limit(MOST_REFUSED)
+    .execute()
+}
+
 /** Ends an attempt. @throws ConflictError when the lease was lost meanwhile: then nothing is written. */
 export async function endAttempt(
   database: Executor,
@@ -338,7 +376,7 @@ export async function endAttempt(
   end:
     | UnfinishedArrival
     | { readonly state: 'done'; readonly outcome: ArrivalOutcome; readonly reason?: string }
-    | { readonly state: 'invalid'; readonly reason: string },
+    | ({ readonly state: 'invalid'; readonly reason: string } & NamedColumns),
 ): Promise<void> {
   const ended = { outcome: null, reason: null, nextAttemptAt: null, ...end }
   const result = await database
@@ -386,7 +424,7 @@ export async function rejectArrival(
   await recordArrivals(database, [arrival], at)
   await database
     .updateTable('arrivals')
-    .set({ state: 'invalid', reason, nextAttemptAt: null, finishedAt: at })
+    .set({ state: 'invalid', reason, nextAttemptAt: null, finishedAt: at, ...namedRunOf(arrival) })
     .where('identity', '=', identityOf(arrival))
     .where('state', 'in', ['received', 'failed'])
     .execute()

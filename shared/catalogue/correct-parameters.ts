@@ -66,7 +66,7 @@ export async function correctParameters(
       .execute()
     const detail = `${lines.join('; ')}; by ${request.by}: ${request.reason}`
     await addHistory(trx, [{ runId: generation.id, what: 'parameters corrected', detail }], at)
-    await refreshRun(trx, { ...run, generation: known, generations }, { at, newContent: false })
+    await refreshRun(trx, { ...run, generation: known, generations }, { at })
   })
 }
 

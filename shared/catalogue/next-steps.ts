@@ -6,11 +6,7 @@ import type { ObjectName, ObjectVersion } from '../run.ts'
 import type { Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
 import { identityOf } from './arrivals.ts'
-
-/** The event id of the trigger, whose events carry the camera frame and the digitizers. */
-const TRIGGER_EVENT_ID = '1'
-/** One bank per camera. */
-const CAMERA_BANK = /^CAM\d$/
+import { cameraBanks, lacksCamera, triggerEvents } from './open-problems.ts'
 
 export interface CataloguedFile {
   readonly run: CataloguedRun
@@ -23,6 +19,8 @@ export interface CataloguedFile {
    * requests.
    */
   readonly otherContents: number
+  /** Whether it is one of the files that count for the run. */
+  readonly counts: boolean
 }
 
 /**
@@ -206,7 +204,10 @@ export function recoRequest(
   }
 }
 
-/** The alerts about a file, at most one per condition. */
+/**
+ * The alerts about a file, at most one per condition. Of a file that does not count only the contents and the
+ * name matter: it makes no run incomplete.
+ */
 export function fileAlerts(file: CataloguedFile): readonly Request[] {
   const { metadata, run, version } = file
   const about = {
@@ -216,14 +217,16 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
     object: { bucket: version.bucket, key: version.key },
   }
   const occurrence = occurrenceOf(file)
-  const named = `run ${run.runNumber} of ${run.tag}`
+  const fileName = version.key.slice(version.key.lastIndexOf('/') + 1)
+  const ofRun = file.counts ? `run ${run.runNumber} of` : `does not count for run ${run.runNumber} of`
+  const named = `${fileName} (${ofRun} ${run.tag})`
   const alerts: Request[] = []
   if (file.integrity === 'mismatch') {
     const wrong = file.comparisons.find((comparison) => !comparison.agrees)
     const summary = `${named}: the ${wrong?.algorithm} in the store differs from the one stated by the ${wrong?.by}; keep the local file`
     alerts.push(alertRequest({ rule: 'checksum-mismatch', severity: 'page', summary, occurrence, ...about }))
   }
-  if (metadata.problem !== null) {
+  if (file.counts && metadata.problem !== null) {
     const summary = `${named} is incomplete: ${metadata.problem.message}`
     alerts.push(alertRequest({ rule: 'incomplete-file', severity: 'warning', summary, occurrence, ...about }))
   }
@@ -238,16 +241,9 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
         ...about,
       }),
     )
-  if (metadata.problem === null && triggerEvents(metadata) > 0 && cameraBanks(metadata) === 0) {
+  if (file.counts && lacksCamera(metadata)) {
     const summary = `${named} has ${triggerEvents(metadata)} triggers and no camera frame (bank CAM0 to CAM9)`
     alerts.push(alertRequest({ rule: 'no-camera-bank', severity: 'warning', summary, occurrence, ...about }))
   }
   return alerts
 }
-
-const triggerEvents = (metadata: Pick<FileMetadata, 'eventsById'>) =>
-  metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
-const cameraBanks = (metadata: Pick<FileMetadata, 'banks'>) =>
-  Object.entries(metadata.banks)
-    .filter(([name]) => CAMERA_BANK.test(name))
-    .reduce((total, [, { count }]) => total + count, 0)

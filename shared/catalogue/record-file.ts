@@ -9,7 +9,7 @@ import type { FileMetadata } from '../extraction/metadata.ts'
 import type { ObjectVersion } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
-import { type ArrivalLease, endAttempt, identityOf, lockVersions } from './arrivals.ts'
+import { type ArrivalLease, endAttempt, identityOf, lockVersions, namedRunOf } from './arrivals.ts'
 import {
   alertRequest,
   fileAlerts,
@@ -114,9 +114,13 @@ export async function recordFile(
       (!(await hasCloudReplica(trx, content)) || (await options.stillCurrent()) === 'yes')
     if (inStore) await recordCloudReplica(trx, content, verificationOf(file), at)
     else await recordAbsentReplica(trx, content, at)
-    const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
+    const refreshed = await refreshRun(trx, locked, { at, removed: before })
     if (before !== null && reused) await recordOverwritten(trx, before, file, at)
+    const { complete, integrity } = locked.generation
+    const sameRun =
+      !refreshed.newContents && !sameContent && complete && integrity === refreshed.summary.integrity
     const next = nextSteps(file, run, refreshed, {
+      sameRun,
       otherContents,
       recoMinimumEvents: options.recoMinimumEvents,
     })
@@ -150,6 +154,8 @@ export async function recordInvalid(
 ): Promise<readonly Request[] | 'superseded'> {
   return await inTransaction(database, async (trx) => {
     if ((await lockAndCheckCurrent(trx, file.version, options.stillCurrent)) === 'no') return 'superseded'
+    // First: the refreshed run counts its refused files.
+    await endAttempt(trx, file.lease, { state: 'invalid', reason: file.reason, ...namedRunOf(file.version) })
     const before = await findLiveFile(trx, file.version, true)
     if (before !== null) {
       const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
@@ -162,7 +168,7 @@ export async function recordInvalid(
       )
       await refreshRun(trx, await lockRunOfFile(trx, before, options.at), {
         at: options.at,
-        newContent: true,
+        removed: before,
         problem,
       })
     } else await recordRefusedFile(trx, file, options.at)
@@ -177,12 +183,11 @@ export async function recordInvalid(
       occurrence: identityOf(file.version).toString('hex'),
     })
     await addRequests(trx, [alert], options.at)
-    await endAttempt(trx, file.lease, { state: 'invalid', reason: file.reason })
     return [alert]
   })
 }
 
-/** The problem of a run that only the logger recorded states why its file was refused. */
+/** The history of its run, and the problem of one that only the logger recorded, states why it was refused. */
 async function recordRefusedFile(
   trx: Trx,
   { tag, runNumber, version, reason }: Parameters<typeof recordInvalid>[1],
@@ -191,10 +196,9 @@ async function recordRefusedFile(
   const { generations } = await lockGenerations(trx, { tag, runNumber }, at)
   if (generations.length === 0) return
   const generation = generationInRunlog(generations)
-  if (generation.firstFileAt !== null) return
   const problem = `${version.key} cannot be read: ${reason}`
   await addHistory(trx, [{ runId: generation.id, what: 'file refused', detail: problem }], at)
-  await refreshRun(trx, { tag, runNumber, generation, generations }, { at, newContent: false, problem })
+  await refreshRun(trx, { tag, runNumber, generation, generations }, { at, problem })
 }
 
 /**
@@ -259,6 +263,8 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
       digitizers: JSON.stringify(metadata.digitizers),
       parameters: JSON.stringify(metadata.odb),
       isLive: true,
+      // Until the run is refreshed.
+      counts: false,
       cataloguedAt: at,
     })
     .execute()
@@ -292,7 +298,7 @@ async function recordOverwritten(trx: Trx, before: RunFile, file: FileToRecord, 
   const problem = `${file.version.key} was overwritten by another run`
   const detail = `${problem}; md5 was ${before.md5}, ${before.sizeBytes} bytes`
   await addHistory(trx, [{ runId: before.runId, what: 'overwritten', detail }], at)
-  await refreshRun(trx, await lockRunOfFile(trx, before, at), { at, newContent: false, problem })
+  await refreshRun(trx, await lockRunOfFile(trx, before, at), { at, problem })
 }
 
 /** How many files with other contents were catalogued under the same key. */
@@ -312,15 +318,25 @@ function nextSteps(
   run: CataloguedRun,
   { summary, files }: RefreshedRun,
   {
+    sameRun,
     otherContents,
     recoMinimumEvents,
-  }: { readonly otherContents: number; readonly recoMinimumEvents: number },
+  }: {
+    /** Another file brought the contents that counted already: their reconstruction was requested. */
+    readonly sameRun: boolean
+    readonly otherContents: number
+    readonly recoMinimumEvents: number
+  },
 ) {
   const { version, metadata, integrity, comparisons } = file
-  const catalogued = { run, version, metadata, integrity, comparisons, otherContents }
+  const counts = files.some(({ bucket, objectKey }) => bucket === version.bucket && objectKey === version.key)
+  const catalogued = { run, version, metadata, integrity, comparisons, otherContents, counts }
   const requests: Request[] = [...fileAlerts(catalogued)]
-  const tape = tapeRequest(catalogued, file.priority)
+  const hasSameContents = ({ sha256, integrity }: RunFile) =>
+    sha256 === metadata.checksums.sha256 && integrity !== 'mismatch'
+  const tape = counts || !files.some(hasSameContents) ? tapeRequest(catalogued, file.priority) : null
   if (tape !== null) requests.push(tape)
+  if (!counts || sameRun) return { requests, notes: [] }
   const reco = recoRequest(catalogued, summary, files.map(inputOf), recoMinimumEvents)
   if ('request' in reco) return { requests: [...requests, reco.request], notes: [] }
   return { requests, notes: [{ runId: run.id, what: 'reconstruction not asked for', detail: reco.reason }] }

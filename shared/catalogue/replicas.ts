@@ -12,6 +12,7 @@ import type { ObjectName, RunId } from '../run.ts'
 import { storeBreaker, tapeBreaker } from '../work/breaker.ts'
 import { NO_LEASE } from '../work/lease.ts'
 import { addTask, type NewTask } from '../work/tasks.ts'
+import { type ProblemKind, problemsOfCopies, withProblemsOfCopies } from './open-problems.ts'
 import { IN_WORK_ON_TAPE, LEFT_STORE } from './replica-states.ts'
 import { writeRunlogStorage } from './runlog.ts'
 
@@ -331,20 +332,24 @@ export const replicasOfContent = (
     .orderBy('id')
     .execute()
 
-/** Where a run is, summarized from the replicas of the contents that count for it. */
+/** Where a run is, and what is wrong with its copies, from the replicas of the contents that count for it. */
 export async function storageOfRun(
   executor: Executor,
   runId: number,
   files: readonly Pick<RunFile, 'bucket' | 'objectKey' | 'sha256'>[],
-): Promise<StorageSummary> {
-  return summarizeStorage(files, await replicasOfRun(executor, runId))
+): Promise<{ readonly storage: StorageSummary; readonly problems: readonly ProblemKind[] }> {
+  const replicas = await replicasOfRun(executor, runId)
+  return {
+    storage: summarizeStorage(files, replicas),
+    problems: problemsOfCopies(files.flatMap((file) => copiesOfFile(file, replicas))),
+  }
 }
 
 /** Updates the columns about copies in the run's row and in the legacy Runlog after a copy changed. */
 export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
   const run = await trx
     .selectFrom('runs')
-    .select(['tag', 'runNumber', 'isCurrent', 'parameters'])
+    .select(['tag', 'runNumber', 'isCurrent', 'parameters', 'problems'])
     .where('id', '=', runId)
     .forUpdate()
     .executeTakeFirst()
@@ -354,9 +359,14 @@ export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
     .select(['bucket', 'objectKey', 'sha256'])
     .where('runId', '=', runId)
     .where('isLive', '=', true)
+    .where('counts', '=', true)
     .execute()
-  const storage = await storageOfRun(trx, runId, files)
-  await trx.updateTable('runs').set(storage).where('id', '=', runId).execute()
+  const { storage, problems } = await storageOfRun(trx, runId, files)
+  await trx
+    .updateTable('runs')
+    .set({ ...storage, ...withProblemsOfCopies(run, problems) })
+    .where('id', '=', runId)
+    .execute()
   // The Runlog shows only the current generation of a number.
   if (run.isCurrent)
     await writeRunlogStorage(trx, {

@@ -97,7 +97,7 @@ async function takeLogged(trx: Trx, run: RunId, before: readonly Run[], at: Date
       at,
     )
   await addRequests(trx, startAlerts({ ...run, generation, generations }, startedEpoch, row.startTime), at)
-  await refreshRun(trx, { ...run, generation: known, generations }, { at, newContent: false })
+  await refreshRun(trx, { ...run, generation: known, generations }, { at })
   return true
 }
 

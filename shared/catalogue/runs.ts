@@ -1,10 +1,12 @@
 /** Runs and their files: computes the values of a run from its files and from what the logger wrote. */
-import type { Selectable, Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
-import type { Parameters, Run, RunFile, RunFilesTable, Schema } from '../database/schema.ts'
-import type { RunId } from '../run.ts'
+import type { Parameters, Run, RunFile, Schema } from '../database/schema.ts'
+import { parseRunKey, type RunId } from '../run.ts'
 import { epochOfDaqTime } from '../time/daq-time.ts'
 import { aggregateRun, type FileSummary, type RunSummary } from './aggregate.ts'
+import { refusedFilesOf } from './arrivals.ts'
+import { type ProblemKind, problemColumns, problemsOfFiles } from './open-problems.ts'
 import { storageOfRun } from './replicas.ts'
 import { mergeParameters } from './run-parameters.ts'
 import { writeRunlog } from './runlog.ts'
@@ -64,23 +66,32 @@ export interface RefreshedRun {
   readonly summary: RunSummary
   /** The files that count, in the order of their subruns. */
   readonly files: readonly RunFile[]
+  /** Whether other contents count than before. */
+  readonly newContents: boolean
 }
 
 /**
- * Computes the values of a run from its live files, decides which generation of the number is current and
- * writes the legacy Runlog from it. `newContent` resets the status of the reconstruction, because a
- * reconstruction of other bytes does not count.
+ * Computes the values of a run from its live files, decides which of these count and which generation of the
+ * number is current, and writes the legacy Runlog from it. When other contents count than before, the status of
+ * the reconstruction is reset.
+ * @param options.removed the file that is no longer live since this transaction.
  */
 export async function refreshRun(
   trx: Trx,
   run: LockedRun,
-  options: { readonly at: Date; readonly newContent: boolean; readonly problem?: string },
+  options: { readonly at: Date; readonly removed?: RunFile | null; readonly problem?: string },
 ): Promise<RefreshedRun> {
-  const files = await liveFiles(trx, run.generation.id)
-  const summary = aggregateRun(files.map(summaryOf))
+  const live = await liveFiles(trx, run.generation.id)
+  const summary = aggregateRun(live.map((file) => summaryOf(file, run)))
+  const files = summary.keys.flatMap((key) => live.filter((file) => nameOf(file) === key).slice(0, 1))
+  const counted = [...live, ...(options.removed == null ? [] : [options.removed])].filter(
+    (file) => file.counts && file.runId === run.generation.id,
+  )
+  const newContents = contentsOf(counted) !== contentsOf(files)
+  await markExtraFiles(trx, live, files)
   const fileParameters = summary.fileCount === 0 ? run.generation.fileParameters : summary.parameters
   const parameters = mergeParameters({ ...run.generation, fileParameters })
-  const storage = await storageOfRun(trx, run.generation.id, files)
+  const { storage, problems: ofCopies } = await storageOfRun(trx, run.generation.id, files)
   const { fileCount } = summary
   const firstFileAt = run.generation.firstFileAt ?? (fileCount === 0 ? null : options.at)
   const values = {
@@ -89,6 +100,7 @@ export async function refreshRun(
     fileParameters: fileParameters === null ? null : JSON.stringify(fileParameters),
     ...timesOf(run.generation, summary, parameters),
     ...storage,
+    ...problemColumns([...(await problemsOf(trx, run, live, files, summary)), ...ofCopies]),
     firstFileAt,
     problem: fileCount === 0 ? (options.problem ?? problemWithoutFiles(run.generation)) : summary.problem,
     updatedAt: options.at,
@@ -118,12 +130,47 @@ export async function refreshRun(
     ...run,
     parameters: current.parameters,
     shownParameters: generationInRunlog(generations).parameters,
-    ...(isCurrent ? { storage, file: summary } : await filesOf(trx, current.id)),
-    resetReco: (isCurrent && options.newContent) || before?.id !== current.id,
+    ...(isCurrent ? { storage, file: summary } : await filesOf(trx, current.id, run)),
+    resetReco: (isCurrent && newContents) || before?.id !== current.id,
   })
-  return {
-    summary: { ...summary, parameters },
-    files: summary.keys.flatMap((key) => files.filter((file) => nameOf(file) === key).slice(0, 1)),
+  return { summary: { ...summary, parameters }, files, newContents }
+}
+
+const contentsOf = (files: readonly RunFile[]): string =>
+  files
+    .map(({ sha256 }) => sha256)
+    .toSorted()
+    .join()
+
+async function problemsOf(
+  trx: Trx,
+  run: LockedRun,
+  live: readonly RunFile[],
+  files: readonly RunFile[],
+  { complete }: RunSummary,
+): Promise<readonly ProblemKind[]> {
+  const refused = await refusedFilesOf(trx, run)
+  return problemsOfFiles({
+    hadFile: run.generation.firstFileAt !== null,
+    complete,
+    files: files.map((file) => ({ ...file, wellNamed: isWellNamed(file, run) })),
+    extraFiles: live.length - files.length,
+    // A misnamed object is reported, but the number in its name is a guess.
+    refusedFiles: refused.filter(({ objectKey }) => parseRunKey(objectKey) !== null).length,
+  })
+}
+
+/** Whether the name of a file has the number of its run. */
+const isWellNamed = (file: Pick<RunFile, 'objectKey'>, run: Pick<RunId, 'runNumber'>): boolean =>
+  parseRunKey(file.objectKey)?.runNumber === run.runNumber
+
+/** Stores which live files count, where that changes. */
+async function markExtraFiles(trx: Trx, live: readonly RunFile[], files: readonly RunFile[]): Promise<void> {
+  for (const counts of [true, false]) {
+    const changed = live.filter((file) => files.includes(file) === counts && file.counts !== counts)
+    if (changed.length === 0) continue
+    const ids = changed.map(({ id }) => id)
+    await trx.updateTable('runFiles').set({ counts }).where('id', 'in', ids).execute()
   }
 }
 
@@ -159,9 +206,14 @@ function latestBegun(generations: readonly Run[]): Run {
   return latest
 }
 
-async function filesOf(trx: Trx, runId: number) {
-  const files = await liveFiles(trx, runId)
-  return { storage: await storageOfRun(trx, runId, files), file: aggregateRun(files.map(summaryOf)) }
+async function filesOf(trx: Trx, runId: number, run: RunId) {
+  const live = await liveFiles(trx, runId)
+  const { storage } = await storageOfRun(
+    trx,
+    runId,
+    live.filter((file) => file.counts),
+  )
+  return { storage, file: aggregateRun(live.map((file) => summaryOf(file, run))) }
 }
 
 /** A run that lost its files keeps their sizes. */
@@ -199,12 +251,13 @@ function timesOf(generation: Run, summary: RunSummary, { stop_time: stopTime }: 
 }
 
 /** The same key may exist in several raw buckets. */
-const nameOf = (file: Selectable<RunFilesTable>) => `${file.bucket}/${file.objectKey}`
+const nameOf = (file: RunFile) => `${file.bucket}/${file.objectKey}`
 
-function summaryOf(file: Selectable<RunFilesTable>): FileSummary {
+function summaryOf(file: RunFile, run: RunId): FileSummary {
   return {
     key: nameOf(file),
     subrun: file.subrun,
+    wellNamed: isWellNamed(file, run),
     lastModified: file.lastModified,
     sizeBytes: file.sizeBytes,
     md5: file.md5,

@@ -70,6 +70,9 @@ export interface ArrivalsTable {
   /** When a message about it was last put into the queue, as far as is known. */
   announcedAt: Date
   finishedAt: Date | null
+  /** Of an invalid arrival: the run that the name of the object states or resembles. */
+  namedTag: ColumnType<string | null, string | null | undefined, string | null>
+  namedRun: ColumnType<number | null, number | null | undefined, number | null>
 }
 
 export type ArrivalState = 'received' | 'processing' | 'done' | 'invalid' | 'failed'
@@ -87,6 +90,9 @@ export interface RunsTable {
   isCurrent: Defaulted<boolean>
   complete: Defaulted<boolean>
   problem: string | null
+  /** The kinds of its open problems (catalogue/open-problems.ts), separated by commas; empty without one. */
+  problems: Defaulted<string>
+  hasProblem: Defaulted<boolean>
   integrity: Integrity
   /**
    * When its first file was catalogued; null while a file is awaited and only the logger recorded the run.
@@ -166,6 +172,8 @@ export interface RunFilesTable {
   parameters: Json<Parameters>
   /** True while the store holds this version under the key, as far as is known. */
   isLive: boolean
+  /** While it is live: false if another file of the run has the same part and counts (`aggregateRun`). */
+  counts: Defaulted<boolean>
   supersededAt: Date | null
   cataloguedAt: Date
 }

@@ -19,7 +19,8 @@ import { likelyPartBytes } from '../extraction/multipart-etag.ts'
 import type { Logger } from '../log.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import { type Route, routeKey } from '../notifications/route-key.ts'
-import { type ObjectName, parseRunKey, type RunFileId } from '../run.ts'
+import { runInName } from '../notifications/run-in-name.ts'
+import type { ObjectName, RunFileId } from '../run.ts'
 import { describeObject, type ObjectDescription, readObject } from '../storage/objects.ts'
 import { blame, noteSuccess, storeBreaker } from '../work/breaker.ts'
 import { leaseOwner, whileHeld } from '../work/lease.ts'
@@ -46,11 +47,12 @@ export async function processArrival(
 ): Promise<Outcome> {
   const started = performance.now()
   const { bucket, key, source } = hint
-  const { tag, runNumber: run } = parseRunKey(key) ?? {}
-  const fields = log.child({ bucket, key, tag, run })
+  const { tag, runNumber: run } = runInName(key) ?? {}
+  const fields = log.child({ bucket, key, tag: tag ?? undefined, run })
   try {
-    const outcome = await processRoute(context, hint, signal, fields)
-    fields.info({ outcome, source, ms: Math.round(performance.now() - started) }, 'arrival-processed')
+    const { outcome, reason } = await processRoute(context, hint, signal, fields)
+    const ms = Math.round(performance.now() - started)
+    fields[outcome === 'invalid' ? 'warn' : 'info']({ outcome, reason, source, ms }, 'arrival-processed')
     return outcome
   } catch (thrown) {
     // The run's page and its logs show this event.
@@ -66,24 +68,33 @@ export function routeOf({ config }: Context, { bucket, key }: ObjectName): Route
   return rawBuckets.includes(bucket) ? routeKey(key, ignoredPrefixes) : { kind: 'ignored' }
 }
 
+/** `reason`: why the object is invalid. */
+interface Processed {
+  readonly outcome: Outcome
+  readonly reason?: string | undefined
+}
+
 async function processRoute(
   context: Context<'database' | 'queues' | 's3'>,
   hint: ObjectArrival,
   signal: AbortSignal,
   log: Logger,
-): Promise<Outcome> {
+): Promise<Processed> {
   const route = routeOf(context, hint)
-  if (route.kind === 'ignored') return 'ignored'
-  if (route.kind === 'misnamed') return await rejectMisnamed(context, hint, route.reason, signal)
+  if (route.kind === 'ignored') return { outcome: 'ignored' }
+  if (route.kind === 'misnamed') {
+    const { reason } = route
+    return { outcome: await rejectMisnamed(context, hint, reason, signal), reason }
+  }
   const since = context.now()
   for (let attempt = 1; attempt <= VERSION_ATTEMPTS; attempt++) {
     const isLast = attempt === VERSION_ATTEMPTS
-    const outcome = await processCurrentVersion(context, hint, route.run, isLast, signal, log)
-    if (outcome !== 'check-again') return outcome
+    const processed = await processCurrentVersion(context, hint, route.run, isLast, signal, log)
+    if (processed !== 'check-again') return processed
   }
   // The last version was replaced after it was read: the arrival is due again for the one that replaced it.
   const thrown = changesTooFast(hint)
-  return await recordUndescribed(context, hint, route.run, { thrown, since, signal, log })
+  return { outcome: await recordUndescribed(context, hint, route.run, { thrown, since, signal, log }) }
 }
 
 const changesTooFast = ({ key }: ObjectName) =>
@@ -96,25 +107,25 @@ async function processCurrentVersion(
   isLast: boolean,
   signal: AbortSignal,
   log: Logger,
-): Promise<Outcome | 'check-again'> {
+): Promise<Processed | 'check-again'> {
   const dependency = storeBreaker(hint.bucket)
   const since = context.now()
   let object: ObjectDescription | null
   try {
     object = await describe(context, hint, signal)
   } catch (thrown) {
-    return await recordUndescribed(context, hint, run, { thrown, since, signal, log })
+    return { outcome: await recordUndescribed(context, hint, run, { thrown, since, signal, log }) }
   }
-  if (object === null) return await reportMissing(context, hint, run, signal)
+  if (object === null) return { outcome: await reportMissing(context, hint, run, signal) }
   const { leaseSeconds } = context.config.work
   const options = { owner: leaseOwner(context), leaseSeconds, at: context.now() }
   const fresh = await claimNewArrival(context.database, hint, object, options)
   const claim = fresh ?? (await claimKnown(context, object, run, options))
   // After the claim: if the function dies in between, one of the two arrivals is still due.
   if (!identityOf(hint).equals(identityOf(object))) await supersedeHint(context, hint, object)
-  if (typeof claim === 'string') return claim
+  if (typeof claim === 'string') return { outcome: claim }
   const claimed = { hint, run, object, lease: claim }
-  const { outcome, requests } = await whileHeld(
+  const { outcome, reason, requests } = await whileHeld(
     context.database,
     claim,
     leaseSeconds,
@@ -133,7 +144,7 @@ async function processCurrentVersion(
   await sendRequests(context, requests, signal)
   if (claim.storeFailed && (outcome === 'catalogued' || outcome === 'invalid'))
     await noteSuccess(context.database, dependency, 'act', context.now())
-  return outcome
+  return outcome === 'check-again' ? outcome : { outcome, reason }
 }
 
 /** @throws an error attributed to the store. */
@@ -172,6 +183,7 @@ interface Claimed {
 /** The recorded outcome, and the requests that were written with it and are still to be sent. */
 interface RecordedArrival {
   readonly outcome: Outcome | 'check-again'
+  readonly reason?: string
   readonly requests: readonly Request[]
 }
 
@@ -222,7 +234,7 @@ async function extractAndRecord(
     )
     if (requests === 'superseded') return await superseded(context, lease)
     log.warn({ run: run.runNumber, reason: error.message, attempt: lease.attempt }, 'run-invalid')
-    return { outcome: 'invalid', requests }
+    return { outcome: 'invalid', reason: error.message, requests }
   }
 }
 

@@ -3,6 +3,7 @@
  * not. `planReplay` finds them, `replay` does it.
  */
 import { sql } from 'kysely'
+import { endRefusal } from '../catalogue/end-refusal.ts'
 import type { Context } from '../context.ts'
 import { routeKey } from '../notifications/route-key.ts'
 import { findArrivalsOfRun } from '../queries/runs.ts'
@@ -45,13 +46,15 @@ export async function planReplay(
 }
 
 /**
- * Resets the ledger's rows and announces the objects. An arrival that is in progress is not reset.
+ * Resets the ledger's rows and announces the objects. An arrival that is in progress is not reset. An object
+ * that was refused, and deleted since, is no open problem any more.
  */
 export async function replay(
   context: Context<'database' | 'queues'>,
   plan: ReplayPlan,
   signal: AbortSignal,
 ): Promise<void> {
+  for (const object of plan.gone) await endRefusal(context.database, object, context.now())
   for (let start = 0; start < plan.objects.length; start += 100) {
     const part = plan.objects.slice(start, start + 100)
     for (const object of part)

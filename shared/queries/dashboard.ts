@@ -5,7 +5,7 @@ import type { StorageSummary } from '../database/storage-summary.ts'
 import type { VisibleTags } from './site-state.ts'
 
 /**
- * The data taken by one tag on one day (UTC), and the volume of verified copies of its current files by
+ * The data taken by one tag on one day (UTC), and the volume of verified copies of the files that count by
  * place, bytes.
  */
 export interface DayOfTag {
@@ -28,7 +28,9 @@ export async function storageByDay(
   const day = sql<string>`DATE_FORMAT(runs.started_at, '%Y-%m-%d')`
   const rows = await database
     .selectFrom('runs')
-    .innerJoin('runFiles as f', (join) => join.onRef('f.runId', '=', 'runs.id').on('f.isLive', '=', true))
+    .innerJoin('runFiles as f', (join) =>
+      join.onRef('f.runId', '=', 'runs.id').on('f.isLive', '=', true).on('f.counts', '=', true),
+    )
     .select([
       'runs.tag',
       day.as('day'),

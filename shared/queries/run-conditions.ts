@@ -1,11 +1,15 @@
 /** Conditions for selecting runs, as SQL on the table `runs`. */
 import { type RawBuilder, sql } from 'kysely'
+import { PROBLEM_KINDS, type ProblemKind } from '../catalogue/open-problems.ts'
 import type { Integrity } from '../database/schema.ts'
 import type { StorageSummary } from '../database/storage-summary.ts'
 import type { RunlogColumn } from '../extraction/run-parameters.ts'
 
 export const RUN_ORDERS = ['run', 'start', 'size', 'events', 'catalogued'] as const
 export type RunOrder = (typeof RUN_ORDERS)[number]
+
+/** A kind of open problem, or any. */
+export const PROBLEM_WORDS = ['any', ...PROBLEM_KINDS] as const
 
 export interface RunConditions {
   /** Run numbers, both ends included. */
@@ -17,6 +21,7 @@ export interface RunConditions {
   readonly complete?: boolean | undefined
   readonly pedestal?: boolean | undefined
   readonly integrity?: Integrity | undefined
+  readonly problem?: 'any' | ProblemKind | undefined
   /** Part of the description, case-insensitive. */
   readonly text?: string | undefined
   readonly cloud?: StorageSummary['cloud'] | undefined
@@ -46,6 +51,7 @@ export function matches(conditions: RunConditions): RawBuilder<unknown>[] {
     complete,
     pedestal,
     integrity,
+    problem,
     cloud,
     tape,
     text,
@@ -59,6 +65,8 @@ export function matches(conditions: RunConditions): RawBuilder<unknown>[] {
   if (complete !== undefined) parts.push(sql`runs.complete = ${Number(complete)}`)
   if (pedestal !== undefined) parts.push(sql`runs.pedestal = ${Number(pedestal)}`)
   if (integrity !== undefined) parts.push(sql`runs.integrity = ${integrity}`)
+  if (problem !== undefined) parts.push(sql`runs.has_problem = 1`)
+  if (problem !== undefined && problem !== 'any') parts.push(sql`FIND_IN_SET(${problem}, runs.problems)`)
   if (cloud !== undefined) parts.push(sql`runs.cloud = ${cloud}`)
   if (tape !== undefined) parts.push(sql`runs.tape = ${tape}`)
   if (text !== undefined)

@@ -3,9 +3,10 @@
  * real booleans. Pure.
  */
 
+import { openProblems } from '../catalogue/open-problems.ts'
 import { parameterSources } from '../catalogue/run-parameters.ts'
 import type { ShownCopy } from '../database/replica-schema.ts'
-import type { Run, RunFile } from '../database/schema.ts'
+import type { Arrival, Run, RunFile } from '../database/schema.ts'
 import type { RunDetails } from './runs.ts'
 import { shownParameters } from './shown-parameters.ts'
 
@@ -22,6 +23,7 @@ export function runView(run: Run) {
     stoppedAt: isoOrNull(run.stoppedAt),
     complete: run.complete,
     problem: run.problem,
+    problems: openProblems(run),
     integrity: run.integrity,
     eventCount: run.eventCount,
     sizeBytes: run.sizeBytes,
@@ -40,6 +42,7 @@ export function fileView(file: RunFile) {
     bucket: file.bucket,
     key: file.objectKey,
     live: file.isLive,
+    counts: file.isLive && file.counts,
     subrun: file.subrun,
     etag: file.etag,
     versionId: file.versionId,
@@ -66,6 +69,13 @@ export function fileView(file: RunFile) {
     supersededAt: isoOrNull(file.supersededAt),
   }
 }
+
+const refusedView = ({ bucket, objectKey: key, reason, finishedAt, receivedAt }: Arrival) => ({
+  bucket,
+  key,
+  reason,
+  since: iso(finishedAt ?? receivedAt),
+})
 
 function replicaView(replica: ShownCopy) {
   return {
@@ -108,7 +118,7 @@ export const parametersView = (run: Run) => ({
  * current one first.
  */
 export function runDetailsView(
-  { run, files, replicas, requests, history, ...more }: RunDetails,
+  { run, files, refused, replicas, requests, history, ...more }: RunDetails,
   uses: readonly Run[],
 ) {
   return {
@@ -117,6 +127,7 @@ export function runDetailsView(
     ...parametersView(run),
     ...more,
     files: files.map(fileView),
+    refused: refused.map(refusedView),
     replicas: replicas.map(replicaView),
     requests: requests.map((request) => ({
       ...request,

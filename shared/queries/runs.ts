@@ -1,5 +1,6 @@
 /** Reading the catalogue: one run with all its details. Lists are in search-runs.ts. */
 
+import { refusedFilesOf } from '../catalogue/arrivals.ts'
 import { recallsOfRuns } from '../catalogue/recalls.ts'
 import { replicasOfRun } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
@@ -24,10 +25,23 @@ export async function findRuns(
 }
 
 /**
- * The recorded arrivals of a run's files, catalogued or not, newest first. Without a tag the whole table is
- * read, which is for operators only.
+ * The recorded arrivals of a run's files, catalogued or not, newest first, with refused objects whose names
+ * resemble the run. Without a tag the whole table is read, which is for operators only.
  */
 export async function findArrivalsOfRun(
+  database: Database,
+  run: { readonly runNumber: number; readonly tag?: string | undefined },
+  limit?: number,
+): Promise<readonly Arrival[]> {
+  const [named, refused] = await Promise.all([
+    findArrivalsByName(database, run, limit),
+    refusedFilesOf(database, run),
+  ])
+  const byId = new Map([...named, ...refused].map((arrival) => [arrival.id, arrival]))
+  return [...byId.values()].toSorted((a, b) => b.id - a.id).slice(0, limit)
+}
+
+async function findArrivalsByName(
   database: Database,
   run: { readonly runNumber: number; readonly tag?: string | undefined },
   limit?: number,
@@ -85,8 +99,10 @@ function keyRanges(tag: string, runNumber: number): readonly (readonly [from: st
 
 export interface RunDetails {
   readonly run: Run
-  /** Live files first, then replaced versions. */
+  /** Live files first, those that count before the others, then replaced versions. */
   readonly files: readonly RunFile[]
+  /** Objects whose names state or resemble this run, and that could not be read, newest first. */
+  readonly refused: readonly Arrival[]
   readonly banks: readonly { readonly bank: string; readonly count: number; readonly bytes: number }[]
   readonly events: readonly {
     readonly eventId: number
@@ -106,14 +122,15 @@ export interface RunDetails {
   readonly history: readonly { readonly at: Date; readonly what: string; readonly detail: string }[]
 }
 
-/** All details of one generation of a run number; banks and events are summed over its live files. */
+/** All details of one generation of a run number; banks and events are summed over the files that count. */
 export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
-  const [files, requests, history, replicas, recalls] = await Promise.all([
+  const [files, requests, history, replicas, recalls, refused] = await Promise.all([
     database
       .selectFrom('runFiles')
       .selectAll()
       .where('runId', '=', run.id)
       .orderBy('isLive', 'desc')
+      .orderBy('counts', 'desc')
       .orderBy('subrun')
       .orderBy('id', 'desc')
       .execute(),
@@ -131,14 +148,16 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
       .execute(),
     replicasOfRun(database, run.id),
     recallsOfRuns(database, [run.id]),
+    run.isCurrent ? refusedFilesOf(database, run) : [],
   ])
-  const live = files.filter((file) => file.isLive)
-  const storage = summarizeStorage(live, replicas)
+  const counting = files.filter((file) => file.isLive && file.counts)
+  const storage = summarizeStorage(counting, replicas)
   return {
     run,
     files,
-    banks: sumBanks(live),
-    events: sumEvents(live),
+    refused,
+    banks: sumBanks(counting),
+    events: sumEvents(counting),
     requests,
     replicas: [...replicas, ...recalls],
     storage,

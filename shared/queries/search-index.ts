@@ -17,8 +17,9 @@ const ALONG = {
  * Properties with an index of their own, in the order of the run numbers; those that usually match few runs
  * come first.
  */
-const PROPERTIES = ['integrity', 'tape', 'cloud', 'complete', 'pedestal'] as const
+const PROPERTIES = ['problem', 'integrity', 'tape', 'cloud', 'complete', 'pedestal'] as const
 const USUAL_VALUES = {
+  problem: undefined,
   integrity: 'verified',
   tape: 'on-media',
   cloud: 'deleted',
@@ -30,6 +31,13 @@ const USUAL_VALUES = {
 const FEW = 20_000
 
 /**
+ * Few runs are sorted quickly in any order; the database does not know that they are few, since it cannot count
+ * the runs with one kind of problem.
+ */
+const isRareProblem = ({ problem }: RunConditions): boolean =>
+  problem !== undefined && problem !== 'any' && problem !== 'incomplete'
+
+/**
  * The names of the indexes to choose from; none if the database decides better, from the number of runs with
  * the requested property.
  */
@@ -38,7 +46,8 @@ export function searchIndexes(conditions: RunConditions, by: RunOrder): readonly
   const byTime = (since ?? until) === undefined ? [] : [ALONG.start]
   const asked = PROPERTIES.filter((property) => conditions[property] !== undefined)
   const property = asked.find((each) => conditions[each] !== USUAL_VALUES[each]) ?? asked[0]
-  if (property !== undefined) return by === 'run' ? [`by_tag_${property}`, ...byTime] : []
+  if (property !== undefined)
+    return by === 'run' || isRareProblem(conditions) ? [`by_tag_${property}`, ...byTime] : []
   const isShort = from !== undefined && to !== undefined && to - from < FEW
   if (isShort) return [ALONG.run]
   const byNumber = (from ?? to) === undefined ? [] : [ALONG.run]

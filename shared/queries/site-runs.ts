@@ -64,8 +64,8 @@ function dated(run: Run, ahead: Date): LastRun {
 
 export interface RecentRuns {
   readonly runs: number
-  /** Without runs that await their first file. */
-  readonly incomplete: number
+  /** Runs with open problems. */
+  readonly withProblem: number
   readonly sizeBytes: number
   /** True when there are more than were counted; the newest ones are counted. */
   readonly atLeast: boolean
@@ -89,23 +89,23 @@ export async function recentRuns(
   if (tags.length === 0) return new Map()
   const ofTag = (
     tag: string,
-  ) => sql`(SELECT ${tag} AS tag, COUNT(*) AS runs, COALESCE(SUM(complete = 0 AND first_file_at IS NOT NULL), 0) AS incomplete,
+  ) => sql`(SELECT ${tag} AS tag, COUNT(*) AS runs, COALESCE(SUM(has_problem), 0) AS withProblem,
       COALESCE(SUM(size_bytes), 0) AS sizeBytes
-    FROM (SELECT complete, first_file_at, size_bytes FROM runs FORCE INDEX (by_tag_catalogued)
+    FROM (SELECT has_problem, size_bytes FROM runs FORCE INDEX (by_tag_catalogued)
       WHERE tag = ${tag} AND is_current = 1 AND catalogued_at >= ${since} ORDER BY catalogued_at DESC LIMIT ${sql.lit(MOST_RUNS)}) AS recent)`
   const query = sql<{
     tag: string
     runs: number
-    incomplete: number
+    withProblem: number
     sizeBytes: number
   }>`${sql.join(tags.map(ofTag), sql` UNION ALL `)}`
   const { rows } = await query.execute(database)
   return new Map(
-    rows.map(({ tag, runs, incomplete, sizeBytes }) => [
+    rows.map(({ tag, runs, withProblem, sizeBytes }) => [
       tag,
       {
         runs: Number(runs),
-        incomplete: Number(incomplete),
+        withProblem: Number(withProblem),
         sizeBytes: Number(sizeBytes),
         atLeast: Number(runs) === MOST_RUNS,
       },

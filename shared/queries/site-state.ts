@@ -49,7 +49,7 @@ export interface CopiesInState {
 /** Longest part of an error; the page of the run has the full text. */
 const MOST_CHARACTERS = 300
 
-const NO_RUNS: RecentRuns = { runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false }
+const NO_RUNS: RecentRuns = { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false }
 
 /** The sites at the time `now`; what was catalogued or refused counts since `since`. */
 export async function siteStates(

@@ -84,6 +84,10 @@ const linked = {
   md5: z.string().openapi({ example: '5e381ab5567ed21ee91ca265529638f9' }),
   adler32: z.string().openapi({ example: 'eecd4b5e' }),
   sha256: z.string().openapi({ example: 'ee38138ed6101db8a1aff3cf36a19e50356b09ac4a11a82c8299e7762c4b185b' }),
+  warning: z.string().nullable().openapi({
+    description: 'Why the file should be used with care, after its name: incomplete, disputed, suspicious',
+    example: null,
+  }),
 }
 const url = z
   .url()

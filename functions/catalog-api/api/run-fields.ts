@@ -12,6 +12,7 @@ const RUN_FIELDS = [
   'stoppedAt',
   'complete',
   'problem',
+  'problems',
   'integrity',
   'eventCount',
   'sizeBytes',
@@ -98,11 +99,14 @@ export function columnsOf(choice: FieldChoice): readonly string[] {
 
 const PLACES = ['cloud', 'tape', 'local'] as const
 
+const cellOf = (value: Cell | readonly string[] | undefined): Cell =>
+  typeof value === 'object' && value !== null ? value.join(' ') : (value ?? null)
+
 /** The cells of a run in these columns. */
 export function cellsOf(item: RunItem, choice: FieldChoice): readonly Cell[] {
   const parameters = choice.parameters === 'all' ? PARAMETERS : choice.parameters
   return [
-    ...choice.run.map((field) => item[field] ?? null),
+    ...choice.run.map((field) => cellOf(item[field])),
     ...(choice.storage ? PLACES.map((place) => item.storage?.[place] ?? null) : []),
     ...parameters.map((name) => item.parameters?.[name] ?? null),
   ]

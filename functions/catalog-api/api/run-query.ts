@@ -8,6 +8,7 @@ import type { RunlogColumn } from '../../../shared/extraction/run-parameters.ts'
 import {
   PARAMETER_OPERATORS,
   type ParameterCondition,
+  PROBLEM_WORDS,
   RUN_ORDERS,
   type RunConditions,
 } from '../../../shared/queries/run-conditions.ts'
@@ -87,6 +88,10 @@ const known = {
         'verified: all checksums stated by the store or the uploader agree; mismatch: one disagrees',
     })
     .optional(),
+  problem: z
+    .enum(PROBLEM_WORDS)
+    .openapi({ description: 'With an open problem of this kind, or any' })
+    .optional(),
   cloud: z.enum(CLOUD_WORDS).openapi({ description: 'State in the store' }).optional(),
   tape: z.enum(TAPE_WORDS).openapi({ description: 'State of the copy on tape' }).optional(),
   text: z
@@ -157,7 +162,7 @@ export type RunQuery = z.output<typeof runQuery>
 export function searchOf(
   query: RunQuery,
 ): Omit<RunSearch, 'tags' | 'after' | 'limit'> & { readonly tags: readonly string[] | null } {
-  const { from, to, since, until, complete, pedestal, integrity, text, cloud, tape, sort } = query
+  const { from, to, since, until, complete, pedestal, integrity, problem, text, cloud, tape, sort } = query
   const parameters = Object.entries(query).flatMap(([name, value]) => {
     const condition = Object.hasOwn(known, name) || value === undefined ? '' : parameterCondition(name, value)
     return typeof condition === 'string' ? [] : [condition]
@@ -170,6 +175,7 @@ export function searchOf(
     complete,
     pedestal,
     integrity,
+    problem,
     cloud,
     tape,
     text,

@@ -1,5 +1,6 @@
 /** The schemas of answers about runs, for the OpenAPI document. The tests validate real answers with them. */
 import { z } from '@hono/zod-openapi'
+import { PROBLEM_KINDS } from '../../../shared/catalogue/open-problems.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 
 const time = z.iso.datetime().openapi({ example: '2026-01-15T08:00:00.000Z' })
@@ -46,6 +47,9 @@ const runShape = {
   stoppedAt: timeOrNull,
   complete: z.boolean(),
   problem: z.string().nullable(),
+  problems: z
+    .array(z.enum(PROBLEM_KINDS))
+    .openapi({ description: 'The kinds of its open problems, the most severe first', example: [] }),
   integrity,
   eventCount: z
     .int()
@@ -85,6 +89,9 @@ const file = z
   .strictObject({
     ...place,
     live: z.boolean().openapi({ description: 'Whether this is the current version of the file' }),
+    counts: z.boolean().openapi({
+      description: 'Whether it is one of the files whose events, size and copies are those of the run',
+    }),
     subrun: z.int().nullable(),
     etag: z.string(),
     versionId: z.string().nullable(),
@@ -171,6 +178,9 @@ export const runDetails = z
     ...parameterFields,
     storage,
     files: z.array(file),
+    refused: z
+      .array(z.strictObject({ ...place, reason: z.string().nullable(), since: time }))
+      .openapi({ description: 'Objects whose names state or resemble the run, and that could not be read' }),
     replicas: z.array(replica),
     banks: z.array(z.strictObject({ bank: z.string().openapi({ example: 'CAM0' }), count: z.int(), bytes })),
     events: z

@@ -51,7 +51,7 @@ ${problems.map((trouble) => html`<li><a href="${trouble.path}">${mark(trouble.to
 
 /** Lists what was checked and claims nothing else: a DAQ that takes no data may be meant to. */
 const nothingFoundText = ({ queues, tapeLateHours }: SiteOverview): string =>
-  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no new run that waits longer than ${tapeLateHours} h for tape; in the last day no refused file, no incomplete run, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
+  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no new run that waits longer than ${tapeLateHours} h for tape; in the last day no refused file, no run with an open problem, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
 
 export function problemsOf({
   sites: { sites, elsewhere },
@@ -142,9 +142,11 @@ function ofArrivals(
 }
 
 function ofRuns({ tag, recent }: SiteState): readonly Problem[] {
-  if (recent.incomplete === 0) return []
-  const query = new URLSearchParams({ tag, complete: 'false', sort: '-catalogued' })
-  return [bad(`${tag}: ${counted(recent.incomplete, 'run')} of the last day not complete`, `/runs?${query}`)]
+  if (recent.withProblem === 0) return []
+  const query = new URLSearchParams({ tag, problem: 'any', sort: '-catalogued' })
+  return [
+    bad(`${tag}: ${counted(recent.withProblem, 'run')} of the last day with open problems`, `/runs?${query}`),
+  ]
 }
 
 /** By severity; alerts of severity `info` are not problems. */

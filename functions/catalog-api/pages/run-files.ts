@@ -1,6 +1,6 @@
 /** Files: the files of a run, their contents, their checksums, and what confirmed these. */
 import { html } from 'hono/html'
-import type { RunFile } from '../../../shared/database/schema.ts'
+import type { Arrival, RunFile } from '../../../shared/database/schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { bytes, count } from './format.ts'
 import { facts, type Html, mark, NOTHING, timeOf } from './parts.ts'
@@ -8,11 +8,18 @@ import { facts, type Html, mark, NOTHING, timeOf } from './parts.ts'
 export const filesSection = ({
   run,
   files,
+  refused,
 }: RunDetails): Html => html`<section aria-labelledby="files"><h2 id="files">Files</h2>
+${refused.map(refusedItem)}
 ${files.length === 0 ? html`<p class="empty">${run.firstFileAt === null ? 'No file of this run has arrived yet.' : 'No file of this run could be read.'}</p>` : files.map(fileItem)}</section>`
 
+const refusedItem = ({ bucket, objectKey, reason, finishedAt }: Arrival): Html => html`<article class="file">
+<h3><code>${bucket}/${objectKey}</code> <span class="label">refused</span></h3>
+<p class="problem">${reason ?? 'no reason known'}</p>
+${facts([['Refused', timeOf(finishedAt)]])}</article>`
+
 const fileItem = (file: RunFile): Html => html`<article class="file${file.isLive ? '' : ' former'}">
-<h3><code>${file.bucket}/${file.objectKey}</code>${file.isLive ? NOTHING : html` <span class="label">replaced</span>`}</h3>
+<h3><code>${file.bucket}/${file.objectKey}</code>${labelOf(file)}</h3>
 ${file.problem === null ? NOTHING : html`<p class="problem">${file.problem}${file.problemOffset === null ? '' : ` (at byte ${count(file.problemOffset)})`}</p>`}
 ${file.warnings.length === 0 ? NOTHING : html`<ul class="warnings">${file.warnings.map((warning) => html`<li>${mark('waiting', warning.message)}</li>`)}</ul>`}
 ${facts([
@@ -30,6 +37,11 @@ ${facts([
   ),
 ])}
 ${checksums(file)}</article>`
+
+function labelOf({ isLive, counts }: RunFile): Html {
+  if (isLive && counts) return NOTHING
+  return html` <span class="label">${isLive ? 'does not count' : 'replaced'}</span>`
+}
 
 const checksums = ({ md5, adler32, sha256 }: RunFile): Html => html`<dl class="sums">
 <dt>MD5</dt><dd><code>${md5}</code></dd><dt>Adler-32</dt><dd><code>${adler32}</code></dd><dt>SHA-256</dt><dd><code>${sha256}</code></dd></dl>`

@@ -130,7 +130,7 @@ const linkTable = (files: readonly FileLink[]): Html =>
 function linkOf(file: FileLink): Content {
   switch (file.kind) {
     case 'link':
-      return html`<a href="${file.url}" rel="noreferrer" download>${file.fileName}</a>`
+      return html`<a href="${file.url}" rel="noreferrer" download>${file.fileName}</a>${file.warning === null ? NOTHING : html`<br>${mark('bad', file.warning)}`}`
     case 'recalling':
       return mark(
         'moving',

@@ -3,6 +3,7 @@
  * and shared.
  */
 import { html } from 'hono/html'
+import { PROBLEM_KINDS } from '../../../shared/catalogue/open-problems.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
 import { type Html, NOTHING } from './parts.ts'
@@ -39,7 +40,7 @@ const TAPE_TEXTS = {
 } as const
 
 /** Fields that are folded unless they are in use. */
-const RARELY_USED = ['until', 'pedestal', 'integrity', 'cloud', 'text']
+const RARELY_USED = ['until', 'complete', 'pedestal', 'integrity', 'cloud', 'text']
 /** Fields that the form preserves without showing them. */
 const isKept = (name: string) => name === 'sort' || name.startsWith('param.')
 
@@ -59,13 +60,14 @@ ${select('tag', 'Tag', [['', 'all'], ...tags.map((tag) => [tag, tag] as const)])
 ${input('from', 'Runs from', html`inputmode="numeric" size="7" maxlength="10"`)}
 ${input('to', 'to', html`inputmode="numeric" size="7" maxlength="10"`)}
 ${time('since', 'Since (UTC)')}
-${select('complete', 'Complete', YES_NO)}
+${select('problem', 'Open problem', [['', 'with or without'], ['any', 'any'], ...PROBLEM_KINDS.map((kind) => [kind, kind] as const)])}
 ${select('tape', 'On tape', [['', 'any'], ...TAPE_WORDS.map((word) => [word, TAPE_TEXTS[word]] as const)])}
 <span class="buttons"><button class="main">Show</button> <a href="/runs">Clear</a></span>
 </div>
 ${chips(address)}
 <details${RARELY_USED.some((name) => value(name) !== '') ? ' open' : ''}><summary>More filters</summary><div class="fields">
 ${time('until', 'Until (UTC)')}
+${select('complete', 'Complete', YES_NO)}
 ${select('pedestal', 'Pedestal', YES_NO)}
 ${select('cloud', 'In the store', [['', 'any'], ...CLOUD_WORDS.map((word) => [word, CLOUD_TEXTS[word]] as const)])}
 ${select('integrity', 'Checksums', [

@@ -30,11 +30,11 @@ ${moving(site, now, id)}
 }
 
 function recentText({ tag, recent }: SiteState): Html {
-  const { runs, incomplete, sizeBytes, atLeast } = recent
+  const { runs, withProblem, sizeBytes, atLeast } = recent
   if (runs === 0) return html`no run`
   const more = atLeast ? '+' : ''
-  const query = new URLSearchParams({ tag, complete: 'false', sort: '-catalogued' })
-  return html`${count(runs)}${more} ${runs === 1 ? 'run' : 'runs'}, ${bytes(sizeBytes)}${more}${incomplete > 0 ? html`, <a href="/runs?${query}">${mark('bad', `${count(incomplete)} not complete`)}</a>` : ''}`
+  const query = new URLSearchParams({ tag, problem: 'any', sort: '-catalogued' })
+  return html`${count(runs)}${more} ${runs === 1 ? 'run' : 'runs'}, ${bytes(sizeBytes)}${more}${withProblem > 0 ? html`, <a href="/runs?${query}">${mark('bad', `${count(withProblem)} with open problems`)}</a>` : ''}`
 }
 
 const lasted = ({ startedAt, stoppedAt }: Run): string =>

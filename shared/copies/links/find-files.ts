@@ -5,6 +5,7 @@
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import type { Copy, CopyState, ShownCopy, ShownRecall } from '../../database/replica-schema.ts'
+import type { RunFile } from '../../database/schema.ts'
 import type { ObjectName, RunId } from '../../run.ts'
 
 /** A file in the catalogue; checksums in lower-case hex. */
@@ -14,6 +15,8 @@ export interface LinkedFile extends RunId, ObjectName {
   readonly md5: string
   readonly adler32: string
   readonly sha256: string
+  /** Why the file should be used with care: it is cut, disputed, suspicious or does not count; else null. */
+  readonly warning: string | null
 }
 
 export type FileLink = LinkedFile &
@@ -43,8 +46,8 @@ export interface FoundFile {
 }
 
 /**
- * The live files of the current generation of these runs, and the live files with these names whatever their
- * run; unknown ones are left out. In the order of tag, run number and subrun.
+ * The files that count for the current generation of these runs, and the live files with these names whatever
+ * their run; unknown ones are left out. In the order of tag, run number and subrun.
  */
 export async function findFiles(
   database: Database,
@@ -55,14 +58,17 @@ export async function findFiles(
     .innerJoin('runFiles as f', 'f.runId', 'r.id')
     .select('f.id')
     .where('f.isLive', '=', true)
-  const ofRuns = live.where('r.isCurrent', '=', true).where((where) =>
-    where.or(
-      [...Map.groupBy(runs, (run) => run.tag)].map(([tag, own]) => {
-        const numbers = own.map((run) => run.runNumber)
-        return where.and([where('r.tag', '=', tag), where('r.runNumber', 'in', numbers)])
-      }),
-    ),
-  )
+  const ofRuns = live
+    .where('r.isCurrent', '=', true)
+    .where('f.counts', '=', true)
+    .where((where) =>
+      where.or(
+        [...Map.groupBy(runs, (run) => run.tag)].map(([tag, own]) => {
+          const numbers = own.map((run) => run.runNumber)
+          return where.and([where('r.tag', '=', tag), where('r.runNumber', 'in', numbers)])
+        }),
+      ),
+    )
   const named = live.where((where) =>
     where.or(
       [...Map.groupBy(files, (file) => file.bucket)].map(([bucket, own]) => {
@@ -77,6 +83,7 @@ export async function findFiles(
     .innerJoin('runs as r', 'r.id', 'f.runId')
     .select(['r.id as runId', 'r.tag', 'r.runNumber', 'r.isCurrent', 'f.bucket', 'f.objectKey', 'f.etag'])
     .select(['f.versionId', 'f.sizeBytes', 'f.md5', 'f.adler32', 'f.sha256', 'f.subrun'])
+    .select(['f.counts', 'f.complete', 'f.problem', 'f.integrity'])
     .execute()
   const rows = found.toSorted(
     (a, b) =>
@@ -93,16 +100,37 @@ export async function findFiles(
     contentName,
   )
   return rows.map((row) => {
-    const { runId, isCurrent, etag, versionId, objectKey: key, subrun: _, ...file } = row
+    const { tag, runNumber, bucket, objectKey: key, sizeBytes, md5, adler32, sha256 } = row
+    const { runId, isCurrent, etag, versionId } = row
     const fileName = key.slice(key.lastIndexOf('/') + 1)
     const own = copies.get(contentName(row)) ?? []
+    const warning = warningOf(row, own)
     return {
-      file: { ...file, key, fileName },
+      file: { tag, runNumber, bucket, key, fileName, sizeBytes, md5, adler32, sha256, warning },
       ...{ runId, isCurrent, etag, versionId },
       copies: own.filter((copy): copy is Copy => copy.kind !== 'recall'),
       recall: own.find((copy) => copy.kind === 'recall'),
     }
   })
+}
+
+/** In one sentence, which follows the name of the file. */
+function warningOf(
+  file: Pick<RunFile, 'counts' | 'complete' | 'problem' | 'integrity'> & RunId,
+  copies: readonly ShownCopy[],
+): string | null {
+  const suspicious = copies.find(({ kind, state }) => kind === 'cloud' && state === 'suspicious')
+  const reasons = [
+    ...(file.counts
+      ? []
+      : [`does not count for run ${file.runNumber} of ${file.tag}: another file has this part`]),
+    ...(file.complete ? [] : [`is incomplete: ${file.problem ?? 'no reason known'}`]),
+    ...(file.integrity === 'mismatch'
+      ? ['is disputed: its bytes differ from a checksum stated for them']
+      : []),
+    ...(suspicious === undefined ? [] : [`is suspicious: ${suspicious.lastError ?? 'no reason known'}`]),
+  ]
+  return reasons.length === 0 ? null : reasons.join('; ')
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))

@@ -3,14 +3,14 @@ import type { Executor } from '../../catalogue/replicas.ts'
 import type { Run, RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 
-/** A run as people name it, or one generation of its number by the catalogue's id. */
+/** A run as people name it; or one generation of its number by the catalogue's id, with all its live files. */
 export type RunSelector =
   | { readonly runNumber: number; readonly tag?: string | undefined }
   | { readonly runId: number }
 
 export interface RunWithFiles {
   readonly run: Run
-  /** The current files, in the order of their subruns; at least one. */
+  /** The files that count (by id, all live ones), in the order of their subruns; at least one. */
   readonly files: readonly RunFile[]
 }
 
@@ -26,6 +26,7 @@ export async function resolveRun(executor: Executor, selector: RunSelector): Pro
     .selectAll()
     .where('runId', '=', run.id)
     .where('isLive', '=', true)
+    .$if(!('runId' in selector), (query) => query.where('counts', '=', true))
     .orderBy('subrun')
     .orderBy('id')
     .execute()

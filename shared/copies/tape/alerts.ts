@@ -5,7 +5,7 @@ import type { AlertRule, SeverityOf } from '../../messages/alert-rules.ts'
 import type { Request } from '../../work/outbox.ts'
 
 export const nameOf = (replica: Pick<Replica, 'runNumber' | 'tag' | 'objectKey'>) =>
-  `run ${replica.runNumber} of ${replica.tag} (${replica.objectKey})`
+  `${replica.objectKey} (run ${replica.runNumber} of ${replica.tag})`
 
 /** Distinguishes a request for a copy from a later one, after the copy was lost: Unix seconds. */
 export const requestOf = ({ requestedAt }: { readonly requestedAt: Date }): string =>

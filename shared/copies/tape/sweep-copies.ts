@@ -3,6 +3,7 @@
  * or not a message asked for it; a copy that is missing or suspicious is replaced; a late one raises an
  * alert.
  */
+import type { ExpressionBuilder } from 'kysely'
 import { alertRequest } from '../../catalogue/next-steps.ts'
 import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
 import {
@@ -18,7 +19,7 @@ import {
 import { addHistory } from '../../catalogue/runs.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
-import type { RunFile } from '../../database/schema.ts'
+import type { RunFile, Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { alternateTapeName, tapeName } from '../../tape/names.ts'
 import { isFree } from '../../work/lease.ts'
@@ -137,6 +138,7 @@ async function requestMissing(context: WithTape, seen: number, signal: AbortSign
       .where('runFiles.cataloguedAt', '<', graceEnd(context))
       .where('runFiles.id', '>', after)
       .where('replicas.id', 'is', null)
+      .where((where) => where.or([where('runFiles.counts', '=', true), where.not(hasSafeContents(where))]))
       .orderBy('runFiles.id')
       .limit(PAGE)
       .execute()
@@ -156,6 +158,33 @@ async function requestMissing(context: WithTape, seen: number, signal: AbortSign
   return requested
 }
 
+/**
+ * Whether the contents of a file that does not count are safe under another name of the run: verified on tape,
+ * or in the store, from where they are copied. Otherwise its bytes may be the only ones.
+ */
+const hasSafeContents = ({ exists, selectFrom }: ExpressionBuilder<Schema, 'runFiles'>) =>
+  exists(
+    selectFrom('replicas as other')
+      .innerJoin('runFiles as file', (join) =>
+        join
+          .onRef('file.runId', '=', 'other.runId')
+          .onRef('file.bucket', '=', 'other.bucket')
+          .onRef('file.objectKey', '=', 'other.objectKey')
+          .onRef('file.sha256', '=', 'other.sha256')
+          .on('file.isLive', '=', true)
+          .on('file.counts', '=', true),
+      )
+      .select('other.id')
+      .whereRef('other.runId', '=', 'runFiles.runId')
+      .whereRef('other.sha256', '=', 'runFiles.sha256')
+      .where((where) =>
+        where.or([
+          where.and([where('other.kind', '=', 'cloud'), where('other.state', '=', 'present')]),
+          where.and([where('other.kind', '=', 'tape'), where('other.state', '=', 'on-media')]),
+        ]),
+      ),
+  )
+
 /** The requested copy; null when none is possible, which raises an alert and does not stop the other requests. */
 async function requestOrAlert(
   context: WithTape,
@@ -171,7 +200,7 @@ async function requestOrAlert(
     const alert = alertRequest({
       rule: 'tape-copy-impossible',
       severity: 'error',
-      summary: `run ${run.runNumber} of ${run.tag} (${key}) can have no copy on tape: ${error.message}`,
+      summary: `${key} (run ${run.runNumber} of ${run.tag}) can have no copy on tape: ${error.message}`,
       tag: run.tag,
       runNumber: run.runNumber,
       runId: run.id,

@@ -306,7 +306,7 @@ describe('requests after a file is recorded', () => {
       .where('queue', '=', 'alerts')
       .orderBy('id', 'desc')
     const { summary } = JSON.parse((await alert.executeTakeFirstOrThrow()).body)
-    expect(summary).toBe(`run ${run} of LNGS is incomplete: ${problem.message}`)
+    expect(summary).toBe(`run00${run}.mid.gz (run ${run} of LNGS) is incomplete: ${problem.message}`)
   })
 
   test('a run without camera frames is not reconstructed, and an alert is raised', async () => {

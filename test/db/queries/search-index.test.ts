@@ -31,6 +31,8 @@ const CONDITIONS: readonly RunConditions[] = [
   { tape: 'failed' },
   { cloud: 'present' },
   { complete: false },
+  { problem: 'any' },
+  { problem: 'lost' },
   { pedestal: true },
 ]
 
@@ -57,9 +59,9 @@ async function rowsRead(database: Database): Promise<number> {
 describe('among many runs, few matching ones are found in any order without reading the others', () => {
   beforeAll(async () => {
     await sql`INSERT INTO runs (tag, run_number, started_epoch, is_current, integrity, complete, size_bytes, event_count, started_at,
-        description, tape, parameters, catalogued_at, updated_at)
+        description, tape, problems, has_problem, parameters, catalogued_at, updated_at)
       SELECT 'LNGS', seq, 1600000000 + seq * 300, 1, 'verified', 1, seq * 7919 % 10007, seq * 31 % 1009, FROM_UNIXTIME(1600000000 + seq * 300),
-        'AmBe', 'on-media', '{}', FROM_UNIXTIME(1600000000 + seq * 300), UTC_TIMESTAMP() FROM seq_1_to_20000`.execute(
+        'AmBe', 'on-media', IF(seq % 2000 = 0, 'lost', IF(seq % 100 = 0, 'incomplete', '')), seq % 100 = 0, '{}', FROM_UNIXTIME(1600000000 + seq * 300), UTC_TIMESTAMP() FROM seq_1_to_20000`.execute(
       catalogue.database,
     )
     await sql`ANALYZE TABLE runs`.execute(catalogue.database)
@@ -75,6 +77,7 @@ describe('among many runs, few matching ones are found in any order without read
     ['begun in one hour', { since: beginOf(9001), until: beginOf(9011) }],
     ['of the last numbers', { from: RUNS - 9 }],
     ['of the last numbers, by a text', { from: RUNS - 9, text: 'ambe' }],
+    ['with an open problem of one kind', { problem: 'lost' }],
     ['of the first numbers', { to: 10, since: beginOf(0) }],
   ])('%s', async (_, conditions) => {
     const database = openDatabase(catalogue.url, 1)

@@ -120,13 +120,13 @@ describe('runs of the last day', () => {
     await make(2, hoursAgo(1))
     await make(3, hoursAgo(2), broken)
     await setRun(3, { startedAt: null })
-    expect((await site())?.recent).toMatchObject({ runs: 3, incomplete: 2, atLeast: false })
+    expect((await site())?.recent).toMatchObject({ runs: 3, withProblem: 2, atLeast: false })
   })
 
   test('are not those that were catalogued before it', async () => {
     await make(1, hoursAgo(1), broken)
     await setRun(1, { cataloguedAt: hoursAgo(25) })
-    expect((await site())?.recent).toEqual({ runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false })
+    expect((await site())?.recent).toEqual({ runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false })
   })
 })
 

@@ -4,6 +4,7 @@ import { aggregateRun, type FileSummary } from '../../../shared/catalogue/aggreg
 const file = (changes: Partial<FileSummary> = {}): FileSummary => ({
   key: `LNGS/run00005${changes.subrun === undefined || changes.subrun === null ? '' : `sub000${changes.subrun}`}.mid.gz`,
   subrun: null,
+  wellNamed: true,
   lastModified: new Date('2026-01-15T08:00:00Z'),
   sizeBytes: 100,
   md5: 'a'.repeat(32),
@@ -101,7 +102,7 @@ describe('the summary of a run', () => {
       ]),
     ).toMatchObject({
       complete: false,
-      problem: 'the gzip stream is cut',
+      problem: 'run00005sub0000.mid.gz: the gzip stream is cut',
     })
   })
 
@@ -118,10 +119,31 @@ describe('the summary of a run', () => {
       complete: true,
       eventCount: 10,
       sizeBytes: 100,
-      fileCount: 2,
+      fileCount: 1,
       keys: ['LNGS/run00005.mid.gz'],
     })
     expect(summary?.problem).toContain('several files')
+  })
+
+  test('a file whose name has another number counts only if no other file of the run is there', () => {
+    const other = {
+      key: 'LNGS/run00017.mid.gz',
+      wellNamed: false,
+      lastModified: new Date('2026-02-01T00:00:00Z'),
+    }
+    expect(aggregateRun([file(other)])).toMatchObject({ keys: [other.key], complete: true, problem: null })
+    for (const right of [file(), file({ complete: false, problem: 'cut' })])
+      for (const files of [
+        [right, file(other)],
+        [file({ ...other, subrun: 1 }), right],
+      ])
+        expect(aggregateRun(files)).toMatchObject({
+          keys: ['LNGS/run00005.mid.gz'],
+          complete: right.complete,
+          fileCount: 1,
+          eventCount: 10,
+          problem: right.problem ?? expect.stringContaining(other.key),
+        })
   })
 
   test('a run as one file and as subruns is incomplete, and the problem states it', () => {

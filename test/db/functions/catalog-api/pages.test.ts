@@ -252,7 +252,7 @@ describe('Now', () => {
       'LNGS: 1 copy failed',
       'LNGS: 1 copy failing, will be retried: the endpoint answered 403 Forbidden',
       'waiting for tape, 1 failing',
-      'LNGS: 1 run of the last day not complete',
+      'LNGS: 2 runs of the last day with open problems',
       '1 warning in the last day',
       'started <time',
       '1\u202f042 MIDAS events',

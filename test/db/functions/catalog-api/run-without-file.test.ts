@@ -49,9 +49,9 @@ test.each(['/', '/runs', '/runs/LNGS/77'])(
   },
 )
 
-test('it is no incomplete run of the last day', async () => {
+test('it has no open problem in the last day', async () => {
   const recent = await recentRuns(context.database, ['LNGS'], new Date(Date.now() - 86_400_000))
-  expect(recent.get('LNGS')).toMatchObject({ runs: 1, incomplete: 0 })
+  expect(recent.get('LNGS')).toMatchObject({ runs: 1, withProblem: 0 })
 })
 
 describe('of the API', () => {

@@ -109,6 +109,7 @@ export async function offered(
     sizeBytes: store.content.length,
     md5,
     adler32,
+    warning: null,
   }
 }
 

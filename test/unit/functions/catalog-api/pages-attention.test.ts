@@ -18,7 +18,7 @@ const minutesAgo = (minutes: number) => new Date(NOW.getTime() - 60_000 * minute
 const siteWith = (changes: Partial<SiteState> = {}): SiteState => ({
   tag: 'LNGS',
   last: { run: {} as Run, at: minutesAgo(60 * 24 * 90), isBegin: true },
-  recent: { runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false },
+  recent: { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false },
   copies: [],
   ...NO_ARRIVALS,
   ...changes,
@@ -73,9 +73,9 @@ describe('a site', () => {
 
   test.each([
     [
-      'a run that is not complete',
-      { recent: { runs: 2, incomplete: 1, sizeBytes: 1, atLeast: false } },
-      'LNGS: 1 run of the last day not complete',
+      'a run with an open problem',
+      { recent: { runs: 2, withProblem: 1, sizeBytes: 1, atLeast: false } },
+      'LNGS: 1 run of the last day with open problems',
     ],
     ['a file that was refused', { refused: 1 }, 'LNGS: 1 file refused in the last day'],
     ['files that wait too long', arriving(150), 'LNGS: 3 not catalogued yet, the oldest waiting for 2 h'],
@@ -171,7 +171,7 @@ describe('where there is no trouble', () => {
       '30 min',
       '24 h for tape',
       'no refused file',
-      'no incomplete run',
+      'no run with an open problem',
       'no dead letters',
     ])
       expect(operator).toContain(shown)
