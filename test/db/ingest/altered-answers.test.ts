@@ -110,13 +110,13 @@ describe('a store whose HEAD states no length', () => {
 describe('an object that is deleted while it is read', () => {
   test('is catalogued, but not as present in the store, when no other version is known', async () => {
     const { run, key } = nextRun()
-    await context.put(key, await bytesOf(run))
+    const arrival = await context.put(key, await bytesOf(run))
     proxy.alter = async (_, { method, url }) => {
       if (method !== 'GET' || !url.pathname.endsWith(key)) return
       proxy.alter = unaltered
       await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
     }
-    expect(await process(key)).toBe('catalogued')
+    expect(await processArrival(context, arrival, signal, context.log)).toBe('catalogued')
     expect(await fileOf(run)).toMatchObject({ complete: true })
     expect((await copyOf(key)).state).toBe('missing')
   })

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../../shared/config/config.ts'
 import { classify, TransientError } from '../../../shared/errors.ts'
 import type { ObjectVersion } from '../../../shared/run.ts'
-import { createS3Client } from '../../../shared/storage/client.ts'
+import { createS3Client, sdkChecksumsOf } from '../../../shared/storage/client.ts'
 import { deleteObject, findVersion } from '../../../shared/storage/delete-object.ts'
 import { createMultipart, listParts, listUploads, sendPart } from '../../../shared/storage/multipart.ts'
 import { describeObject, listObjects, readObject } from '../../../shared/storage/objects.ts'
@@ -245,4 +245,28 @@ describe('the parts of an upload', () => {
     }
     expect(await listUploads(s3, named('P/begun'), signal)).toMatchObject([{ initiated: null }])
   })
+})
+
+describe('an error of the store', () => {
+  test('names the operation, the object and the status, also when the store states no reason', async () => {
+    proxy.alter = (answer) => {
+      answer.status = 411
+    }
+    const error = classify(await described().catch((thrown) => thrown))
+    expect(error.message).toContain(`HeadObject of ${context.bucket}/P/a: the store answered with status 411`)
+  })
+})
+
+test.each([
+  ['AWS', {}, 'WHEN_SUPPORTED'],
+  ['AWS by its address', { CYGNET_S3_ENDPOINT: 'https://s3.eu-south-1.amazonaws.com' }, 'WHEN_SUPPORTED'],
+  ['another store', { CYGNET_S3_ENDPOINT: 'https://s3.example.org' }, 'WHEN_REQUIRED'],
+  [
+    'a store for which it is configured',
+    { CYGNET_S3_ENDPOINT: 'https://s3.example.org', CYGNET_S3_SDK_CHECKSUMS: 'WHEN_SUPPORTED' },
+    'WHEN_SUPPORTED',
+  ],
+])('uploads to %s have the checksums of the SDK that it is known to accept', (_, environment, checksums) => {
+  const config = loadConfig({ CYGNET_DATABASE_URL: 'mysql://x@y/z', ...environment })
+  expect(sdkChecksumsOf(config)).toBe(checksums)
 })
