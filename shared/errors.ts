@@ -115,6 +115,14 @@ interface Thrown {
   readonly $retryable?: unknown
 }
 
+/** The requests that failed, by their errors: those of the SDK name neither the operation nor the object. */
+const requests = new WeakMap<object, string>()
+
+/** States with which request an error was thrown, e.g. `HeadObject of cygno-data/LNGS/run00001.mid`. */
+export function nameRequest(thrown: unknown, request: string): void {
+  if (typeof thrown === 'object' && thrown !== null) requests.set(thrown, request)
+}
+
 /**
  * Maps any thrown value to one of the three kinds. An unknown error becomes `TransientError`: it is retried a
  * limited number of times and then dead-lettered for a person to read; nothing is dropped by assumption.
@@ -135,9 +143,11 @@ export function classify(thrown: unknown): Failure {
   if (status !== undefined) details.httpStatus = status
   // A failed HEAD has no body, and the SDK has no name for its error.
   const isSilent = error.message === 'UnknownError' && status !== undefined
-  const text = isSilent
+  const reason = isSilent
     ? `the store answered with status ${status} and no reason`
     : `${known}: ${messageOf(error)}`
+  const request = requests.get(error)
+  const text = request === undefined ? reason : `${request}: ${reason}`
   if (OPERATOR_NAMES.has(error.name ?? '') || OPERATOR_NAMES.has(error.code ?? ''))
     return new TransientError(`needs an operator: ${text}`, { ...details, operator: true }, { cause: thrown })
   if (error.name === 'PreconditionFailed' || status === 412)

@@ -2,7 +2,8 @@
  * Compares an object in the store with a file's checksums: before sending, whether the object already is the
  * file; after sending, whether the file arrived.
  */
-import type { ObjectDescription, StatedDigests } from '../../shared/storage/objects.ts'
+import type { ObjectDescription } from '../../shared/storage/objects.ts'
+import type { StatedDigests } from '../../shared/storage/stated-digests.ts'
 import type { FileChecksums } from './checksums.ts'
 
 export interface Comparison {

@@ -158,7 +158,7 @@ async function unnamedUploads(
   const found: string[] = []
   for (const { uploadId, initiated } of (await listUploads(s3, object, signal).catch(unlessForbidden)) ??
     []) {
-    if (initiated.getTime() < since) continue
+    if (initiated === null || initiated.getTime() < since) continue
     const parts = await listParts(s3, { ...object, uploadId, etagIsMd5: true }, signal)
     if (parts?.size === 0) found.push(uploadId)
   }

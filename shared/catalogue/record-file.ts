@@ -52,8 +52,7 @@ export interface RecordOptions {
   readonly at: Date
   readonly recoMinimumEvents: number
   /**
-   * Whether the version that was read is still the one in the store. Called under the lock of the object if
-   * the ledger has other versions.
+   * Whether the version that was read is still the one in the store. Called under the lock of the object.
    */
   readonly stillCurrent: () => Promise<StillCurrent>
 }
@@ -202,18 +201,16 @@ async function recordRefusedFile(
 }
 
 /**
- * Locks the object and returns whether the version that was read counts (`no`: it does not). Every version is
- * in the ledger before it is processed. So if this is the only one, no other was recorded meanwhile.
- * Otherwise the store is asked under the lock, so that the transaction that commits last checked the store
- * last.
+ * Locks the object and returns whether the version that was read counts (`no`: it does not). The store is
+ * asked under the lock in every case: the object may have been deleted or replaced while it was read, also
+ * when no other version is in the ledger, and the transaction that commits last checked the store last.
  */
 async function lockAndCheckCurrent(
   trx: Trx,
   version: ObjectVersion,
   stillCurrent: () => Promise<StillCurrent>,
 ): Promise<StillCurrent> {
-  const versions = await lockVersions(trx, version)
-  if (versions === 1) return 'yes'
+  await lockVersions(trx, version)
   const current = await stillCurrent()
   if (current !== 'deleted') return current
   // Read completely and deleted since: it is recorded, unless a later version was recorded before it was

@@ -13,8 +13,8 @@ export const store = {
   secretAccessKey: setting('CYGNET_S3_SECRET_ACCESS_KEY', text.optional(), 'S3 secret key', true),
   sdkChecksums: setting(
     'CYGNET_S3_SDK_CHECKSUMS',
-    z.enum(['WHEN_SUPPORTED', 'WHEN_REQUIRED']).default('WHEN_SUPPORTED'),
-    "the SDK's default checksums; WHEN_REQUIRED for stores that refuse streamed trailers (Ceph before 18, the embedded S3)",
+    z.enum(['WHEN_SUPPORTED', 'WHEN_REQUIRED']).optional(),
+    'checksums that the SDK adds to uploads by itself; absent: WHEN_SUPPORTED for AWS, WHEN_REQUIRED for any other endpoint, since stores such as Ceph before 18 refuse streamed trailers',
   ),
   publicEndpoint: setting(
     'CYGNET_S3_PUBLIC_ENDPOINT',

@@ -24,16 +24,18 @@ export function furtherDigests(
 }
 
 /**
- * One comparison for each digest that is both stated and computed. The ETag of a multipart upload counts only
- * when it agrees: the part size was guessed, and a wrong guess is not a mismatch.
+ * One comparison for each digest that is both stated and computed. An ETag counts only when it agrees: the
+ * part size of a multipart upload was guessed, and an ETag in the form of an MD5 may be that of something
+ * else, e.g. of the segments of a Swift large object (docs/adr/0018-etags.md).
  */
 export function compareDigests(stated: readonly Stated[], computed: Checksums): readonly Comparison[] {
   return stated.flatMap(({ by, digests }) =>
     (Object.entries(digests) as [DigestName, string][]).flatMap(([algorithm, value]) => {
       const ours = computed[algorithm]
-      return ours === undefined || (algorithm === 'multipartEtag' && value !== ours)
+      const agrees = value.toLowerCase() === ours
+      return ours === undefined || (by === 'etag' && !agrees)
         ? []
-        : [{ by, algorithm, stated: value, agrees: value.toLowerCase() === ours }]
+        : [{ by, algorithm, stated: value, agrees }]
     }),
   )
 }

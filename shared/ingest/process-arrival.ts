@@ -13,20 +13,18 @@ import {
 import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
 import type { Context } from '../context.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
-import { extractFile } from '../extraction/extract-file.ts'
-import { compareDigests, furtherDigests, integrityOf } from '../extraction/integrity.ts'
-import { likelyPartBytes } from '../extraction/multipart-etag.ts'
 import type { Logger } from '../log.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import { type Route, routeKey } from '../notifications/route-key.ts'
 import { runInName } from '../notifications/run-in-name.ts'
-import type { ObjectName, RunFileId } from '../run.ts'
-import { describeObject, type ObjectDescription, readObject } from '../storage/objects.ts'
+import { type ObjectName, parseRunKey, type RunFileId } from '../run.ts'
+import { describeObject, type ObjectDescription } from '../storage/objects.ts'
 import { blame, noteSuccess, storeBreaker } from '../work/breaker.ts'
 import { leaseOwner, whileHeld } from '../work/lease.ts'
 import type { Request } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { claimKnown } from './claim.ts'
+import { extractAndCompare } from './extract-and-compare.ts'
 import { recordFailure, recordUndescribed } from './failed-attempt.ts'
 import type { Outcome } from './outcome.ts'
 import { rejectMisnamed, reportMissing } from './refuse.ts'
@@ -235,47 +233,6 @@ async function extractAndRecord(
     if (requests === 'superseded') return await superseded(context, lease)
     log.warn({ run: run.runNumber, reason: error.message, attempt: lease.attempt }, 'run-invalid')
     return { outcome: 'invalid', reason: error.message, requests }
-  }
-}
-
-/**
- * Reads the object once, and a second time if a digest disagrees: the first reading may have been faulty.
- */
-async function extractAndCompare(
-  context: Context<'s3'>,
-  object: ObjectDescription,
-  run: RunFileId,
-  signal: AbortSignal,
-) {
-  const read = async () => {
-    const metadata = await extractFile(
-      {
-        fileName: run.fileName,
-        open: (opened) => blamedOnStore(object, readObject(context.s3, object, opened)),
-      },
-      {
-        igzip: context.config.ingest.igzip,
-        maxEventBytes: context.config.ingest.maxEventBytes,
-        digests: furtherDigests(object.stated),
-        partBytes: likelyPartBytes(object.etag, object.sizeBytes),
-        signal,
-      },
-    )
-    const comparisons = compareDigests(object.stated, metadata.checksums)
-    return { metadata, comparisons, integrity: integrityOf(comparisons) }
-  }
-  const first = await read()
-  return first.integrity === 'mismatch' ? await read() : first
-}
-
-async function* blamedOnStore(
-  { bucket }: ObjectDescription,
-  bytes: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* bytes
-  } catch (error) {
-    throw blame(storeBreaker(bucket), error)
   }
 }
 

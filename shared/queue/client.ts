@@ -1,9 +1,10 @@
-/** The one place where an SQS client is created. */
+/** The one place where an SQS client is created. Its errors name the request. */
 import { SQSClient } from '@aws-sdk/client-sqs'
 import type { Config } from '../config/config.ts'
+import { nameRequest } from '../errors.ts'
 
 export function createSqsClient(config: Config): SQSClient {
-  return new SQSClient({
+  const sqs = new SQSClient({
     region: config.queue.region,
     maxAttempts: 4,
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
@@ -17,4 +18,18 @@ export function createSqsClient(config: Config): SQSClient {
           },
         }),
   })
+  sqs.middlewareStack.add(
+    (next, { commandName }) =>
+      async (args) => {
+        try {
+          return await next(args)
+        } catch (error) {
+          const queue = 'QueueUrl' in args.input ? args.input.QueueUrl : 'the queues'
+          nameRequest(error, `${commandName?.replace(/Command$/, '')} of ${queue}`)
+          throw error
+        }
+      },
+    { step: 'initialize', priority: 'high', name: 'nameRequests' },
+  )
+  return sqs
 }

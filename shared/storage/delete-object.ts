@@ -8,8 +8,10 @@ import {
   ListObjectVersionsCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import { InvalidInputError } from '../errors.ts'
+import { InvalidInputError, TransientError } from '../errors.ts'
 import type { ObjectVersion } from '../run.ts'
+import { comparableEtag, headAnswer, parseAnswer, versionListing } from './answers.ts'
+import { statusOf } from './send-body.ts'
 
 export type Deletion =
   /**
@@ -86,8 +88,10 @@ export async function findVersion(
     ...(version.versionId === null ? {} : { VersionId: version.versionId }),
   })
   try {
-    const { ETag = '' } = await s3.send(command, { abortSignal: signal })
-    return bare(ETag) === bare(version.etag) ? 'there' : 'other'
+    const { ETag: etag } = headAnswer.parse(await s3.send(command, { abortSignal: signal }))
+    if (etag === undefined)
+      throw new TransientError(`the store does not state the ETag of ${version.bucket}/${version.key}`)
+    return etag === comparableEtag(version.etag) ? 'there' : 'other'
   } catch (error) {
     if (statusOf(error) === 404) return 'absent'
     throw error
@@ -105,11 +109,14 @@ export async function hasOtherVersions(
 ): Promise<boolean> {
   // In the listing, the key itself precedes longer keys with the same prefix.
   const command = new ListObjectVersionsCommand({ Bucket: version.bucket, Prefix: version.key, MaxKeys: 10 })
-  const { Versions = [] } = await s3.send(command, { abortSignal: signal })
-  return Versions.some((other) => other.Key === version.key && other.VersionId !== version.versionId)
+  const answer = await s3.send(command, { abortSignal: signal })
+  const what = `versions of ${version.bucket}/${version.key}`
+  const { Versions, IsTruncated } = parseAnswer(versionListing, answer, what)
+  const ids = Versions.flatMap((each) => (each.Key === version.key ? [each.VersionId] : []))
+  if (!ids.includes(version.versionId ?? 'null'))
+    throw new TransientError(`${what}: the store's answer does not list the one that it described`)
+  // On a full page, others may follow.
+  return ids.length > 1 || (IsTruncated !== false && Versions.at(-1)?.Key === version.key)
 }
 
-const bare = (etag: string) => etag.replaceAll('"', '').toLowerCase()
 const isNamed = (error: unknown, name: string) => error instanceof Error && error.name === name
-const statusOf = (error: unknown) =>
-  (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode

@@ -34,6 +34,8 @@ export async function presignGet(s3: S3Client, object: ObjectName, options: Link
     headers: { host: origin.host, 'X-Amz-Content-Sha256': 'UNSIGNED-PAYLOAD' },
     query: {
       'x-id': 'GetObject',
+      // Else browsers and many programs decompress an object that was stored with a Content-Encoding.
+      'response-content-encoding': 'identity',
       ...(options.versionId == null ? {} : { versionId: options.versionId }),
       ...(name === undefined ? {} : { 'response-content-disposition': `attachment; filename="${name}"` }),
     },

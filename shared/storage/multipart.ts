@@ -15,6 +15,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { TransientError } from '../errors.ts'
 import type { ObjectName } from '../run.ts'
+import { comparableEtag, parseAnswer, partListing, uploadListing } from './answers.ts'
 import { type Body, base64OfHex, sendBody, statusOf, withinSeconds } from './send-body.ts'
 import { hasMd5Etag, type ObjectToSend, unlessOccupied } from './upload.ts'
 
@@ -42,9 +43,6 @@ export type SendOutcome = 'stored' | 'occupied' | 'gone'
 const REQUEST_SECONDS = 60
 /** Combining thousands of parts takes some stores minutes. */
 const COMPLETION_SECONDS = 1800
-
-/** An ETag without quotes, in lower case if it is an MD5. */
-const bareEtag = (etag: string) => etag.replaceAll('"', '').toLowerCase()
 
 /** True when the upload no longer exists: completed, aborted, or cleaned up by the store. */
 export const isUploadMissing = (error: unknown) => error instanceof Error && error.name === 'NoSuchUpload'
@@ -90,12 +88,14 @@ export async function sendPart(
       ContentLength: body.sizeBytes,
       ContentMD5: base64OfHex(body.md5),
     })
-    const { ETag: etag = '' } = await s3.send(command, { abortSignal })
+    const { ETag: etag } = await s3.send(command, { abortSignal })
+    if (etag === undefined) throw new TransientError(`the store does not state the ETag of part ${number}`)
     const part = { number, etag, sizeBytes: body.sizeBytes }
     // A store that ignores Content-MD5 still reports what it has.
-    if (/^[0-9a-f]{32}$/.test(bareEtag(etag)) && !holds(upload, part, body))
+    const stored = comparableEtag(etag)
+    if (stored !== undefined && /^[0-9a-f]{32}$/.test(stored) && !holds(upload, part, body))
       throw new TransientError(
-        `the store holds other bytes of part ${number} than were sent (MD5 ${bareEtag(etag)}, not ${body.md5})`,
+        `the store holds other bytes of part ${number} than were sent (MD5 ${stored}, not ${body.md5})`,
       )
     return part
   }
@@ -111,7 +111,9 @@ export function holds(
   part: StoredPart,
   expected: { readonly sizeBytes: number; readonly md5: string },
 ): boolean {
-  return part.sizeBytes === expected.sizeBytes && (!upload.etagIsMd5 || bareEtag(part.etag) === expected.md5)
+  return (
+    part.sizeBytes === expected.sizeBytes && (!upload.etagIsMd5 || comparableEtag(part.etag) === expected.md5)
+  )
 }
 
 /** The stored parts of an upload, by number; null when the upload no longer exists. */
@@ -130,49 +132,46 @@ export async function listParts(
       MaxParts: pageSize,
       PartNumberMarker: marker,
     })
-    const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) =>
+    const answer = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) =>
       s3.send(command, { abortSignal }),
     ).catch((error) => {
       if (isUploadMissing(error)) return null
       throw error
     })
-    if (page === null) return null
-    for (const { PartNumber: number, ETag: etag, Size: sizeBytes } of page.Parts ?? [])
-      if (number !== undefined && etag !== undefined && sizeBytes !== undefined)
-        parts.set(number, { number, etag, sizeBytes })
-    if (
-      page.IsTruncated !== true ||
-      page.NextPartNumberMarker === undefined ||
-      page.NextPartNumberMarker === marker
-    )
-      return parts
+    if (answer === null) return null
+    const page = parseAnswer(partListing, answer, `parts of ${upload.bucket}/${upload.key}`)
+    for (const { PartNumber: number, ETag: etag, Size: sizeBytes } of page.Parts)
+      parts.set(number, { number, etag, sizeBytes })
+    if (page.IsTruncated !== true) return parts
+    if (page.NextPartNumberMarker === undefined || page.NextPartNumberMarker === marker)
+      throw new TransientError(`the listing of the parts of ${upload.key} does not state where it continues`)
     marker = page.NextPartNumberMarker
   }
 }
 
-/** The unfinished uploads of exactly this key, by any client. */
+/** The unfinished uploads of exactly this key, by any client; null where the store states no beginning. */
 export async function listUploads(
   s3: S3Client,
   { bucket, key }: ObjectName,
   signal: AbortSignal,
-): Promise<readonly { readonly uploadId: string; readonly initiated: Date }[]> {
-  const found: { uploadId: string; initiated: Date }[] = []
+): Promise<readonly { readonly uploadId: string; readonly initiated: Date | null }[]> {
+  const found: { uploadId: string; initiated: Date | null }[] = []
   for (let marker: { KeyMarker?: string; UploadIdMarker?: string } | null = {}; marker !== null; ) {
     const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({
       Bucket: bucket,
       Prefix: key,
       ...marker,
     })
-    const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) =>
+    const answer = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) =>
       s3.send(command, { abortSignal }),
     )
-    for (const upload of page.Uploads ?? [])
-      if (upload.Key === key && upload.UploadId !== undefined)
-        found.push({ uploadId: upload.UploadId, initiated: upload.Initiated ?? new Date(0) })
+    const page = parseAnswer(uploadListing, answer, `unfinished uploads of ${bucket}/${key}`)
+    for (const upload of page.Uploads)
+      if (upload.Key === key) found.push({ uploadId: upload.UploadId, initiated: upload.Initiated ?? null })
     // Longer keys with the same prefix follow: the first of them ends the search.
-    const more =
-      page.IsTruncated === true && page.NextKeyMarker === key && page.NextUploadIdMarker !== undefined
-    marker = more ? { KeyMarker: key, UploadIdMarker: page.NextUploadIdMarker as string } : null
+    const { NextKeyMarker: nextKey, NextUploadIdMarker: nextUpload } = page
+    const more = page.IsTruncated === true && nextKey === key && nextUpload !== undefined
+    marker = more ? { KeyMarker: key, UploadIdMarker: nextUpload } : null
   }
   return found
 }

@@ -3,50 +3,24 @@
  * listings page by page.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
-import { ConflictError, passesWithTime, TransientError } from '../errors.ts'
+import { HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
+import { ConflictError, nameRequest, passesWithTime, TransientError } from '../errors.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
-
-/** Digests stated by the store or the uploader for an object, lower-case hex; absent where none is stated. */
-export interface StatedDigests {
-  readonly md5?: string
-  readonly sha256?: string
-  readonly sha1?: string
-  readonly crc32?: string
-  readonly crc32c?: string
-  readonly crc64nvme?: string
-  readonly adler32?: string
-  /** The ETag of a multipart upload: a checksum if the part size can be guessed. */
-  readonly multipartEtag?: string
-}
+import { type HeadAnswer, headAnswer, type ListedObject, listing, parseAnswer } from './answers.ts'
+import { getObject } from './get-object.ts'
+import { statusOf } from './send-body.ts'
+import { sizeAndDate } from './size-and-date.ts'
+import { type Statement, statementsOf } from './stated-digests.ts'
 
 export interface ObjectDescription extends ObjectVersion {
-  /**
-   * Which source states which digest: the ETag, the store's own checksum, the uploader's metadata. Only
-   * checksums of the content.
-   */
-  readonly stated: readonly { readonly by: 'etag' | 'store' | 'uploader'; readonly digests: StatedDigests }[]
+  readonly stated: readonly Statement[]
+  /** With which the object was stored (`gzip`); null if none. Programs that obey it decompress what they fetch. */
+  readonly contentEncoding: string | null
 }
-
-/** Without quotes, an MD5 in lower case: the same form as in notifications. */
-function unquoted(etag: string | undefined): string {
-  const bare = (etag ?? '').replace(/^(?:W\/)?"?|"?$/g, '')
-  return /^[0-9a-f]{32}(?:-\d+)?$/i.test(bare) ? bare.toLowerCase() : bare
-}
-const hexOfBase64 = (text: string) => Buffer.from(text, 'base64').toString('hex')
-const isMissing = (error: unknown) =>
-  error instanceof Error &&
-  (error.name === 'NotFound' ||
-    error.name === 'NoSuchKey' ||
-    ('$metadata' in error && statusOf(error) === 404))
-const statusOf = (error: unknown) =>
-  (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
-
-const HEX_LENGTH = { md5: 32, sha256: 64, adler32: 8 } as const
 
 /**
- * Describes the current object, or null when there is none. Only digests of the content are included: not the
- * ETag of a KMS-encrypted object, nor a composite checksum (it ends in `-<parts>`).
+ * Describes the current object, or null when there is none.
+ * @throws TransientError when the store does not state the version, size or date of the object.
  */
 export async function describeObject(
   s3: S3Client,
@@ -54,65 +28,37 @@ export async function describeObject(
   signal: AbortSignal,
 ): Promise<ObjectDescription | null> {
   const command = new HeadObjectCommand({ Bucket: name.bucket, Key: name.key, ChecksumMode: 'ENABLED' })
-  const head = await s3.send(command, { abortSignal: signal }).catch((error) => {
+  const answer = await s3.send(command, { abortSignal: signal }).catch((error) => {
     if (isMissing(error)) return null
     throw error
   })
-  if (head === null) return null
-  const etag = unquoted(head.ETag)
-  const stated: ObjectDescription['stated'][number][] = []
-  const encrypted =
-    head.ServerSideEncryption?.startsWith('aws:kms') === true || head.SSECustomerAlgorithm !== undefined
-  if (/^[0-9a-f]{32}$/.test(etag) && !encrypted) stated.push({ by: 'etag', digests: { md5: etag } })
-  if (/^[0-9a-f]{32}-\d+$/.test(etag) && !encrypted)
-    stated.push({ by: 'etag', digests: { multipartEtag: etag } })
-  const whole = (text: string | undefined) =>
-    text === undefined || text.includes('-') || head.ChecksumType === 'COMPOSITE'
-      ? undefined
-      : hexOfBase64(text)
-  const store = defined({
-    sha256: whole(head.ChecksumSHA256),
-    sha1: whole(head.ChecksumSHA1),
-    crc32: whole(head.ChecksumCRC32),
-    crc32c: whole(head.ChecksumCRC32C),
-    crc64nvme: whole(head.ChecksumCRC64NVME),
-  })
-  if (Object.keys(store).length > 0) stated.push({ by: 'store', digests: store })
-  const metadata = head.Metadata ?? {}
-  const uploader = defined({
-    md5: hexOf(metadata, 'md5') ?? rcloneMd5(metadata),
-    sha256: hexOf(metadata, 'sha256'),
-    adler32: hexOf(metadata, 'adler32')?.padStart(8, '0'),
-  })
-  if (Object.keys(uploader).length > 0) stated.push({ by: 'uploader', digests: uploader })
+  if (answer === null) return null
+  const head = parseAnswer(headAnswer, answer, `HEAD of ${name.bucket}/${name.key}`)
+  const etag = head.ETag ?? unstated('ETag', name)
+  const { sizeBytes, lastModified } = await sizeAndDate(s3, { ...name, etag }, head, signal)
   return {
     ...name,
     etag,
     versionId: head.VersionId === undefined || head.VersionId === 'null' ? null : head.VersionId,
-    sizeBytes: head.ContentLength ?? 0,
-    lastModified: head.LastModified ?? new Date(0),
-    stated,
+    sizeBytes: sizeBytes ?? unstated('size', name),
+    lastModified: lastModified ?? unstated('date', name),
+    stated: statementsOf(head),
+    contentEncoding: contentEncodingOf(head),
   }
 }
 
-function hexOf(
-  metadata: Readonly<Record<string, string>>,
-  name: 'md5' | 'sha256' | 'adler32',
-): string | undefined {
-  const value = metadata[name]?.trim().toLowerCase()
-  return value !== undefined && /^[0-9a-f]+$/.test(value) && value.length <= HEX_LENGTH[name]
-    ? value
-    : undefined
+function unstated(what: string, { bucket, key }: ObjectName): never {
+  throw new TransientError(`the store does not state the ${what} of ${bucket}/${key}`)
 }
 
-/** rclone stores the MD5 of a multipart upload as base64 under a name of its own. */
-function rcloneMd5(metadata: Readonly<Record<string, string>>): string | undefined {
-  const hex = hexOfBase64(metadata.md5chksum ?? '')
-  return hex.length === HEX_LENGTH.md5 ? hex : undefined
-}
+const isMissing = (error: unknown) =>
+  error instanceof Error &&
+  (error.name === 'NotFound' || error.name === 'NoSuchKey' || statusOf(error) === 404)
 
-function defined(digests: Readonly<Record<string, string | undefined>>): StatedDigests {
-  return Object.fromEntries(Object.entries(digests).filter(([, value]) => value !== undefined))
+/** `aws-chunked` is the framing of an upload, which some stores keep. */
+function contentEncodingOf({ ContentEncoding: stated = '' }: HeadAnswer): string | null {
+  const codings = stated.split(',').map((coding) => coding.trim().toLowerCase())
+  return codings.filter((coding) => !['', 'identity', 'aws-chunked'].includes(coding)).join(', ') || null
 }
 
 const RESUMPTIONS = 5
@@ -141,6 +87,7 @@ export async function* readObject(
       })
     } catch (error) {
       signal.throwIfAborted()
+      nameRequest(error, `GetObject of ${version.bucket}/${version.key}`)
       if (statusOf(error) === 412)
         throw new ConflictError(
           'the object changed while it was read',
@@ -164,17 +111,13 @@ async function openObject(
   offset: number,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
-  if (offset >= version.sizeBytes) return emptyStream()
-  const command = new GetObjectCommand({
-    Bucket: version.bucket,
-    Key: version.key,
-    IfMatch: `"${version.etag}"`,
-    ...(version.versionId === null ? {} : { VersionId: version.versionId }),
-    ...(offset === 0 ? {} : { Range: `bytes=${offset}-` }),
-  })
-  const answer = await s3.send(command, { abortSignal: signal })
-  if (answer.Body === undefined) return emptyStream()
-  return answer.Body as AsyncIterable<Uint8Array>
+  // Also an object of 0 bytes is fetched: the description may be wrong.
+  if (offset > 0 && offset >= version.sizeBytes) return emptyStream()
+  const range = offset === 0 ? undefined : `bytes=${offset}-`
+  const { answer, body } = await getObject(s3, version, range, signal)
+  if (offset === 0 || answer.ContentRange?.start === offset) return body
+  body.destroy()
+  throw new TransientError(`the store does not continue ${version.bucket}/${version.key} at byte ${offset}`)
 }
 
 async function* emptyStream(): AsyncGenerator<Uint8Array> {}
@@ -199,27 +142,42 @@ export async function listObjects(
       ...(where.startAfter === null ? {} : { StartAfter: where.startAfter }),
       ...(token === undefined ? {} : { ContinuationToken: token }),
     })
-    const page = await s3.send(command, { abortSignal: signal })
-    const objects = (page.Contents ?? []).flatMap((item) =>
-      item.Key === undefined
-        ? []
-        : [
-            {
-              bucket: where.bucket,
-              key: item.Key,
-              etag: unquoted(item.ETag),
-              versionId: null,
-              sizeBytes: item.Size ?? 0,
-              lastModified: item.LastModified ?? new Date(0),
-            },
-          ],
-    )
-    if (page.IsTruncated !== true) return { objects, last: null }
-    const last = objects.at(-1)?.key
+    const answer = await s3.send(command, { abortSignal: signal })
+    const page = parseAnswer(listing, answer, `listing of ${where.bucket}`)
+    // Some stores ignore where a listing is to start.
+    const entries = page.Contents.filter(
+      ({ Key: key }) => where.startAfter === null || compareKeys(key, where.startAfter) > 0,
+    ).toSorted((a, b) => compareKeys(a.Key, b.Key))
+    const last = entries.at(-1)?.Key
+    // A page that states nothing about its end is not the last one, unless it is empty.
+    const isLast = page.NextContinuationToken === undefined && !(page.IsTruncated ?? last !== undefined)
+    const objects = await describeListed(s3, where.bucket, entries, signal)
+    if (isLast) return { objects, last: null }
     if (last !== undefined) return { objects, last }
     // A store may return a page without objects that is not the last one.
     if (page.NextContinuationToken === undefined || page.NextContinuationToken === token)
       throw new TransientError(`the listing of ${where.bucket} does not state where it continues`)
     token = page.NextContinuationToken
   }
+}
+
+/** The order of listings: that of the UTF-8 bytes. */
+const compareKeys = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+/** Objects about which the listing does not state everything are asked for one by one. */
+async function describeListed(
+  s3: S3Client,
+  bucket: string,
+  entries: readonly ListedObject[],
+  signal: AbortSignal,
+): Promise<readonly ObjectVersion[]> {
+  const objects: ObjectVersion[] = []
+  for (const { Key: key, ETag: etag, Size: sizeBytes, LastModified: lastModified } of entries) {
+    const object =
+      etag === undefined || sizeBytes === undefined || lastModified === undefined
+        ? await describeObject(s3, { bucket, key }, signal)
+        : { bucket, key, etag, versionId: null, sizeBytes, lastModified }
+    if (object !== null) objects.push({ ...object, versionId: null })
+  }
+  return objects
 }

@@ -7,6 +7,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
 import {
   CopyObjectCommand,
   DeleteObjectCommand,
@@ -271,6 +272,18 @@ export function storeConformance(
       expect(await answer.text()).toBe('linked')
       expect((await fetch(url.replace('LNGS/run', 'LNGS/fun'))).status).toBe(403)
       expect((await fetch(url, { method: 'DELETE' })).status).toBe(403)
+    })
+
+    test('a link to an object stored with a Content-Encoding gives the stored bytes, whole and in part', async () => {
+      const bytes = gzipSync('a run')
+      const name = { bucket: Bucket, key: 'LNGS/encoded.mid.gz' }
+      await s3.send(new PutObjectCommand({ Bucket, Key: name.key, Body: bytes, ContentEncoding: 'gzip' }))
+      const { url } = await presignGet(s3, name, { seconds: 60, now: new Date() })
+      const fetched = async (headers: Record<string, string>) =>
+        Buffer.from(await (await fetch(url, { headers })).arrayBuffer())
+      expect(await fetched({})).toEqual(bytes)
+      expect(await fetched({ range: 'bytes=2-9' })).toEqual(bytes.subarray(2, 10))
+      expect((await described(name.key)).contentEncoding).toBe('gzip')
     })
 
     test('a version is deleted, and deleting a deleted version is no error', async () => {

@@ -3,6 +3,7 @@ import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import { tagsOf } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
+import { sdkChecksumsOf } from '../../../shared/storage/client.ts'
 import { allowedRequest } from '../access/allowed-request.ts'
 import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
 import { type Api, addRoute, type Rule } from '../http/route.ts'
@@ -84,7 +85,7 @@ export function registerUploads(api: Api, context: Context<'s3'>): void {
       endpoint: address.endpoint,
       region: address.region,
       buckets: [...config.store.rawBuckets],
-      sdkChecksums: config.store.sdkChecksums,
+      sdkChecksums: sdkChecksumsOf(config),
       tags: [...tagsOf(scopes, 'push')],
       overwriteTags: [...tagsOf(scopes, 'overwrite')],
     }

@@ -9,6 +9,7 @@ import type { Context } from '../../context.ts'
 import type { Recall } from '../../database/replica-schema.ts'
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import type { ObjectName } from '../../run.ts'
+import { comparableEtag } from '../../storage/answers.ts'
 import { deleteObject } from '../../storage/delete-object.ts'
 import type { MultipartUpload, StoredPart } from '../../storage/multipart.ts'
 import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
@@ -68,9 +69,11 @@ export async function copyAsPart(
     CopySourceIfMatch: `"${temporary.etag}"`,
   })
   const answer = await withinSeconds(COPY_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal }))
-  const etag = answer.CopyPartResult?.ETag ?? ''
-  const bare = etag.replaceAll('"', '').toLowerCase()
-  if (upload.etagIsMd5 && /^[0-9a-f]{32}$/.test(bare) && bare !== md5)
-    throw new TransientError(`the store's copy within itself has the MD5 ${bare} instead of ${md5}`)
+  const etag = answer.CopyPartResult?.ETag
+  if (etag === undefined)
+    throw new TransientError('the store does not state the ETag of its copy within itself')
+  const stored = comparableEtag(etag)
+  if (upload.etagIsMd5 && stored !== undefined && /^[0-9a-f]{32}$/.test(stored) && stored !== md5)
+    throw new TransientError(`the store's copy within itself has the MD5 ${stored} instead of ${md5}`)
   return [{ number: 1, etag, sizeBytes: temporary.sizeBytes }]
 }

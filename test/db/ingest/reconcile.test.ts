@@ -130,7 +130,9 @@ describe('a listing', () => {
     const host = storeThat(({ input }) =>
       input.ContinuationToken === undefined
         ? { IsTruncated: true, NextContinuationToken: 'more' }
-        : { Contents: [{ Key: 'H/run1.mid.gz', ETag: '"x"', Size: 1, LastModified: new Date(0) }] },
+        : {
+            Contents: [{ Key: 'H/run1.mid.gz', ETag: '"x"', Size: 1, LastModified: new Date('2026-01-01') }],
+          },
     )
     const options = { bucket: context.bucket, prefix: 'H/', graceSeconds: 0 }
     expect(await reconcile(host, options, signal)).toMatchObject({ listed: 1, announced: 1, finished: true })

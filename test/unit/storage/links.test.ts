@@ -49,6 +49,7 @@ describe('a link', () => {
         const command = new GetObjectCommand({
           Bucket: bucket,
           Key: key,
+          ResponseContentEncoding: 'identity',
           ...(versionId === null ? {} : { VersionId: versionId }),
           ...(fileName === undefined
             ? {}

@@ -331,7 +331,7 @@ describe('the API', () => {
       endpoint: context.config.store.endpoint,
       region: context.config.store.region,
       buckets: [context.bucket],
-      sdkChecksums: context.config.store.sdkChecksums,
+      sdkChecksums: 'WHEN_REQUIRED',
       tags: ['LNGS', 'LNF'],
       overwriteTags: ['LNF'],
     })
