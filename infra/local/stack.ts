@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createToken, listTokens, revokeTokens } from '../../shared/access/tokens.ts'
+import { OTHER_TAGS, setTakeOver } from '../../shared/catalogue/take-over.ts'
 import { loadConfig } from '../../shared/config/config.ts'
 import { openDatabase, WITHOUT_LIMITS } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
@@ -207,12 +208,16 @@ function tapeFolder(dataFolder: string): string {
 /** The CLI's token for the stack's API, with the scopes that the commands need. */
 const TOKEN = { name: 'local-stack', scopes: ['read:*', 'link:*', 'recall:*', 'push:*'], days: 365 } as const
 
-/** Migrates the schema, and returns the secret of a new token for the CLI; earlier tokens are revoked. */
+/**
+ * Migrates the schema, sets the take-over time of all tags at the first start, and returns the secret of a new
+ * token for the CLI; earlier tokens are revoked.
+ */
 async function prepareCatalogue(url: string): Promise<string> {
   const database = openDatabase(url, 1, WITHOUT_LIMITS)
   try {
     await migrate(database)
     const at = new Date()
+    await setTakeOver(database, OTHER_TAGS, at, { at, keep: true })
     const hasEarlier = (await listTokens(database)).some(({ name }) => name === TOKEN.name)
     if (hasEarlier) await revokeTokens(database, TOKEN.name, at)
     return (await createToken(database, TOKEN, at)).secret

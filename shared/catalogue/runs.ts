@@ -90,6 +90,7 @@ export async function refreshRun(
     ...timesOf(run.generation, summary, parameters),
     ...storage,
     firstFileAt,
+    isHistory: files.length === 0 ? run.generation.isHistory : files.every((file) => file.isHistory),
     problem: fileCount === 0 ? (options.problem ?? problemWithoutFiles(run.generation)) : summary.problem,
     updatedAt: options.at,
   }

@@ -70,6 +70,8 @@ export interface ArrivalsTable {
   /** When a message about it was last put into the queue, as far as is known. */
   announcedAt: Date
   finishedAt: Date | null
+  /** Older than the take-over time of its tag: processed after all others, without alerts. */
+  isHistory: Defaulted<boolean>
 }
 
 export type ArrivalState = 'received' | 'processing' | 'done' | 'invalid' | 'failed'
@@ -114,6 +116,8 @@ export interface RunsTable {
   cloud: Defaulted<StorageSummary['cloud']>
   tape: Defaulted<StorageSummary['tape']>
   local: StorageSummary['local']
+  /** All its files are history. */
+  isHistory: Defaulted<boolean>
   cataloguedAt: Date
   updatedAt: Date
 }
@@ -166,6 +170,11 @@ export interface RunFilesTable {
   parameters: Json<Parameters>
   /** True while the store holds this version under the key, as far as is known. */
   isLive: boolean
+  /**
+   * Older than the take-over time of its tag: no copy on tape and no reconstruction is requested until it is
+   * adopted.
+   */
+  isHistory: Defaulted<boolean>
   supersededAt: Date | null
   cataloguedAt: Date
 }
@@ -223,8 +232,16 @@ export interface ReconciliationsTable {
   enqueued: number
 }
 
+/** From when on Cygnet is responsible for the runs of a tag; `*`: of every tag without a row of its own. */
+export interface TakeOversTable {
+  tag: string
+  since: Date
+  setAt: Date
+}
+
 export interface Schema {
   arrivals: ArrivalsTable
+  takeOvers: TakeOversTable
   runs: RunsTable
   runFiles: RunFilesTable
   runHistory: RunHistoryTable
