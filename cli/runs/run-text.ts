@@ -31,7 +31,7 @@ export function runTable(runs: readonly RunItem[]): string {
       run.eventCount,
       bytes(run.sizeBytes),
       run.fileCount,
-      run.complete ? 'yes' : 'no',
+      completeText(run),
       run.integrity,
       run.storage.cloud,
       tapeWord(run.storage.tape),
@@ -40,6 +40,9 @@ export function runTable(runs: readonly RunItem[]): string {
     ]),
   )
 }
+
+const completeText = ({ complete, beforeTakeOver }: Pick<RunItem, 'complete' | 'beforeTakeOver'>) =>
+  `${complete ? 'yes' : 'no'}${beforeTakeOver ? ' (history)' : ''}`
 
 const PARAMETERS = shownColumns.map(({ name }) => name)
 
@@ -63,7 +66,7 @@ export function detailsText(run: ShownRun): string {
       ['description', run.description === null ? null : oneLine(run.description)],
       ['started (UTC)', time(run.startedAt)],
       ['stopped (UTC)', time(run.stoppedAt)],
-      ['complete', run.complete ? 'yes' : 'no'],
+      ['complete', completeText(run)],
       ['problem', run.problem],
       ['checksums', run.integrity],
       ['triggers', run.events.find(({ eventId }) => eventId === EVENT_TRIGGER)?.events ?? null],

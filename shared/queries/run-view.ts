@@ -22,6 +22,7 @@ export function runView(run: Run) {
     stoppedAt: isoOrNull(run.stoppedAt),
     complete: run.complete,
     problem: run.problem,
+    beforeTakeOver: run.isHistory,
     integrity: run.integrity,
     eventCount: run.eventCount,
     sizeBytes: run.sizeBytes,

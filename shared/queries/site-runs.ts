@@ -64,7 +64,7 @@ function dated(run: Run, ahead: Date): LastRun {
 
 export interface RecentRuns {
   readonly runs: number
-  /** Without runs that await their first file. */
+  /** Without runs that await their first file, and without history. */
   readonly incomplete: number
   readonly sizeBytes: number
   /** True when there are more than were counted; the newest ones are counted. */
@@ -89,9 +89,9 @@ export async function recentRuns(
   if (tags.length === 0) return new Map()
   const ofTag = (
     tag: string,
-  ) => sql`(SELECT ${tag} AS tag, COUNT(*) AS runs, COALESCE(SUM(complete = 0 AND first_file_at IS NOT NULL), 0) AS incomplete,
+  ) => sql`(SELECT ${tag} AS tag, COUNT(*) AS runs, COALESCE(SUM(complete = 0 AND first_file_at IS NOT NULL AND is_history = 0), 0) AS incomplete,
       COALESCE(SUM(size_bytes), 0) AS sizeBytes
-    FROM (SELECT complete, first_file_at, size_bytes FROM runs FORCE INDEX (by_tag_catalogued)
+    FROM (SELECT complete, first_file_at, is_history, size_bytes FROM runs FORCE INDEX (by_tag_catalogued)
       WHERE tag = ${tag} AND is_current = 1 AND catalogued_at >= ${since} ORDER BY catalogued_at DESC LIMIT ${sql.lit(MOST_RUNS)}) AS recent)`
   const query = sql<{
     tag: string

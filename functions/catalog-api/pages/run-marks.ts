@@ -1,4 +1,5 @@
 /** Marks and words for the state of a run and its copies. */
+import { html } from 'hono/html'
 import { FAILED_OR_WRONG, OVER, VERIFIED } from '../../../shared/catalogue/replica-states.ts'
 import type { CopyKind, CopyState, ShownCopy } from '../../../shared/database/replica-schema.ts'
 import type { Run } from '../../../shared/database/schema.ts'
@@ -6,7 +7,11 @@ import type { StorageSummary } from '../../../shared/database/storage-summary.ts
 import { isFailingCopy } from '../../../shared/queries/site-state.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 
-export function runMark(run: Pick<Run, 'complete' | 'integrity' | 'firstFileAt'>): Html {
+export function runMark(run: Pick<Run, 'complete' | 'integrity' | 'firstFileAt' | 'isHistory'>): Html {
+  return run.isHistory ? html`${stateMark(run)} <small class="quiet">history</small>` : stateMark(run)
+}
+
+function stateMark(run: Pick<Run, 'complete' | 'integrity' | 'firstFileAt'>): Html {
   if (run.firstFileAt === null) return mark('waiting', 'no file yet')
   if (run.integrity === 'mismatch') return mark('bad', 'checksum mismatch')
   return run.complete ? mark('good', 'complete') : mark('bad', 'not complete')

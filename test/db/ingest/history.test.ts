@@ -4,7 +4,13 @@ import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { createHandler as reconciling } from '../../../functions/reconcile/handler.ts'
 import { createHandler as trackingArrivals } from '../../../functions/track-arrivals/handler.ts'
 import { recordArrivals } from '../../../shared/catalogue/arrivals.ts'
-import { FROM_THE_BEGINNING, OTHER_TAGS, setTakeOver } from '../../../shared/catalogue/take-over.ts'
+import {
+  FROM_THE_BEGINNING,
+  isOlderThanTakeOver,
+  listTakeOvers,
+  OTHER_TAGS,
+  setTakeOver,
+} from '../../../shared/catalogue/take-over.ts'
 import { requestNew, sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
 import { planAdoption } from '../../../shared/ingest/adopt.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
@@ -296,4 +302,22 @@ describe('history', () => {
     expect(found.at(-1)?.summary).toContain('1 not readable yet')
     expect(await findRuns(context.database, { tag: 'BAD', runNumber: 1 })).toEqual([])
   })
+})
+
+test('a time that is to be kept is set once, and a time without fractions of a second', async () => {
+  const set = (since: string, keep: boolean) =>
+    setTakeOver(context.database, OTHER_TAGS, new Date(since), { at: context.now(), keep })
+  const times = async () => (await listTakeOvers(context.database)).map(({ since }) => since.toISOString())
+  await set('2026-03-01T10:00:00.900Z', true)
+  await set('2026-04-01T10:00:00Z', true)
+  expect(await times()).toEqual(['2026-03-01T10:00:00.000Z'])
+  await set('2026-04-01T10:00:00Z', false)
+  expect(await times()).toEqual(['2026-04-01T10:00:00.000Z'])
+})
+
+test('an object of which the store states no time is new', async () => {
+  await takeOver('UNKNOWN', TAKEN_OVER)
+  expect(await isOlderThanTakeOver(context.database, { tag: 'UNKNOWN', at: new Date(0) })).toBe(false)
+  expect(await isOlderThanTakeOver(context.database, { tag: 'UNKNOWN', at: null })).toBe(false)
+  expect(await isOlderThanTakeOver(context.database, { tag: 'UNKNOWN', at: OLD })).toBe(true)
 })
