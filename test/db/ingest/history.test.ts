@@ -178,7 +178,7 @@ describe('ten thousand old objects under a tag without a take-over time', () => 
       if (asks === key) {
         before = asked.length
         controller.abort()
-      } else if (asked.length === 3) await recordArrivals(context.database, [live], new Date())
+      } else if (asked.length === 3) await recordArrivals(context.database, [live], context.now())
     }
     await beat(controller.signal)
     // The third object of history was being asked about when the live run arrived.
