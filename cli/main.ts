@@ -7,6 +7,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { processEnvironment } from '../shared/config/config.ts'
 import { CygnetError, classify, type Failure } from '../shared/errors.ts'
 import { withoutSecrets } from '../shared/log.ts'
+import * as adopt from './commands/adopt.ts'
 import * as clean from './commands/clean.ts'
 import * as config from './commands/config.ts'
 import * as dead from './commands/dead.ts'
@@ -60,6 +61,7 @@ export function createProgram(): Command {
     replay,
     dead,
     reconcile,
+    adopt,
     logs,
     notifications,
     login,

@@ -71,9 +71,8 @@ const UNSAFE_SEGMENTS = new Set(['', '.', '..'])
  * than 200 characters or with empty, `.` or `..` segments or control characters, a number above 4294967295.
  */
 export function parseRunKey(key: string): RunFileId | null {
-  const slash = key.lastIndexOf('/')
-  const tag = key.slice(0, Math.max(slash, 0))
-  const fileName = key.slice(slash + 1)
+  const tag = folderOf(key)
+  const fileName = key.slice(key.lastIndexOf('/') + 1)
   const { run, sub, suffix } = FILE_NAME.exec(fileName)?.groups ?? {}
   if (run === undefined || !isTag(tag)) return null
   const runNumber = Number(run)
@@ -82,6 +81,9 @@ export function parseRunKey(key: string): RunFileId | null {
   const compression = suffix === undefined ? 'none' : COMPRESSION_BY_SUFFIX[suffix]
   return compression === undefined ? null : { tag, runNumber, subrun, fileName, compression }
 }
+
+/** What stands before the file name of a key: the tag, if it is valid; '' if there is nothing. */
+export const folderOf = (key: string): string => key.slice(0, Math.max(key.lastIndexOf('/'), 0))
 
 /** Whether a text is a valid tag: `LNGS`, `FLASH/2024`. */
 export function isTag(tag: string): boolean {

@@ -1,6 +1,6 @@
 /** `cygnet reconcile`: compares the objects of a bucket with the ledger and enqueues the missing runs. */
 import type { Command } from 'commander'
-import { print, printJson, printToStderr } from '../output.ts'
+import { print, printJson, printToStderr, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
 export function register(program: Command): void {
@@ -44,10 +44,16 @@ export function register(program: Command): void {
               signal,
             )
             if (options.json === true) printJson({ bucket, ...result })
-            else
+            else {
               print(
                 `${bucket}/${options.prefix}: ${result.listed} objects, ${result.runs} of them runs, ${result.announced} were missing in the ledger and enqueued${result.finished ? '' : ' (interrupted; --resume continues from here)'}`,
               )
+              if (result.history > 0) print(`${result.history} of them are history: read after all others`)
+              for (const held of result.held)
+                print(
+                  `${held.tag === '' ? 'without a tag' : held.tag}: ${held.objects} unknown objects from ${time(held.oldest)} to ${time(held.newest)} wait for a take-over time: ${held.command}`,
+                )
+            }
           }
         })
       },

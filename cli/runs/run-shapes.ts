@@ -31,6 +31,7 @@ const runShape = {
   lastEventAt: timeOrNull,
   cataloguedAt: time,
   updatedAt: time,
+  beforeTakeOver: z.boolean(),
 } as const
 
 /** Fields of a listed run that are also columns of the CSV. */

@@ -32,7 +32,7 @@ export function runTable(runs: readonly RunItem[]): string {
       run.eventCount,
       bytes(run.sizeBytes),
       run.fileCount,
-      run.complete ? 'yes' : 'no',
+      completeText(run),
       run.problems.join(', '),
       run.integrity,
       run.storage.cloud,
@@ -42,6 +42,9 @@ export function runTable(runs: readonly RunItem[]): string {
     ]),
   )
 }
+
+const completeText = ({ complete, beforeTakeOver }: Pick<RunItem, 'complete' | 'beforeTakeOver'>) =>
+  `${complete ? 'yes' : 'no'}${beforeTakeOver ? ' (history)' : ''}`
 
 const PARAMETERS = shownColumns.map(({ name }) => name)
 
@@ -65,7 +68,7 @@ export function detailsText(run: ShownRun): string {
       ['description', run.description === null ? null : oneLine(run.description)],
       ['started (UTC)', time(run.startedAt)],
       ['stopped (UTC)', time(run.stoppedAt)],
-      ['complete', run.complete ? 'yes' : 'no'],
+      ['complete', completeText(run)],
       ['problems', run.problems.length === 0 ? null : run.problems.join(', ')],
       ['problem', run.problem],
       ['checksums', run.integrity],

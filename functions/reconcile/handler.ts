@@ -1,4 +1,8 @@
-/** Schedule: the buckets are listed against the ledger, and objects without a notification are enqueued. */
+/**
+ * Schedule: the buckets are listed against the ledger, and objects without a notification are enqueued; history
+ * that a person has adopted is treated as new.
+ */
+import { releaseHistory } from '../../shared/ingest/adopt.ts'
 import { alertStalledListing, reconcile } from '../../shared/ingest/reconcile.ts'
 import { eachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
@@ -24,7 +28,12 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
           },
         ),
     }))
+    const adoption = {
+      done: 'history-adopted',
+      failed: 'history-not-adopted',
+      work: () => releaseHistory(context, signal),
+    }
     // At the same time: a bucket that cannot be listed holds up no other.
-    return eachPart(invocation, ...parts.map((part) => [part]))
+    return eachPart(invocation, [adoption], ...parts.map((part) => [part]))
   }
 }

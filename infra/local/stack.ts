@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createToken, findToken, listTokens, revokeTokens, stateOf } from '../../shared/access/tokens.ts'
+import { OTHER_TAGS, setTakeOver } from '../../shared/catalogue/take-over.ts'
 import { loadConfig } from '../../shared/config/config.ts'
 import { openDatabase, WITHOUT_LIMITS } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
@@ -262,12 +263,16 @@ const TOKEN = { name: 'local-stack', scopes: ['read:*', 'link:*', 'recall:*', 'p
 /** A token that ends within a month is replaced at the next start. */
 const TOKEN_LEFT_MS = 30 * 86_400_000
 
-/** Migrates the schema, and returns the secret of the CLI's token: the one in the file while it is valid. */
+/**
+ * Migrates the schema, sets the take-over time of all tags at the first start, and returns the secret of the
+ * CLI's token: the one in the file while it is valid.
+ */
 async function prepareCatalogue(url: string, tokenFile: string): Promise<string> {
   const database = openDatabase(url, 1, WITHOUT_LIMITS)
   try {
     await migrate(database)
     const at = new Date()
+    await setTakeOver(database, OTHER_TAGS, at, { at, keep: true })
     const stored = readText(tokenFile)
     const found = stored === null ? null : await findToken(database, stored)
     if (

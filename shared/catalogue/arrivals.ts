@@ -72,6 +72,13 @@ export async function recordArrivals(
   await database.insertInto('arrivals').ignore().values(rows).execute()
 }
 
+export interface ClaimOptions {
+  readonly owner: string
+  readonly leaseSeconds: number
+  readonly at: Date
+  readonly isHistory: boolean
+}
+
 /**
  * Inserts a new arrival and claims its lease, in one statement. Null when the version is in the ledger
  * already: then use `lookUpArrival` and `claimArrival`.
@@ -80,13 +87,14 @@ export async function claimNewArrival(
   database: Database,
   arrival: ObjectArrival,
   version: ObjectVersion,
-  options: { readonly owner: string; readonly leaseSeconds: number; readonly at: Date },
+  options: ClaimOptions,
 ): Promise<ArrivalLease | null> {
   const claim = {
     state: 'processing' as const,
     attempts: 1,
     ...leaseFor(options.owner, options.leaseSeconds),
     lastModified: version.lastModified,
+    isHistory: options.isHistory,
   }
   const row = { ...rowOf({ ...arrival, ...version }, options.at), ...claim }
   const insertion = database
@@ -244,7 +252,7 @@ export async function claimArrival(
   database: Database,
   found: Arrival,
   version: ObjectVersion,
-  options: { readonly owner: string; readonly leaseSeconds: number; readonly at: Date },
+  options: ClaimOptions,
 ): Promise<ArrivalLease | null> {
   // The attempts before a finished reading do not count for a new one.
   const attempt = isFinished(found) ? 1 : found.attempts + 1
@@ -263,6 +271,7 @@ export async function claimArrival(
       etag: version.etag,
       lastModified: version.lastModified,
       sizeBytes: version.sizeBytes,
+      isHistory: options.isHistory,
       finishedAt: null,
     })
     .where('id', '=', found.id)

@@ -46,6 +46,8 @@ export interface FileToRecord {
   readonly integrity: Integrity
   readonly comparisons: readonly DigestComparison[]
   readonly priority: 'live' | 'backlog'
+  /** Older than the take-over time of its tag: nothing is requested and nobody is alerted. */
+  readonly isHistory: boolean
 }
 
 export interface RecordOptions {
@@ -125,7 +127,7 @@ export async function recordFile(
     })
     const firstFile = locked.generation.fileCount === 0
     const requests =
-      reused || (firstFile && locked.generations.length > 1)
+      !file.isHistory && (reused || (firstFile && locked.generations.length > 1))
         ? [...next.requests, reusedNumberAlert(run, metadata.startedAt ?? 0, version)]
         : next.requests
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'
@@ -148,6 +150,8 @@ export async function recordInvalid(
     readonly runNumber: number
     readonly version: ObjectVersion
     readonly reason: string
+    /** History is counted in the summary of its tag. */
+    readonly isHistory: boolean
   },
   options: Pick<RecordOptions, 'at' | 'stillCurrent'>,
 ): Promise<readonly Request[] | 'superseded'> {
@@ -171,6 +175,7 @@ export async function recordInvalid(
         problem,
       })
     } else await recordRefusedFile(trx, file, options.at)
+    if (file.isHistory) return []
     const alert = alertRequest({
       rule: 'invalid-file',
       severity: 'error',
@@ -262,6 +267,7 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
       isLive: true,
       // Until the run is refreshed.
       counts: false,
+      isHistory: file.isHistory,
       cataloguedAt: at,
     })
     .execute()
@@ -325,6 +331,10 @@ function nextSteps(
     readonly recoMinimumEvents: number
   },
 ) {
+  if (file.isHistory) {
+    const detail = 'older than the take-over time of its tag: no copy on tape and no reconstruction'
+    return { requests: [], notes: [{ runId: run.id, what: 'history', detail }] }
+  }
   const { version, metadata, integrity, comparisons } = file
   const counts = files.some(({ bucket, objectKey }) => bucket === version.bucket && objectKey === version.key)
   const catalogued = { run, version, metadata, integrity, comparisons, otherContents, counts }
@@ -339,7 +349,7 @@ function nextSteps(
   return { requests, notes: [{ runId: run.id, what: 'reconstruction not asked for', detail: reco.reason }] }
 }
 
-const inputOf = (file: RunFile): RunInput => ({
+export const inputOf = (file: RunFile): RunInput => ({
   bucket: file.bucket,
   key: file.objectKey,
   etag: file.etag,

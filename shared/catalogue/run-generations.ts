@@ -11,6 +11,7 @@ import { addRequests } from '../work/outbox.ts'
 import { differingStartAlert, reusedNumberAlert } from './next-steps.ts'
 import { takeLoggedRow } from './runlog.ts'
 import { addHistory, generationInRunlog, type LockedRun, refreshRun } from './runs.ts'
+import { isOlderThanTakeOver } from './take-over.ts'
 
 type Trx = Transaction<Schema>
 
@@ -96,7 +97,10 @@ async function takeLogged(trx: Trx, run: RunId, before: readonly Run[], at: Date
       [{ runId: generation.id, what: 'logged', detail: Object.keys(values).join(', ') }],
       at,
     )
-  await addRequests(trx, startAlerts({ ...run, generation, generations }, startedEpoch, row.startTime), at)
+  const alerts = startAlerts({ ...run, generation, generations }, startedEpoch, row.startTime)
+  // An old Runlog that is read in alerts about none of its runs.
+  const begin = { tag: run.tag, at: startedEpoch === 0 ? null : new Date(startedEpoch * 1000) }
+  if (alerts.length > 0 && !(await isOlderThanTakeOver(trx, begin))) await addRequests(trx, alerts, at)
   await refreshRun(trx, { ...run, generation: known, generations }, { at })
   return true
 }

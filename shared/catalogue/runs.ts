@@ -102,6 +102,7 @@ export async function refreshRun(
     ...storage,
     ...problemColumns([...(await problemsOf(trx, run, live, files, summary)), ...ofCopies]),
     firstFileAt,
+    isHistory: files.length === 0 ? run.generation.isHistory : files.every((file) => file.isHistory),
     problem: fileCount === 0 ? (options.problem ?? problemWithoutFiles(run.generation)) : summary.problem,
     updatedAt: options.at,
   }

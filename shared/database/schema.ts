@@ -73,6 +73,8 @@ export interface ArrivalsTable {
   /** Of an invalid arrival: the run that the name of the object states or resembles. */
   namedTag: ColumnType<string | null, string | null | undefined, string | null>
   namedRun: ColumnType<number | null, number | null | undefined, number | null>
+  /** Older than the take-over time of its tag: processed after all others, without alerts. */
+  isHistory: Defaulted<boolean>
 }
 
 export type ArrivalState = 'received' | 'processing' | 'done' | 'invalid' | 'failed'
@@ -120,6 +122,8 @@ export interface RunsTable {
   cloud: Defaulted<StorageSummary['cloud']>
   tape: Defaulted<StorageSummary['tape']>
   local: StorageSummary['local']
+  /** All its files are history. */
+  isHistory: Defaulted<boolean>
   cataloguedAt: Date
   updatedAt: Date
 }
@@ -174,6 +178,11 @@ export interface RunFilesTable {
   isLive: boolean
   /** While it is live: false if another file of the run has the same part and counts (`aggregateRun`). */
   counts: Defaulted<boolean>
+  /**
+   * Older than the take-over time of its tag: no copy on tape and no reconstruction is requested until it is
+   * adopted.
+   */
+  isHistory: Defaulted<boolean>
   supersededAt: Date | null
   cataloguedAt: Date
 }
@@ -231,8 +240,16 @@ export interface ReconciliationsTable {
   enqueued: number
 }
 
+/** From when on Cygnet is responsible for the runs of a tag; `*`: of every tag without a row of its own. */
+export interface TakeOversTable {
+  tag: string
+  since: Date
+  setAt: Date
+}
+
 export interface Schema {
   arrivals: ArrivalsTable
+  takeOvers: TakeOversTable
   runs: RunsTable
   runFiles: RunFilesTable
   runHistory: RunHistoryTable

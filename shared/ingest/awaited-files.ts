@@ -1,5 +1,7 @@
 /** Alerts about runs that the DAQ's logger recorded and that have no file long after they ended. */
+import { type SqlBool, sql } from 'kysely'
 import { alertRequest } from '../catalogue/next-steps.ts'
+import { OTHER_TAGS } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { addRequests } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
@@ -11,6 +13,17 @@ const LATE_MS = DAY_MS
 const REPORTED_MS = 7 * DAY_MS
 const MOST_RUNS = 1000
 const MOST_NAMED = 10
+
+const TAKE_OVER = sql`COALESCE((SELECT since FROM take_overs WHERE tag = runs.tag),
+  (SELECT since FROM take_overs WHERE tag = ${OTHER_TAGS}))`
+/**
+ * Not a run of an old Runlog that was read in: it began before the take-over time of its tag or, if its begin
+ * is unknown, a run with a higher number did.
+ */
+const IS_SINCE_TAKE_OVER = sql<SqlBool>`CASE WHEN runs.started_at IS NOT NULL
+  THEN runs.started_at >= COALESCE(${TAKE_OVER}, runs.started_at)
+  ELSE NOT EXISTS (SELECT 1 FROM runs later WHERE later.tag = runs.tag AND later.is_current = 1
+    AND later.run_number > runs.run_number AND later.started_at < ${TAKE_OVER}) END`
 
 /** One alert per tag and day: a broken uploader is one condition, however many runs it delays. */
 export async function alertAwaitedFiles(
@@ -37,6 +50,7 @@ export async function alertAwaitedFiles(
       ]),
     )
     .where((where) => where.or([where('stoppedAt', 'is', null), where('stoppedAt', '<', before)]))
+    .where(IS_SINCE_TAKE_OVER)
     .orderBy('startedAt')
     .orderBy('id')
     .limit(MOST_RUNS)

@@ -17,9 +17,14 @@ const AT_ONCE = 2
 const TAKEN_FOR_MS = 60_000
 
 /**
+ * Which due arrivals: those abandoned by a function that died, history (abandoned or not), or all others.
+ */
+type Which = 'waiting' | 'abandoned' | 'history'
+
+/**
  * Processes the due arrivals of a bucket until none is left or the time to start one is over. Those abandoned
- * by a function that died come last, one at a time: an object that kills its reader then interrupts no other
- * attempt.
+ * by a function that died come after the others, one at a time: an object that kills its reader then
+ * interrupts no other attempt. History comes last, one at a time, and only while nothing else waits.
  */
 export async function processDue(
   context: Host,
@@ -27,25 +32,22 @@ export async function processDue(
   signal: AbortSignal,
   log: Logger,
 ): Promise<{ readonly processed: number }> {
-  const next = (which: 'waiting' | 'abandoned') => async () => {
+  const next = (which: Which) => async () => {
     const taken = await takeDue(context, bucket, which)
     if (taken !== null) await processTaken(context, taken, signal, log)
     return taken
   }
   const waiting = await drain(AT_ONCE, signal, next('waiting'))
   const abandoned = await drain(1, signal, next('abandoned'))
-  return { processed: waiting.length + abandoned.length }
+  const history = await drain(1, signal, async () => (await next('waiting')()) ?? (await next('history')()))
+  return { processed: waiting.length + abandoned.length + history.length }
 }
 
 /**
  * Takes the arrival that has been due for longest. Null when none is due, or while the breaker of the store
  * is open. If the breaker is half-open, this arrival is its probe.
  */
-async function takeDue(
-  context: Host,
-  bucket: string,
-  which: 'waiting' | 'abandoned',
-): Promise<Arrival | null> {
+async function takeDue(context: Host, bucket: string, which: Which): Promise<Arrival | null> {
   const at = context.now()
   const dependency = storeBreaker(bucket)
   return await inTransaction(context.database, async (trx) => {
@@ -55,8 +57,10 @@ async function takeDue(
       .selectFrom('arrivals')
       .selectAll()
       .where('bucket', '=', bucket)
+      .where('isHistory', '=', which === 'history')
       .where('nextAttemptAt', '<=', at)
       .where((where) => {
+        if (which === 'history') return where.and([])
         const isAbandoned = where.or([where('state', '=', 'processing'), where('deaths', '>', 0)])
         return which === 'abandoned' ? isAbandoned : where.not(isAbandoned)
       })

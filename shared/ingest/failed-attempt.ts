@@ -169,7 +169,7 @@ async function classifyFailure(
 
 /**
  * Writes the row with `write`, and the alert if its state is `failed`, in one transaction: no arrival fails
- * without an alert, and a second alert follows the last attempt.
+ * without an alert, and a second alert follows the last attempt. History is counted in the summary of its tag.
  * @param write returns false when there was nothing left to write. @returns its result.
  */
 async function writeUnfinished(
@@ -190,12 +190,21 @@ async function writeUnfinished(
     object: { bucket: object.bucket, key: object.key },
     occurrence: `arrival/${arrivalId}/${restarts}${isLast ? '/given-up' : ''}`,
   })
-  const alerts = state === 'failed' ? [failed] : []
-  const isWritten = await inTransaction(context.database, async (trx) => {
-    if (!(await write(trx))) return false
-    await addRequests(trx, alerts, context.now())
-    return true
+  const alerts = await inTransaction(context.database, async (trx) => {
+    if (!(await write(trx))) return null
+    const written = state === 'failed' && !(await isHistory(trx, arrivalId)) ? [failed] : []
+    await addRequests(trx, written, context.now())
+    return written
   })
-  if (isWritten) await sendRequests(context, alerts, AbortSignal.timeout(ENDING_MS))
-  return isWritten
+  if (alerts !== null) await sendRequests(context, alerts, AbortSignal.timeout(ENDING_MS))
+  return alerts !== null
+}
+
+async function isHistory(trx: Transaction<Schema>, arrivalId: number): Promise<boolean> {
+  const arrival = await trx
+    .selectFrom('arrivals')
+    .select('isHistory')
+    .where('id', '=', arrivalId)
+    .executeTakeFirst()
+  return arrival?.isHistory === true
 }

@@ -10,8 +10,12 @@ import { type Database, inTransaction } from '../database/connect.ts'
 import { isTag, type RunId } from '../run.ts'
 import { addRequests } from '../work/outbox.ts'
 
-/** Rows read in one call; the next scheduled call reads the rest. */
-const TAKEN_AT_ONCE = 500
+/**
+ * Rows read in one call, of those that have waited longest and of the newest: a run that is being taken does not
+ * wait until an old Runlog was read in. The next scheduled calls read the rest.
+ */
+const LONGEST_WAITING = 400
+const NEWEST = 100
 
 /**
  * Takes every row of the Runlog that the logger has written since the last call: from then on the run exists,
@@ -24,8 +28,11 @@ export async function takeLoggedRuns({
   now,
   log,
 }: Pick<Context<'database'>, 'database' | 'now' | 'log'>): Promise<number> {
-  const { rows } = await sql<RunId>`SELECT tag, run_number FROM Runlog
-    WHERE logged_at IS NOT NULL ORDER BY logged_at LIMIT ${TAKEN_AT_ONCE}`.execute(database)
+  const { rows } = await sql<RunId>`
+    (SELECT tag, run_number FROM Runlog WHERE logged_at IS NOT NULL ORDER BY logged_at LIMIT ${LONGEST_WAITING})
+    UNION (SELECT tag, run_number FROM Runlog WHERE logged_at IS NOT NULL ORDER BY logged_at DESC LIMIT ${NEWEST})`.execute(
+    database,
+  )
   let taken = 0
   for (const run of rows)
     try {

@@ -11,6 +11,7 @@ import {
   recordArrivals,
 } from '../catalogue/arrivals.ts'
 import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
+import { isOlderThanTakeOver } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -116,13 +117,15 @@ async function processCurrentVersion(
   }
   if (object === null) return { outcome: await reportMissing(context, hint, run, signal) }
   const { leaseSeconds } = context.config.work
-  const options = { owner: leaseOwner(context), leaseSeconds, at: context.now() }
+  const stored = { tag: run.tag, at: object.lastModified, source: hint.source }
+  const isHistory = await isOlderThanTakeOver(context.database, stored)
+  const options = { owner: leaseOwner(context), leaseSeconds, at: context.now(), isHistory }
   const fresh = await claimNewArrival(context.database, hint, object, options)
   const claim = fresh ?? (await claimKnown(context, object, run, options))
   // After the claim: if the function dies in between, one of the two arrivals is still due.
   if (!identityOf(hint).equals(identityOf(object))) await supersedeHint(context, hint, object)
   if (typeof claim === 'string') return { outcome: claim }
-  const claimed = { hint, run, object, lease: claim }
+  const claimed = { hint, run, object, isHistory, lease: claim }
   const { outcome, reason, requests } = await whileHeld(
     context.database,
     claim,
@@ -175,6 +178,7 @@ interface Claimed {
   readonly hint: ObjectArrival
   readonly run: RunFileId
   readonly object: ObjectDescription
+  readonly isHistory: boolean
   readonly lease: ArrivalLease
 }
 
@@ -191,13 +195,13 @@ async function extractAndRecord(
   signal: AbortSignal,
   log: Logger,
 ): Promise<RecordedArrival> {
-  const { hint, run, object, lease } = claimed
+  const { hint, run, object, isHistory, lease } = claimed
   const stillCurrent = async () => {
     const now = await describe(context, object, signal)
     if (now === null) return 'deleted'
     return now.etag === object.etag && now.versionId === object.versionId ? 'yes' : 'no'
   }
-  const common = { lease, tag: run.tag, version: object }
+  const common = { lease, tag: run.tag, version: object, isHistory }
   try {
     const read = await extractAndCompare(context, object, run, signal)
     const priority = hint.source === 'reconcile' || hint.source === 'replay' ? 'backlog' : 'live'

@@ -15,6 +15,8 @@ import { listObjects } from '../storage/objects.ts'
 import { addRequests } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { alertAwaitedFiles } from './awaited-files.ts'
+import { alertHeldTags, type HeldTag, type Missing, openGate } from './held-tags.ts'
+import { summarizeHistory } from './history-summary.ts'
 import { isCurrent } from './is-current.ts'
 import { takeLoggedRuns } from './logged-runs.ts'
 
@@ -33,6 +35,10 @@ export interface ReconcileProgress {
   /** Objects with a key like that of a run, whether in the ledger or not. */
   readonly runs: number
   readonly announced: number
+  /** Of those announced: older than the take-over time of their tag. */
+  readonly history: number
+  /** Tags of which old objects were not announced, because they have no take-over time. */
+  readonly held: readonly HeldTag[]
   /** False when it was aborted between two pages: the next call can resume there. */
   readonly finished: boolean
 }
@@ -48,7 +54,15 @@ export async function reconcile(
     .catch((error) => context.log.error({ error }, 'logged-runs-not-taken'))
   const unfinished = options.resume === true ? await findUnfinished(context, options) : undefined
   let startAfter = unfinished?.startAfter ?? null
-  let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
+  let progress: ReconcileProgress = {
+    listed: 0,
+    runs: 0,
+    announced: 0,
+    history: 0,
+    held: [],
+    finished: false,
+  }
+  const gate = openGate(context, options.bucket)
   // The date of an unfinished row is that of the last progress: alertStalledListing needs it.
   if (unfinished === undefined) await saveProgress(context, options, null, progress, true)
   while (!signal.aborted) {
@@ -61,18 +75,24 @@ export async function reconcile(
       (object) => routeKey(object.key, context.config.store.ignoredPrefixes).kind !== 'ignored',
     )
     const missing = await missingOf(context, runs, options.graceSeconds)
-    await announce(context, missing, 'reconcile', signal)
+    const { usual, history } = await gate.pass(missing, signal)
+    await announce(context, usual, 'reconcile', signal)
+    await announceHistory(context, history)
     startAfter = page.last === null ? null : pastIgnored(page.last, context.config.store.ignoredPrefixes)
     progress = {
       listed: progress.listed + page.objects.length,
       runs: progress.runs + runs.length,
-      announced: progress.announced + missing.length,
+      announced: progress.announced + usual.length + history.length,
+      history: progress.history + history.length,
+      held: gate.held(),
       finished: startAfter === null,
     }
     await saveProgress(context, options, startAfter, progress, false)
     options.onProgress?.(progress)
     if (progress.finished) break
   }
+  await alertHeldTags(context, progress.held, signal)
+  if (progress.finished) await summarizeHistory(context, signal)
   return progress
 }
 
@@ -109,6 +129,21 @@ export async function announce(
   }
 }
 
+/**
+ * Makes objects that are history due, without messages: in the queue, live runs would wait behind them. The
+ * due arrivals of history are processed when no others are.
+ */
+async function announceHistory(
+  context: Context<'database'>,
+  objects: readonly ObjectVersion[],
+): Promise<void> {
+  for (let start = 0; start < objects.length; start += ANNOUNCED_AT_ONCE) {
+    const part = objects.slice(start, start + ANNOUNCED_AT_ONCE)
+    const arrivals = part.map((object) => announcedAs(object, 'reconcile'))
+    await makeDue(context, arrivals, 'reconcile', true)
+  }
+}
+
 type Announced = ReturnType<typeof announcedAs>
 
 const announcedAs = (object: ObjectVersion, source: 'reconcile' | 'replay') => ({
@@ -123,12 +158,13 @@ async function makeDue(
   context: Context<'database'>,
   arrivals: readonly Announced[],
   source: 'reconcile' | 'replay',
+  isHistory = false,
 ): Promise<void> {
   const now = context.now()
   await recordArrivals(context.database, arrivals, now)
   await context.database
     .updateTable('arrivals')
-    .set({ announcedAt: now, nextAttemptAt: now, source })
+    .set({ announcedAt: now, nextAttemptAt: now, source, isHistory })
     .where((where) =>
       where.or(
         arrivals.map(({ bucket, key, etag }) =>
@@ -143,7 +179,7 @@ async function missingOf(
   context: Context<'database'>,
   objects: readonly ObjectVersion[],
   graceSeconds: number,
-): Promise<readonly ObjectVersion[]> {
+): Promise<readonly Missing[]> {
   const [first] = objects
   if (first === undefined) return []
   const arrivals = await lookUpArrivals(
@@ -152,11 +188,13 @@ async function missingOf(
     objects.map((object) => object.key),
   )
   const now = context.now().getTime()
-  return objects.filter((object) => {
-    if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
-    return arrivals
-      .filter(({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag)
-      .every((known) => needsAnnouncement(known, object, now))
+  return objects.flatMap((object) => {
+    if (object.lastModified.getTime() > now - graceSeconds * 1000) return []
+    const known = arrivals.filter(
+      ({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag,
+    )
+    const isMissing = known.every((each) => needsAnnouncement(each, object, now))
+    return isMissing ? [{ object, isKnown: known.length > 0 }] : []
   })
 }
 

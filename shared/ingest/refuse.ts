@@ -2,22 +2,26 @@
 import { closeArrival, identityOf, recordArrivals, rejectArrival } from '../catalogue/arrivals.ts'
 import { alertRequest } from '../catalogue/next-steps.ts'
 import { findLiveFile } from '../catalogue/runs.ts'
+import { isOlderThanTakeOver } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
-import type { RunFileId } from '../run.ts'
+import { folderOf, type RunFileId } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 
 /**
  * Writes the alert, closes the arrival, then sends the alert. In this order: if the function dies in between,
- * the arrival is still due.
+ * the arrival is still due. History is counted in the summary of its tag.
  */
 async function alertAndClose(
   context: Context<'database' | 'queues'>,
+  hint: ObjectArrival,
   alert: Request,
   close: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
+  const stored = { tag: folderOf(hint.key), at: hint.eventTime, source: hint.source }
+  if (await isOlderThanTakeOver(context.database, stored)) return await close()
   await addRequests(context.database, [alert], context.now())
   await close()
   await sendRequests(context, [alert], signal)
@@ -41,7 +45,7 @@ export async function rejectMisnamed(
     occurrence: identityOf({ ...hint, versionId: null, etag: null }).toString('hex'),
   })
   const reject = () => rejectArrival(context.database, hint, reason, context.now())
-  await alertAndClose(context, misnamed, reject, signal)
+  await alertAndClose(context, hint, misnamed, reject, signal)
   return 'invalid'
 }
 
@@ -69,6 +73,6 @@ export async function reportMissing(
     object: hint,
     occurrence: identityOf(hint).toString('hex'),
   })
-  await alertAndClose(context, alert, close, signal)
+  await alertAndClose(context, hint, alert, close, signal)
   return 'gone'
 }

@@ -18,6 +18,21 @@ export const ALERT_RULES = {
     severities: ['error'],
     meaning: 'the object was announced, and missing before it was ever catalogued',
   },
+  'tag-not-adopted': {
+    severities: ['error'],
+    meaning:
+      'the listing has found more than 100 unknown objects older than a day under a tag without a take-over time: they wait until `cygnet adopt` sets one; once a tag',
+  },
+  'history-found': {
+    severities: ['info'],
+    meaning:
+      'objects older than the take-over time of their tag are being catalogued as history; once a tag and take-over time',
+  },
+  'history-catalogued': {
+    severities: ['info'],
+    meaning:
+      'all history of a tag was read, with counts of what is invalid, incomplete or wrong; once a tag and take-over time',
+  },
   'file-awaited': {
     severities: ['warning'],
     meaning:

@@ -1,4 +1,7 @@
-/** Arrivals that are not catalogued, waiting or refused, by the tag in their key. */
+/**
+ * Arrivals that are not catalogued, waiting or refused, by the tag in their key. Without history, which waits
+ * for days and is summarized when it was read.
+ */
 import type { Database } from '../database/connect.ts'
 import { parseRunKey } from '../run.ts'
 
@@ -44,6 +47,7 @@ async function waitingArrivals(database: Database): Promise<ReadonlyMap<string |
         .selectFrom('arrivals')
         .select(['objectKey', 'state', 'attempts', 'reason', 'receivedAt', 'announcedAt'])
         .where('state', '=', state)
+        .where('isHistory', '=', false)
         .orderBy('receivedAt')
         .limit(MOST_ARRIVALS)
         .execute(),
@@ -86,6 +90,7 @@ const refusedArrivals = async (database: Database, since: Date) =>
       .selectFrom('arrivals')
       .select('objectKey')
       .where('state', 'in', ['invalid', 'failed'])
+      .where('isHistory', '=', false)
       .where('receivedAt', '>=', since)
       .limit(MOST_ARRIVALS)
       .execute(),

@@ -24,6 +24,7 @@ export function runView(run: Run) {
     complete: run.complete,
     problem: run.problem,
     problems: openProblems(run),
+    beforeTakeOver: run.isHistory,
     integrity: run.integrity,
     eventCount: run.eventCount,
     sizeBytes: run.sizeBytes,

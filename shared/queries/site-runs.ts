@@ -64,7 +64,7 @@ function dated(run: Run, ahead: Date): LastRun {
 
 export interface RecentRuns {
   readonly runs: number
-  /** Runs with open problems. */
+  /** Runs with open problems, without history. */
   readonly withProblem: number
   readonly sizeBytes: number
   /** True when there are more than were counted; the newest ones are counted. */
@@ -89,9 +89,9 @@ export async function recentRuns(
   if (tags.length === 0) return new Map()
   const ofTag = (
     tag: string,
-  ) => sql`(SELECT ${tag} AS tag, COUNT(*) AS runs, COALESCE(SUM(has_problem), 0) AS withProblem,
+  ) => sql`(SELECT ${tag} AS tag, COUNT(*) AS runs, COALESCE(SUM(has_problem = 1 AND is_history = 0), 0) AS withProblem,
       COALESCE(SUM(size_bytes), 0) AS sizeBytes
-    FROM (SELECT has_problem, size_bytes FROM runs FORCE INDEX (by_tag_catalogued)
+    FROM (SELECT has_problem, is_history, size_bytes FROM runs FORCE INDEX (by_tag_catalogued)
       WHERE tag = ${tag} AND is_current = 1 AND catalogued_at >= ${since} ORDER BY catalogued_at DESC LIMIT ${sql.lit(MOST_RUNS)}) AS recent)`
   const query = sql<{
     tag: string

@@ -37,6 +37,7 @@ async function oldestArrival(database: Database): Promise<Date | null> {
     .selectFrom('arrivals')
     .select((select) => select.fn.min('receivedAt').as('at'))
     .where('state', 'in', ['received', 'processing'])
+    .where('isHistory', '=', false)
     .executeTakeFirst()
   return row?.at ?? null
 }

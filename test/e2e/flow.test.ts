@@ -24,6 +24,13 @@ async function shown(runNumber: number) {
   })
 }
 
+test('the first start takes all tags over: what is dropped from then on is new', async () => {
+  const { stdout } = await stack.cygnet('adopt', '--json')
+  const { takeOvers } = JSON.parse(stdout)
+  expect(takeOvers).toEqual([{ tag: '*', since: expect.any(String), setAt: expect.any(String) }])
+  expect(Date.parse(takeOvers[0].since)).toBeLessThanOrEqual(Date.now())
+})
+
 describe('a run dropped into the bucket', () => {
   test('a dropped run is shown by `cygnet runs` seconds later, with its checksums, and is found in the logs', async () => {
     const bytes = await small(12345)

@@ -54,6 +54,7 @@ export async function leaseOn(database: Database, version: ObjectVersion) {
     owner: randomUUID(),
     leaseSeconds: TEST_LEASE_SECONDS,
     at: new Date(),
+    isHistory: false,
   })
   if (lease === null) throw new InvalidInputError('the lease is taken')
   return lease
@@ -78,6 +79,7 @@ export async function record(
     integrity: 'verified',
     comparisons: [],
     priority: 'live',
+    isHistory: false,
     ...changes,
   }
   return await recordFile(database, file, { at: new Date(), recoMinimumEvents: 10, stillCurrent })

@@ -23,6 +23,7 @@ const RUN_FIELDS = [
   'lastEventAt',
   'cataloguedAt',
   'updatedAt',
+  'beforeTakeOver',
 ] as const satisfies readonly (keyof RunView)[]
 type RunField = (typeof RUN_FIELDS)[number]
 

@@ -62,6 +62,10 @@ const runShape = {
   lastEventAt: timeOrNull,
   cataloguedAt: time,
   updatedAt: time,
+  beforeTakeOver: z.boolean().openapi({
+    description:
+      'History: older than the take-over time of its tag, no copy on tape and no reconstruction is requested',
+  }),
 }
 
 /** An item of a list: fields that were not requested are absent. */

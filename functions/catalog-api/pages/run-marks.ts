@@ -1,4 +1,5 @@
 /** Marks and words for the state of a run and its copies. */
+import { html } from 'hono/html'
 import { openProblems, PROBLEMS } from '../../../shared/catalogue/open-problems.ts'
 import { FAILED_OR_WRONG, OVER, VERIFIED } from '../../../shared/catalogue/replica-states.ts'
 import type { CopyKind, CopyState, ShownCopy } from '../../../shared/database/replica-schema.ts'
@@ -7,8 +8,14 @@ import type { StorageSummary } from '../../../shared/database/storage-summary.ts
 import { isFailingCopy } from '../../../shared/queries/site-state.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 
+type Marked = Pick<Run, 'problems' | 'firstFileAt'>
+
 /** Its open problems; complete only without one. */
-export function runMark(run: Pick<Run, 'problems' | 'firstFileAt'>): Html {
+export function runMark(run: Marked & Pick<Run, 'isHistory'>): Html {
+  return run.isHistory ? html`${stateMark(run)} <small class="quiet">history</small>` : stateMark(run)
+}
+
+function stateMark(run: Marked): Html {
   const problems = openProblems(run)
   if (problems.length > 0) return mark('bad', problems.map((kind) => PROBLEMS[kind]).join(', '))
   return run.firstFileAt === null ? mark('waiting', 'no file yet') : mark('good', 'complete')

@@ -32,7 +32,7 @@ const good = (changes: object = {}, more: object = {}) =>
 async function refuse(key: string, etag: string) {
   const version = versionOf(key, etag)
   const lease = await leaseOn(catalogue.database, version)
-  const file = { lease, tag: 'LNGS', runNumber: run, version, reason: 'it is no gzip file' }
+  const file = { lease, tag: 'LNGS', runNumber: run, version, reason: 'it is no gzip file', isHistory: false }
   await recordInvalid(catalogue.database, file, { at: new Date(), stillCurrent: async () => 'yes' })
 }
 async function setCopy(kind: 'cloud' | 'tape', state: 'suspicious' | 'missing' | 'present' | 'on-media') {

@@ -155,7 +155,7 @@ describe('a file that arrives again', () => {
     const lease = await leaseOn(catalogue.database, version)
     await recordInvalid(
       catalogue.database,
-      { lease, tag: 'LNGS', runNumber: run, version, reason: 'not a MIDAS file' },
+      { lease, tag: 'LNGS', runNumber: run, version, reason: 'not a MIDAS file', isHistory: false },
       { at: new Date(), stillCurrent: async () => 'yes' },
     )
     const details = await only(run)
@@ -276,7 +276,7 @@ describe('concurrent transactions', () => {
     await expect(
       recordInvalid(
         catalogue.database,
-        { lease: lost, tag: 'LNGS', runNumber: run, version, reason: 'x' },
+        { lease: lost, tag: 'LNGS', runNumber: run, version, reason: 'x', isHistory: false },
         { at: new Date(), stillCurrent: async () => 'yes' },
       ),
     ).rejects.toThrow(/lease/)

@@ -1,6 +1,7 @@
 /** The schema is made by any number of processes, and again after a crash. */
 import { sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { FROM_THE_BEGINNING, listTakeOvers } from '../../../shared/catalogue/take-over.ts'
 import { migrate } from '../../../shared/database/migrate.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
@@ -37,7 +38,7 @@ test('a migration that a crash ended half-way is finished by the next, and runs 
     await sql`DROP TABLE ${sql.table(table)}`.execute(catalogue.database.withoutPlugins())
   await sql`DELETE FROM kysely_migration`.execute(catalogue.database)
   const done = await Promise.all([1, 2, 3].map(() => migrate(catalogue.database)))
-  expect(done.flat()).toEqual(['0001-schema', '0004-open-problems'])
+  expect(done.flat()).toEqual(['0001-schema', '0003-take-overs', '0004-open-problems'])
   expect(await schema()).toEqual(before)
 })
 
@@ -48,4 +49,12 @@ test('a catalogue of another version is refused with the name of the unknown mig
   const refused = await migrate(catalogue.database).catch((error: unknown) => error)
   expect(refused).toBeInstanceOf(InvalidInputError)
   expect(String(refused)).toContain('0002-of-a-newer-version')
+})
+
+test('the tags of a catalogue that was made before take-over times have all their runs as new ones', async () => {
+  await sql`INSERT INTO runs (tag, run_number, started_epoch, integrity, parameters, catalogued_at, updated_at)
+    VALUES ('LNGS', 1, 0, 'unstated', '{}', UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`.execute(catalogue.database)
+  await sql`DELETE FROM kysely_migration WHERE name = '0003-take-overs'`.execute(catalogue.database)
+  expect(await migrate(catalogue.database)).toEqual(['0003-take-overs'])
+  expect(await listTakeOvers(catalogue.database)).toMatchObject([{ tag: 'LNGS', since: FROM_THE_BEGINNING }])
 })

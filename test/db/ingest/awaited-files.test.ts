@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { setTakeOver } from '../../../shared/catalogue/take-over.ts'
 import { alertAwaitedFiles } from '../../../shared/ingest/awaited-files.ts'
 import { takeLoggedRuns } from '../../../shared/ingest/logged-runs.ts'
 import { record } from '../../support/catalogue.ts'
@@ -58,4 +59,28 @@ test('runs without a start are reported by the age of their row, and runs whose 
   expect(await context.drain('alerts')).toMatchObject([
     { tag: 'LNF', summary: expect.stringMatching(/: 6$/) },
   ])
+})
+
+test('runs of an old Runlog that began before the take-over time of their tag are not reported', async () => {
+  const known = new Date('2026-03-10T10:00:00Z')
+  await setTakeOver(context.database, 'OLD', new Date('2026-03-09T00:00:00Z'), { at: known })
+  await log('OLD', 1, null, null)
+  await log('OLD', 2, '2026-03-08 10:00:00', '2026-03-08 11:00:00')
+  await log('OLD', 3, null, null)
+  await log('OLD', 4, '2026-03-09 10:00:00', '2026-03-09 11:00:00')
+  await takeLoggedRuns({ ...context, now: () => known })
+  await alertAwaitedFiles({ ...context, now: () => new Date('2026-03-11T12:00:00Z') }, signal)
+  const alerts = (await context.drain('alerts')).filter(({ tag }) => tag === 'OLD')
+  // Run 1 has no begin, and run 2 after it is old.
+  expect(alerts).toMatchObject([{ summary: expect.stringMatching(/: 3, 4$/) }])
+})
+
+test('a run that the logger writes down now does not wait until an old Runlog of thousands was read in', async () => {
+  await sql`INSERT INTO Runlog (tag, run_number, logged_at)
+    SELECT 'ARCHIVE', seq, '2026-03-01 00:00:00' FROM seq_1_to_1500`.execute(context.database)
+  await log('NEW', 1, '2026-04-01 10:00:00', null)
+  await takeLoggedRuns(context)
+  const runs = context.database.selectFrom('runs').select('runNumber')
+  expect(await runs.where('tag', '=', 'NEW').execute()).toHaveLength(1)
+  expect((await runs.where('tag', '=', 'ARCHIVE').execute()).length).toBeLessThan(1500)
 })

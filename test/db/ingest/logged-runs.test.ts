@@ -296,7 +296,14 @@ test('a run that lost its file is not hidden by what someone writes into the Run
   await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
   const version = versionOf(key, 'unreadable')
   const lease = await leaseOn(catalogue.database, version)
-  const refused = { lease, tag: 'LNGS', runNumber: run, version, reason: 'it is no gzip file' }
+  const refused = {
+    lease,
+    tag: 'LNGS',
+    runNumber: run,
+    version,
+    reason: 'it is no gzip file',
+    isHistory: false,
+  }
   await recordInvalid(catalogue.database, refused, { at: new Date(), stillCurrent: async () => 'yes' })
   await logStart('2023-12-15 10:00:00')
   await adopt()
@@ -367,7 +374,14 @@ test('a run whose file cannot be read states that, until a readable file arrives
   await logBegin()
   const version = versionOf(key, 'unreadable')
   const lease = await leaseOn(catalogue.database, version)
-  const refused = { lease, tag: 'LNGS', runNumber: run, version, reason: 'it is no gzip file' }
+  const refused = {
+    lease,
+    tag: 'LNGS',
+    runNumber: run,
+    version,
+    reason: 'it is no gzip file',
+    isHistory: false,
+  }
   await recordInvalid(catalogue.database, refused, { at: new Date(), stillCurrent: async () => 'yes' })
   await logEnd()
   await adopt()

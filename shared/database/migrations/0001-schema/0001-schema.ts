@@ -13,7 +13,7 @@ import { RUNS } from './runs.ts'
 import { VIEWS } from './views.ts'
 import { WORK } from './work.ts'
 
-const OPTIONS = 'ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin'
+export const OPTIONS = 'ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin'
 
 /** Tables before those that refer to them. */
 const TABLES = [...LEDGER, ...RUNS, ...COPIES, ...WORK, ...ACCESS, ...RUNLOG]

@@ -88,7 +88,7 @@ test('a correction survives that the file is read again, replaced and refused', 
   expect(reco?.body).toMatchObject({ pedestal: true })
   const version = versionOf(key, 'unreadable')
   const lease = await leaseOn(context.database, version)
-  const refused = { lease, tag: 'LNGS', runNumber: run, version, reason: 'cut' }
+  const refused = { lease, tag: 'LNGS', runNumber: run, version, reason: 'cut', isHistory: false }
   await recordInvalid(context.database, refused, { at: new Date(), stillCurrent: async () => 'yes' })
   expect((await shown()).parameters.GEM1_V).toBe(440)
   await correct({ GEM1_V: null })

@@ -1,0 +1,109 @@
+/**
+ * Take-over times of tags. An object that the store has had since before the take-over time of its tag is
+ * history: it is catalogued after all others, and nothing else follows from it until it is adopted (ADR 19).
+ */
+import { type SqlBool, sql, type Transaction } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { Schema } from '../database/schema.ts'
+
+type Executor = Database | Transaction<Schema>
+
+/** The row for every tag without one of its own. */
+export const OTHER_TAGS = '*'
+
+/** The take-over time that makes no object history: all of a tag's history is adopted. */
+export const FROM_THE_BEGINNING = new Date(0)
+
+export interface TakeOver {
+  readonly tag: string
+  readonly since: Date
+  readonly setAt: Date
+}
+
+export const listTakeOvers = async (executor: Executor): Promise<readonly TakeOver[]> =>
+  await executor.selectFrom('takeOvers').selectAll().orderBy('tag').execute()
+
+/** The take-over time of each tag, null for a tag that has none. */
+export async function takeOverTimes(executor: Executor): Promise<(tag: string) => Date | null> {
+  const times = new Map((await listTakeOvers(executor)).map(({ tag, since }) => [tag, since]))
+  return (tag) => times.get(tag) ?? times.get(OTHER_TAGS) ?? null
+}
+
+/**
+ * Sets the time in whole seconds, since some stores state no fractions of the times of their objects.
+ * `keep`: a time that was set before is left as it is.
+ */
+export async function setTakeOver(
+  executor: Executor,
+  tag: string,
+  since: Date,
+  options: { readonly at: Date; readonly keep?: boolean },
+): Promise<void> {
+  const value = { since: new Date(Math.floor(since.getTime() / 1000) * 1000), setAt: options.at }
+  await executor
+    .insertInto('takeOvers')
+    .values({ tag, ...value })
+    .onDuplicateKeyUpdate(options.keep === true ? { tag } : value)
+    .execute()
+}
+
+/**
+ * Whether something of a tag is history. `at`: the time since which the store has had the object, or the begin
+ * of a run without a file; null if unknown. A replay is never history: a person requested it.
+ */
+export async function isOlderThanTakeOver(
+  executor: Executor,
+  { tag, at, source }: { readonly tag: string; readonly at: Date | null; readonly source?: string },
+): Promise<boolean> {
+  if (at === null || source === 'replay') return false
+  const row = await executor
+    .selectFrom('takeOvers')
+    .select('since')
+    .where('tag', 'in', [tag, OTHER_TAGS])
+    .orderBy((order) => order.eb('tag', '=', OTHER_TAGS))
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined && isBefore(at, row.since)
+}
+
+/** False for a store that stated no time, which is read as 1970: then the object may be new. */
+export const isBefore = (at: Date, since: Date): boolean => at.getTime() > 0 && at < since
+
+/** What became of the history of a tag. */
+export interface HistoryOfTag {
+  readonly tag: string
+  readonly objects: number
+  /** Not read yet. */
+  readonly waiting: number
+  readonly invalid: number
+  /** Could not be read after six attempts; tried again from time to time. */
+  readonly failed: number
+}
+
+const KEY = sql.ref('objectKey')
+const TAG = sql<string>`IF(LOCATE('/', ${KEY}) = 0, '', LEFT(${KEY}, CHAR_LENGTH(${KEY}) - LOCATE('/', REVERSE(${KEY}))))`
+const countOf = (condition: ReturnType<typeof sql<SqlBool>>) => sql<number>`SUM(${condition})`
+
+/** By tag; '' for keys without a tag. Reads every row of history: seconds for a million. */
+export async function historyByTag(database: Database): Promise<readonly HistoryOfTag[]> {
+  const rows = await database
+    .selectFrom('arrivals')
+    .select([
+      TAG.as('tag'),
+      sql<number>`COUNT(*)`.as('objects'),
+      countOf(sql`state IN ('received', 'processing')`).as('waiting'),
+      countOf(sql`state = 'invalid'`).as('invalid'),
+      countOf(sql`state = 'failed'`).as('failed'),
+    ])
+    .where('isHistory', '=', true)
+    .groupBy('tag')
+    .orderBy('tag')
+    .execute()
+  return rows.map(({ tag, objects, waiting, invalid, failed }) => ({
+    tag,
+    objects: Number(objects),
+    waiting: Number(waiting),
+    invalid: Number(invalid),
+    failed: Number(failed),
+  }))
+}

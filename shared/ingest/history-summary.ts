@@ -1,0 +1,90 @@
+/** Two alerts a tag in place of one for each object of its history: when it is found, and when it was read. */
+import { sql } from 'kysely'
+import { alertRequest } from '../catalogue/next-steps.ts'
+import { type HistoryOfTag, historyByTag, takeOverTimes } from '../catalogue/take-over.ts'
+import type { Context } from '../context.ts'
+import type { Database } from '../database/connect.ts'
+import type { AlertRule } from '../messages/alert-rules.ts'
+import { isTag } from '../run.ts'
+import { addRequests, type Request } from '../work/outbox.ts'
+import { sendRequests } from '../work/send-requests.ts'
+
+/** Alerts once for each tag and take-over time. */
+export async function summarizeHistory(
+  context: Context<'database' | 'queues'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { database, log } = context
+  if (!(await isHistoryOpen(database))) return
+  const takeOverOf = await takeOverTimes(database)
+  const alerts: Request[] = []
+  for (const history of await historyByTag(database)) {
+    const { tag, objects } = history
+    const since = takeOverOf(tag)?.toISOString() ?? ''
+    alerts.push(
+      about(
+        'history-found',
+        history,
+        since,
+      )(
+        `${objects} objects of ${named(tag)} are older than its take-over time ${since}: they are catalogued as history, after all new runs, and no copy on tape and no reconstruction of them is requested until \`cygnet adopt --history\``,
+      ),
+    )
+    if (history.waiting > 0) continue
+    const counts = { ...history, ...(await wrongFiles(database, tag)) }
+    log.info(counts, 'history-catalogued')
+    alerts.push(
+      about(
+        'history-catalogued',
+        history,
+        since,
+      )(
+        `all ${objects} objects of ${named(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees`,
+      ),
+    )
+  }
+  await addRequests(database, alerts, context.now())
+  await sendRequests(context, alerts, signal)
+}
+
+const named = (tag: string) => (tag === '' ? 'no tag' : tag)
+const LONGEST = 180
+
+const about =
+  (rule: AlertRule & `history-${string}`, { tag }: HistoryOfTag, since: string) =>
+  (summary: string) =>
+    alertRequest({
+      rule,
+      severity: 'info',
+      summary,
+      tag: isTag(tag) ? tag : null,
+      runNumber: null,
+      runId: null,
+      object: null,
+      occurrence: `${tag.slice(0, LONGEST)}:${since}`,
+    })
+
+/** Whether history waits to be read, or was read and not summarized: all of it is counted only then. */
+async function isHistoryOpen(database: Database): Promise<boolean> {
+  const { rows } = await sql<{ readonly isOpen: number }>`SELECT
+    EXISTS (SELECT 1 FROM arrivals WHERE is_history = 1 AND state IN ('received', 'processing'))
+    OR EXISTS (SELECT 1 FROM outbox found WHERE found.name LIKE 'alert:history-found:%' AND NOT EXISTS
+      (SELECT 1 FROM outbox ended WHERE ended.name = REPLACE(found.name, ':history-found:', ':history-catalogued:')))
+    AS is_open`.execute(database)
+  return Boolean(rows[0]?.isOpen)
+}
+
+async function wrongFiles(database: Database, tag: string) {
+  const counts = await database
+    .selectFrom('runFiles')
+    .innerJoin('runs', 'runs.id', 'runFiles.runId')
+    .select([
+      sql<number | null>`SUM(NOT run_files.complete)`.as('incomplete'),
+      sql<number | null>`SUM(run_files.integrity = 'mismatch')`.as('mismatches'),
+    ])
+    .where('runFiles.isHistory', '=', true)
+    .where('runFiles.isLive', '=', true)
+    .where('runs.tag', '=', tag)
+    .executeTakeFirstOrThrow()
+  return { incomplete: Number(counts.incomplete ?? 0), mismatches: Number(counts.mismatches ?? 0) }
+}

@@ -1,0 +1,323 @@
+/** The first start on a bucket that is full: take-over times, history, and its adoption. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { runFileBytes } from '../../../cli/simulate/write.ts'
+import { createHandler as reconciling } from '../../../functions/reconcile/handler.ts'
+import { createHandler as trackingArrivals } from '../../../functions/track-arrivals/handler.ts'
+import { recordArrivals } from '../../../shared/catalogue/arrivals.ts'
+import {
+  FROM_THE_BEGINNING,
+  isOlderThanTakeOver,
+  listTakeOvers,
+  OTHER_TAGS,
+  setTakeOver,
+} from '../../../shared/catalogue/take-over.ts'
+import { requestNew, sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
+import { planAdoption } from '../../../shared/ingest/adopt.ts'
+import { processArrival } from '../../../shared/ingest/process-arrival.ts'
+import { reconcile } from '../../../shared/ingest/reconcile.ts'
+import { planReplay, replay } from '../../../shared/ingest/replay.ts'
+import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
+import { findRuns } from '../../../shared/queries/runs.ts'
+import { parseRunKey } from '../../../shared/run.ts'
+import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
+import { signal } from '../../support/context.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+
+interface Command {
+  readonly constructor: { readonly name: string }
+  readonly input: { readonly Key?: string; readonly Prefix?: string; readonly StartAfter?: string }
+}
+interface Answer {
+  LastModified?: Date
+  readonly Contents?: { readonly Key?: string; LastModified?: Date }[]
+}
+
+const MINUTE_MS = 60_000
+const TAKEN_OVER = new Date('2026-03-01T00:00:00Z')
+const OLD = new Date('2023-05-01T10:00:00Z')
+
+let base: TestTapeContext
+/** The same with a store that states when it got each object, and a clock some minutes ahead. */
+let context: TestTapeContext
+/** By key; others are as new as they are. */
+const storedAt = new Map<string, Date>()
+/** Keys of which the store was asked, in that order. */
+let asked: string[] = []
+/** Called before the store is asked about an object. */
+let beforeHead: (key: string) => Promise<void> | void = () => {}
+/** Objects that only the listing shows. */
+let listed: readonly string[] = []
+let minutes = 0
+
+beforeAll(async () => {
+  base = await startTestTapeContext()
+  const send = async (command: Command, ...rest: []) => {
+    const { Key: key = '', Prefix: prefix = '', StartAfter: after = '' } = command.input
+    const kind = command.constructor.name
+    if (kind === 'HeadObjectCommand') {
+      asked.push(key)
+      await beforeHead(key)
+    }
+    const answer = (await base.s3.send(command as never, ...rest)) as Answer
+    if (kind === 'HeadObjectCommand')
+      return { ...answer, LastModified: storedAt.get(key) ?? answer.LastModified }
+    if (kind !== 'ListObjectsV2Command') return answer
+    const more = listed
+      .filter((name) => name.startsWith(prefix) && name > after)
+      .map((name) => ({ Key: name, ETag: `"${name}"`, Size: 1, LastModified: OLD }))
+    if (more.length > 0)
+      return { Contents: more.slice(0, 1000), IsTruncated: more.length > 1000, NextContinuationToken: 'x' }
+    return {
+      ...answer,
+      Contents: answer.Contents?.map((object) => ({
+        ...object,
+        LastModified: storedAt.get(object.Key ?? '') ?? object.LastModified,
+      })),
+    }
+  }
+  context = {
+    ...base,
+    s3: { send } as never,
+    now: () => new Date(Date.now() + minutes * MINUTE_MS),
+  }
+})
+afterAll(() => base.close())
+
+beforeEach(async () => {
+  minutes = 5
+  asked = []
+  listed = []
+  beforeHead = () => {}
+  for (const table of ['takeOvers', 'arrivals', 'outbox'] as const)
+    await context.database.deleteFrom(table).execute()
+  for (const queue of ['runs', 'alerts', 'tape-requests', 'reco-requests'] as const)
+    await context.drain(queue)
+})
+
+const listing = (prefix: string) =>
+  reconcile(context, { bucket: context.bucket, prefix, graceSeconds: 0 }, signal)
+const beat = (stop = signal) =>
+  trackingArrivals(context)(scheduledEvent('track-arrivals', context.now()), {
+    signal: stop,
+    log: context.log,
+  })
+const reconcileBeat = () =>
+  reconciling(context)(scheduledEvent('reconcile', context.now()), { signal, log: context.log })
+const alerts = async () => (await context.drain('alerts')).map(({ rule, tag }) => `${rule} ${tag}`).toSorted()
+const arrivals = (prefix: string) =>
+  context.database.selectFrom('arrivals').selectAll().where('objectKey', 'like', `${prefix}%`).execute()
+const runsOf = async (tag: string) =>
+  await context.database.selectFrom('runs').selectAll().where('tag', '=', tag).orderBy('runNumber').execute()
+const takeOver = (tag: string, since: Date) =>
+  setTakeOver(context.database, tag, since, { at: context.now() })
+const requestedOf = async (tag: string) =>
+  await context.database
+    .selectFrom('copies')
+    .selectAll()
+    .where('kind', '=', 'tape')
+    .where('tag', '=', tag)
+    .orderBy('id')
+    .execute()
+/** Requests of the function that follows the copies: the new files, then all. */
+async function requestCopies() {
+  minutes += 5
+  await requestNew(context, 0, signal)
+  await sweepCopies(context, signal)
+}
+
+const many = (tag: string, count: number) =>
+  Array.from({ length: count }, (_, index) => `${tag}/run${String(index + 1).padStart(5, '0')}.mid.gz`)
+
+/** A run in the store since a time; nobody was notified of it. */
+async function stored(key: string, since: Date | null, seed = 1): Promise<ObjectArrival> {
+  const runNumber = parseRunKey(key)?.runNumber ?? 0
+  if (since !== null) storedAt.set(key, since)
+  return await context.put(
+    key,
+    await runFileBytes({ runNumber, seed, camera: 32, events: 12, digitizers: false }),
+  )
+}
+
+describe('ten thousand old objects under a tag without a take-over time', () => {
+  test('wait with one alert over many listings, while other tags and new objects go on', async () => {
+    listed = [...many('FULL', 10_000), ...many('SMALL', 100)].toSorted()
+    for (let time = 0; time < 2; time++) {
+      const { held, announced } = await listing('')
+      expect(held).toEqual([
+        {
+          tag: 'FULL',
+          objects: 10_000,
+          oldest: OLD,
+          newest: OLD,
+          command: "cygnet adopt --tag 'FULL' --since TIME",
+        },
+      ])
+      expect(announced).toBe(time === 0 ? 100 : 0)
+    }
+    expect(await alerts()).toEqual(['tag-not-adopted FULL'])
+    expect(await arrivals('FULL/')).toEqual([])
+    listed = []
+    const live = await stored('FULL/run20000.mid.gz', null)
+    await processArrival(context, live, signal, context.log)
+    expect(await runsOf('FULL')).toMatchObject([{ runNumber: 20_000, isHistory: false }])
+    expect((await context.drain('tape-requests')).length).toBe(1)
+  })
+
+  test('are due without messages after a time was set, and a run dropped meanwhile comes before the rest', async () => {
+    listed = many('LATER', 10_000)
+    await listing('LATER/')
+    await takeOver('LATER', TAKEN_OVER)
+    expect(await listing('LATER/')).toMatchObject({ announced: 10_000, history: 10_000, held: [] })
+    expect(await context.drain('runs')).toEqual([])
+    listed = []
+    const key = 'LATER/run20001.mid.gz'
+    const live = await stored(key, null)
+    const controller = new AbortController()
+    let before = 0
+    beforeHead = async (asks) => {
+      if (asks === key) {
+        before = asked.length
+        controller.abort()
+      } else if (asked.length === 3) await recordArrivals(context.database, [live], context.now())
+    }
+    await beat(controller.signal)
+    // The third object of history was being asked about when the live run arrived.
+    expect(before).toBe(4)
+  })
+})
+
+describe('history', () => {
+  const OLD_KEYS = ['OLD/run00001.mid.gz', 'OLD/run00002.mid.gz', 'OLD/run00003.mid.gz'] as const
+
+  test('is catalogued without requests and with two alerts for all, and adopted on purpose', async () => {
+    for (const [seed, key] of OLD_KEYS.entries()) await stored(key, OLD, seed)
+    await stored('OLD/run00009.mid.gz', null)
+    for (const key of ['OLD/run00004.mid.gz', 'OLD/Run00005.mid.gz']) {
+      storedAt.set(key, OLD)
+      await context.put(key, 'not a run')
+    }
+    await takeOver('OLD', TAKEN_OVER)
+    expect(await listing('OLD/')).toMatchObject({ announced: 6, history: 5 })
+    expect(await alerts()).toEqual(['history-found OLD'])
+    await beat()
+    expect((await arrivals('OLD/')).map(({ state }) => state).toSorted()).toEqual([
+      'done',
+      'done',
+      'done',
+      'done',
+      'invalid',
+      'invalid',
+    ])
+    expect((await runsOf('OLD')).map(({ runNumber, isHistory }) => [runNumber, isHistory])).toEqual([
+      [1, true],
+      [2, true],
+      [3, true],
+      [9, false],
+    ])
+    // Only the new run has requests.
+    expect((await context.drain('reco-requests')).map((request) => request.runNumber)).toEqual([9])
+    expect((await context.drain('tape-requests')).map((request) => request.runNumber)).toEqual([9])
+    await listing('OLD/')
+    await listing('OLD/')
+    const summaries = await context.drain('alerts')
+    expect(summaries).toMatchObject([
+      {
+        rule: 'history-catalogued',
+        severity: 'info',
+        summary: expect.stringContaining('all 5 objects of OLD'),
+      },
+    ])
+    expect(summaries[0]?.summary).toContain('2 invalid, 0 not readable yet, 0 files incomplete')
+    await requestCopies()
+    expect((await requestedOf('OLD')).map(({ runNumber }) => runNumber)).toEqual([9])
+
+    expect(await planAdoption(context, 'OLD', FROM_THE_BEGINNING, signal)).toEqual({
+      before: { known: 0, unknown: 0 },
+      after: { known: 6, unknown: 0 },
+      adopted: 3,
+    })
+    await takeOver('OLD', FROM_THE_BEGINNING)
+    await reconcileBeat()
+    expect((await runsOf('OLD')).every(({ isHistory }) => !isHistory)).toBe(true)
+    minutes += 1
+    await beat()
+    const recos = (await context.drain('reco-requests')).filter(({ tag }) => tag === 'OLD')
+    expect(recos.map(({ runNumber }) => runNumber)).toEqual([1, 2, 3])
+    await requestCopies()
+    expect((await requestedOf('OLD')).map(({ runNumber, priority }) => [runNumber, priority])).toEqual([
+      [9, 'backlog'],
+      [1, 'backlog'],
+      [2, 'backlog'],
+      [3, 'backlog'],
+    ])
+  })
+
+  test('is what is older than the time of all other tags where a tag has none of its own', async () => {
+    await takeOver(OTHER_TAGS, TAKEN_OVER)
+    await takeOver('MINE', FROM_THE_BEGINNING)
+    await stored('OTHER/run00001.mid.gz', OLD, 11)
+    await stored('MINE/run00001.mid.gz', OLD, 12)
+    expect(await listing('')).toMatchObject({ held: [] })
+    await beat()
+    expect(await runsOf('OTHER')).toMatchObject([{ isHistory: true }])
+    expect(await runsOf('MINE')).toMatchObject([{ isHistory: false }])
+  })
+
+  test('ends when the object is put again, or when a person replays it', async () => {
+    await takeOver('AGAIN', TAKEN_OVER)
+    const keys = ['AGAIN/run00001.mid.gz', 'AGAIN/run00002.mid.gz'] as const
+    for (const [seed, key] of keys.entries()) await stored(key, OLD, 20 + seed)
+    await listing('AGAIN/')
+    await beat()
+    expect((await runsOf('AGAIN')).map(({ isHistory }) => isHistory)).toEqual([true, true])
+    storedAt.delete(keys[0])
+    await processArrival(context, await stored(keys[0], null, 30), signal, context.log)
+    const plan = await planReplay(context, { by: 'key', bucket: context.bucket, key: keys[1] }, signal)
+    await replay(context, plan, signal)
+    await beat()
+    expect((await runsOf('AGAIN')).map(({ isHistory }) => isHistory)).toEqual([false, false])
+    const requests = await context.drain('tape-requests')
+    expect(requests.map(({ runNumber, priority }) => [runNumber, priority])).toEqual([
+      [1, 'live'],
+      [2, 'backlog'],
+    ])
+  })
+
+  test('of which an object cannot be read is counted in the summary and raises no alert of its own', async () => {
+    await takeOver('BAD', TAKEN_OVER)
+    await stored('BAD/run00001.mid.gz', OLD, 40)
+    await listing('BAD/')
+    beforeHead = () => Promise.reject(new Error('refused'))
+    for (let attempt = 0; attempt < 6; attempt++) {
+      await beat()
+      minutes += 60
+    }
+    expect(await arrivals('BAD/')).toMatchObject([{ state: 'failed', attempts: 6 }])
+    await listing('BAD/')
+    const found = await context.drain('alerts')
+    expect(found.filter(({ tag }) => tag === 'BAD').map(({ rule }) => rule)).toEqual([
+      'history-found',
+      'history-catalogued',
+    ])
+    expect(found.at(-1)?.summary).toContain('1 not readable yet')
+    expect(await findRuns(context.database, { tag: 'BAD', runNumber: 1 })).toEqual([])
+  })
+})
+
+test('a time that is to be kept is set once, and a time without fractions of a second', async () => {
+  const set = (since: string, keep: boolean) =>
+    setTakeOver(context.database, OTHER_TAGS, new Date(since), { at: context.now(), keep })
+  const times = async () => (await listTakeOvers(context.database)).map(({ since }) => since.toISOString())
+  await set('2026-03-01T10:00:00.900Z', true)
+  await set('2026-04-01T10:00:00Z', true)
+  expect(await times()).toEqual(['2026-03-01T10:00:00.000Z'])
+  await set('2026-04-01T10:00:00Z', false)
+  expect(await times()).toEqual(['2026-04-01T10:00:00.000Z'])
+})
+
+test('an object of which the store states no time is new', async () => {
+  await takeOver('UNKNOWN', TAKEN_OVER)
+  expect(await isOlderThanTakeOver(context.database, { tag: 'UNKNOWN', at: new Date(0) })).toBe(false)
+  expect(await isOlderThanTakeOver(context.database, { tag: 'UNKNOWN', at: null })).toBe(false)
+  expect(await isOlderThanTakeOver(context.database, { tag: 'UNKNOWN', at: OLD })).toBe(true)
+})
