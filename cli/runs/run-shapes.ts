@@ -74,6 +74,8 @@ const replica = open({
   requestedAt: time,
   verifiedAt: timeOrNull,
   verifiedBy: textOrNull,
+  verifiedEvidence: textOrNull,
+  doubtedEvidence: textOrNull,
   expiresAt: timeOrNull,
   attempts: count,
   nextAttemptAt: timeOrNull,

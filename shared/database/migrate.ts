@@ -3,8 +3,9 @@ import { DEFAULT_MIGRATION_TABLE, Migrator, sql } from 'kysely'
 import { InvalidInputError, TransientError } from '../errors.ts'
 import type { Database } from './connect.ts'
 import * as schema from './migrations/0001-schema/0001-schema.ts'
+import * as evidence from './migrations/0002-evidence/0002-evidence.ts'
 
-const migrations = { '0001-schema': schema }
+const migrations = { '0001-schema': schema, '0002-evidence': evidence }
 
 /**
  * Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock).
