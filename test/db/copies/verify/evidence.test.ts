@@ -1,4 +1,5 @@
 /** What a weaker finding may change about a copy that stronger evidence contradicts, and what rests on a statement. */
+import type { Kysely } from 'kysely'
 import { expect, test } from 'vitest'
 import { permitDeletion } from '../../../../shared/copies/delete/permit-deletion.ts'
 import { catalogueLinks } from '../../../../shared/copies/links/catalogue-links.ts'
@@ -10,6 +11,7 @@ import { followCopies, type WithTape } from '../../../../shared/copies/tape/tape
 import { acceptTapeRequest } from '../../../../shared/copies/tape/tape-request.ts'
 import { scrub } from '../../../../shared/copies/verify/scrub.ts'
 import { verifyReplica } from '../../../../shared/copies/verify/verify.ts'
+import { up } from '../../../../shared/database/migrations/0002-evidence/0002-evidence.ts'
 import type { TapeCheck } from '../../../../shared/tape/driver.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
@@ -266,4 +268,32 @@ test('a copy on tape only is staged, read back and released by an explicit order
     verifiedEvidence: 'read',
     lastError: null,
   })
+})
+
+test('rows from before the evidence was kept get its kind from the sentence that names the comparison', async () => {
+  await files.put()
+  const { database } = files.runs.context
+  const rows = [
+    ['tape', 'on-media', 'Rucio: rule OK, replica AVAILABLE', 'statement', null],
+    [
+      'tape',
+      'on-media',
+      'Rucio: rule OK, replica AVAILABLE; adler32 stated by the endpoint',
+      'stored-checksum',
+      null,
+    ],
+    ['tape', 'suspicious', 'sha256 read back', 'read', 'read'],
+    ['cloud', 'missing', 'read whole, nothing stated', 'read', 'existence'],
+    ['cloud', 'present', 'md5 of the etag', 'stored-checksum', null],
+  ] as const
+  for (const [kind, state, verifiedBy, verifiedEvidence, doubtedEvidence] of rows) {
+    await database
+      .updateTable('replicas')
+      .set({ state, verifiedBy, verifiedAt: new Date(), verifiedEvidence: null, doubtedEvidence: null })
+      .where('kind', '=', kind)
+      .where('objectKey', '=', files.key)
+      .execute()
+    await up(database as unknown as Kysely<unknown>)
+    expect(await files.runs.replica(files.key, kind)).toMatchObject({ verifiedEvidence, doubtedEvidence })
+  }
 })
