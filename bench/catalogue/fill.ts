@@ -152,7 +152,14 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
       sizeBytes,
       ...digests,
     }
-    const verified = { verifiedAt: AT, verifiedBy: 'bench', checkedAt: AT, startedAt: AT, storedAt: AT }
+    const verified = {
+      verifiedAt: AT,
+      verifiedBy: 'bench',
+      verifiedEvidence: 'read' as const,
+      checkedAt: AT,
+      startedAt: AT,
+      storedAt: AT,
+    }
     const copies = [
       {
         kind: 'cloud',

@@ -23,6 +23,7 @@ interface Flags {
   readonly all?: boolean
   readonly dark?: boolean
   readonly quick?: boolean
+  readonly stage?: boolean
   readonly json?: boolean
 }
 
@@ -36,13 +37,15 @@ Examples:
   cygnet verify --run 12345           every copy of a run, read completely
   cygnet verify --sample 1%           a random hundredth of all copies
   cygnet verify --all --quick         every copy, by the digests that the store and the tape endpoint state
+  cygnet verify --run 12345 --stage   the same; what is on tape only is brought to disk first
   cygnet verify --dark                files in the store and on tape that are not in the catalogue, and copies that are not listed
 
 In the buckets --dark counts only objects with the name of a run, outside CYGNET_IGNORED_PREFIXES, written more than an hour ago
 (the cataloguing of younger ones may be in progress); at the tape endpoint it counts every file.
 
-A copy is verified, missing, suspicious (other bytes than the run's) or unknown (it could not be checked now). The results are
-recorded and alerts are raised; nothing is deleted.
+A copy is verified, missing, suspicious (other bytes than the run's), unknown (it could not be checked now) or unproven (it is on
+tape only, and the endpoint states no checksum: --stage brings it to disk, which may take hours). What reading found wrong stays
+suspicious until it is read again: --quick does not clear it. The results are recorded and alerts are raised; nothing is deleted.
 Exit codes: 0 everything was verified, 1 something is missing, suspicious or dark, 3 something could not be checked. With --run, 0
 also means that each file of the run has a verified copy in the store (or was deleted there by the cleaner) and one on tape; else 3.`
 
@@ -63,6 +66,7 @@ export function register(program: Command): void {
       '--quick',
       'trust the digests that the store and the tape endpoint state; read only where none is stated',
     )
+    .option('--stage', 'with --run: bring copies that are only on tape to disk and read them back')
     .option('--json', 'one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Flags, command: Command) => {
@@ -86,13 +90,15 @@ function parseShare(text: string): number {
 }
 
 function selectionOf(
-  { run, tag, sample, seed, all, dark }: Flags,
+  { run, tag, sample, seed, all, dark, stage, quick }: Flags,
   command: Command,
 ): VerifySelection | 'dark' {
   const usage = (message: string) => command.error(`error: ${message}`, { exitCode: 2 })
   const given = [run, sample, all, dark].filter((selection) => selection !== undefined)
   if (given.length !== 1) return usage('give one of --run, --sample, --all and --dark')
   if (tag !== undefined && run === undefined) return usage('--tag belongs to --run')
+  if (stage === true && (run === undefined || quick === true))
+    return usage('--stage belongs to --run, without --quick')
   if (seed !== undefined && sample === undefined) return usage('--seed belongs to --sample')
   if (run !== undefined) return { run, tag }
   if (sample !== undefined) return { sample, seed: seed ?? randomUUID().slice(0, 8) }
@@ -115,7 +121,8 @@ async function verify(
   let count = 0
   const progress = showProgress(flags)
   const readBack = flags.quick === true ? 'if-needed' : 'always'
-  const summary = await verifyRuns(context, selection, { readBack }, signal, (result) => {
+  const options = { readBack, ...(flags.stage === true ? { stage: {} } : {}) } as const
+  const summary = await verifyRuns(context, selection, options, signal, (result) => {
     count += 1
     progress(`${count} copies checked`)
     if ('run' in selection && result.outcome === 'verified') verified.add(result.replica.id)
@@ -138,7 +145,9 @@ async function verify(
     for (const { key, why } of rest.missing.slice(0, MOST_REPORTED)) print(`${key}: ${why.join('; ')}`)
   }
   if (summary.missing + summary.suspicious > 0) return COPY_PROBLEM
-  return summary.unknown > 0 || rest.missing.length > 0 || ('run' in selection && summary.checked === 0)
+  return summary.unknown + summary.unproven > 0 ||
+    rest.missing.length > 0 ||
+    ('run' in selection && summary.checked === 0)
     ? NOT_CHECKED
     : 0
 }
@@ -236,8 +245,11 @@ function showProgress({ json }: Flags): (text: string | null) => void {
   return (text) => process.stderr.write(text === null ? '\r\x1b[K' : `\r\x1b[K${text}`)
 }
 
-const summaryText = ({ checked, verified, missing, suspicious, unknown, bytes: read }: VerifySummary) =>
-  `${checked} ${checked === 1 ? 'copy' : 'copies'} checked, ${bytes(read)} read: ${verified} verified, ${missing} missing, ${suspicious} suspicious, ${unknown} unknown`
+function summaryText(summary: VerifySummary): string {
+  const { checked, verified, missing, suspicious, unknown, unproven, bytes: read } = summary
+  const rest = unproven === 0 ? '' : `, ${unproven} unproven`
+  return `${checked} ${checked === 1 ? 'copy' : 'copies'} checked, ${bytes(read)} read: ${verified} verified, ${missing} missing, ${suspicious} suspicious, ${unknown} unknown${rest}`
+}
 
 const copyTable = (results: readonly Verification[], others: readonly Replica[] = []) =>
   table(

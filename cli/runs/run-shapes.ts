@@ -77,6 +77,8 @@ const replica = open({
   requestedAt: time,
   verifiedAt: timeOrNull,
   verifiedBy: textOrNull,
+  verifiedEvidence: textOrNull,
+  doubtedEvidence: textOrNull,
   expiresAt: timeOrNull,
   attempts: count,
   nextAttemptAt: timeOrNull,

@@ -147,12 +147,19 @@ function replicaTable(replicas: readonly ShownReplica[]): string {
       replica.kind,
       replica.state,
       time(replica.verifiedAt),
-      replica.verifiedBy ?? '',
+      evidenceText(replica),
       replica.url,
       oneLine(replica.lastError ?? ''),
     ]),
   )
 }
+
+/** How it was verified, and by what it was contradicted since. */
+const evidenceText = ({ verifiedEvidence, verifiedBy, doubtedEvidence }: ShownReplica) =>
+  [
+    ...(verifiedBy === null ? [] : [`${verifiedEvidence ?? 'unknown'}: ${verifiedBy}`]),
+    ...(doubtedEvidence === null ? [] : [`contradicted by: ${doubtedEvidence}`]),
+  ].join('; ')
 
 function comparisons(file: ShownFile): string {
   if (file.digestsCompared.length === 0) return 'nothing to compare with'

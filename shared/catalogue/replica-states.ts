@@ -11,8 +11,22 @@ export const VERIFIED: States = ['present', 'on-media']
 /** There is a place to inspect, whatever its state is in the catalogue. */
 export const VERIFIABLE: States = ['present', 'on-media', 'staged', 'missing', 'suspicious']
 
+/** The same where copies are staged to be compared: one that was never proven is included. */
+export const VERIFIABLE_STAGED: States = [...VERIFIABLE, 'planned']
+
+/**
+ * Begins the reason of a copy on tape that cannot be compared unless it is staged. That is no failure: it is
+ * neither repeated nor alerted.
+ */
+export const UNPROVEN = 'unproven: '
+
 /** A tape copy or recall in progress. */
 export const IN_PROGRESS: States = ['requested', 'copying', 'submitted', 'staged', 'staging']
+
+/** No copy is expected at its place: it is not made yet, or it has left. */
+export const NOT_EXPECTED: States = ['planned', 'replaced', 'deleted']
+/** Nothing was found wrong with it. */
+export const INTACT: States = ['present', 'on-media', 'staged', 'deleting']
 
 /** Its bytes or its place are wrong. */
 export const WRONG: States = ['missing', 'suspicious']

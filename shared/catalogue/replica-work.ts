@@ -90,6 +90,8 @@ export type ReplicaChange = { readonly state?: ReplicaState } & Partial<
     | 'storedAt'
     | 'verifiedAt'
     | 'verifiedBy'
+    | 'verifiedEvidence'
+    | 'doubtedEvidence'
     | 'checkedAt'
     | 'deletedAt'
     | 'attempts'

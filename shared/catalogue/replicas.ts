@@ -12,6 +12,7 @@ import type { ObjectName, RunId } from '../run.ts'
 import { storeBreaker, tapeBreaker } from '../work/breaker.ts'
 import { NO_LEASE } from '../work/lease.ts'
 import { addTask, type NewTask } from '../work/tasks.ts'
+import { weigh, weighNew } from './evidence.ts'
 import { type ProblemKind, problemsOfCopies, withProblemsOfCopies } from './open-problems.ts'
 import { IN_WORK_ON_TAPE, LEFT_STORE } from './replica-states.ts'
 import { writeRunlogStorage } from './runlog.ts'
@@ -123,22 +124,23 @@ export async function recordCloudReplica(
   at: Date,
 ): Promise<void> {
   await replaceCloudReplicas(trx, content, content.sha256, at)
-  const suspicious = seen.integrity === 'mismatch'
-  const verifiedBy =
+  const by =
     seen.comparedWith.length === 0
       ? 'read whole, nothing stated'
       : `read whole, agrees with ${seen.comparedWith.join(', ')}`
+  const finding =
+    seen.integrity === 'mismatch'
+      ? ({ result: 'differs', evidence: 'read', reason: 'a stated checksum disagrees' } as const)
+      : ({ result: 'agrees', evidence: 'read', by, onMedia: true } as const)
   const found = {
-    state: suspicious ? ('suspicious' as const) : ('present' as const),
+    // Read completely just now: whatever the row had before no longer counts.
+    ...weighNew('cloud', finding, at),
     runId: content.run.id,
     tag: content.run.tag,
     runNumber: content.run.runNumber,
     storedAt: seen.storedAt,
-    checkedAt: at,
     deletedAt: null,
-    lastError: suspicious ? 'a stated checksum disagrees' : null,
     updatedAt: at,
-    ...(suspicious ? {} : { verifiedAt: at, verifiedBy: verifiedBy.slice(0, 255) }),
   }
   const row = cloudRow(content, at)
   await trx
@@ -168,15 +170,28 @@ export async function hasCloudReplica(trx: Trx, content: Content): Promise<boole
 }
 
 /**
- * The contents were read, and are no longer in the store. The state of an existing row is left unchanged; a new
- * row is missing. Either way the copy was checked now, so that an earlier recall no longer counts as newer.
+ * The contents were read, and are no longer in the store. A row that a deletion works on, or that states where
+ * they went, is left to it. Either way the copy was checked now, so that an earlier recall no longer counts as
+ * newer.
  */
 export async function recordAbsentReplica(trx: Trx, content: Content, at: Date): Promise<void> {
-  const seen = { state: 'missing' as const, checkedAt: at, lastError: 'deleted while it was being read' }
+  const absent = {
+    result: 'absent',
+    evidence: 'existence',
+    reason: 'deleted while it was being read',
+  } as const
+  const row = cloudRow(content, at)
+  const before = await trx
+    .selectFrom('replicas')
+    .select(['kind', 'state', 'verifiedEvidence', 'doubtedEvidence'])
+    .where('identity', '=', row.identity)
+    .forUpdate()
+    .executeTakeFirst()
+  const isLeft = before === undefined || before.state === 'deleting'
   await trx
     .insertInto('replicas')
-    .values({ ...cloudRow(content, at), ...seen })
-    .onDuplicateKeyUpdate({ checkedAt: at })
+    .values({ ...row, ...weighNew('cloud', absent, at) })
+    .onDuplicateKeyUpdate(isLeft ? { checkedAt: at } : weigh(before, absent, at))
     .execute()
   await assignCopiesToRun(trx, content)
 }

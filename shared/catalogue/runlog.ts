@@ -1,8 +1,8 @@
 /**
  * The legacy Runlog, written from the catalogue. Only this file uses the old status integers.
  *
- * storage_local_status: what a program on the DAQ's machine reported (1 present, 0 deleted), else the value
- * of the DAQ's ODB (-1 running, 0 written). storage_cloud_status: 1 in the store, 2 deleted (all or some
+ * storage_local_status: what a program on the DAQ's machine reported after it read the file (1 present, 0
+ * deleted), else the value of the DAQ's ODB (-1 running, 0 written), which never verifies the file (1). storage_cloud_status: 1 in the store, 2 deleted (all or some
  * files) after the copy on tape was verified, -2 a checksum disagrees, -1 not there. storage_tape_status: 1
  * only if every file was verified on the medium, -2 if that failed, else -1. online_reco_status starts at -1
  * and is reset when the bytes of the run change.
@@ -51,11 +51,14 @@ const TAPE = { none: -1, 'under-way': -1, 'on-media': 1, failed: -2 } as const
 const LOCAL = { present: 1, deleted: 0 } as const
 
 const statusColumns = ({ storage, parameters }: RunlogStorage) => ({
-  storage_local_status:
-    storage.local === null ? (parameters.storage_local_status ?? -1) : LOCAL[storage.local],
+  storage_local_status: storage.local === null ? statedByDaq(parameters) : LOCAL[storage.local],
   storage_cloud_status: CLOUD[storage.cloud],
   storage_tape_status: TAPE[storage.tape],
 })
+
+const WRITTEN = 0
+const statedByDaq = ({ storage_local_status: status }: Parameters) =>
+  status === 1 ? WRITTEN : (status ?? -1)
 
 export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry): Promise<void> {
   const row: Record<string, number | string | null> = { tag: entry.tag, run_number: entry.runNumber }

@@ -39,6 +39,14 @@ export type CopyState =
   | 'failed'
   | 'expired'
 
+/**
+ * What something known of a copy rests on, weakest first (catalogue/evidence.ts, ADR 17). inference: concluded
+ * from other facts. statement: the word of another program, a machine or a service. existence: a HEAD, a listing
+ * or a partial read. stored-checksum: a checksum of the whole content that the place itself states. read: all
+ * bytes, read now and compared.
+ */
+export type Evidence = 'inference' | 'statement' | 'existence' | 'stored-checksum' | 'read'
+
 /** One copy of the contents of one object of a run. */
 export interface ReplicasTable {
   id: Generated<number>
@@ -74,6 +82,10 @@ export interface ReplicasTable {
   /** When its checksum was last compared and agreed. */
   verifiedAt: Optional<Date>
   verifiedBy: Optional<string>
+  /** What the verification rests on. */
+  verifiedEvidence: Optional<Evidence>
+  /** The strongest evidence that has contradicted the copy since it was verified; null if none has. */
+  doubtedEvidence: Optional<Evidence>
   /** When it was last checked, whatever the result. */
   checkedAt: Optional<Date>
   deletedAt: Optional<Date>
@@ -121,6 +133,7 @@ export interface RecallsTable {
   storedAt: Optional<Date>
   verifiedAt: Optional<Date>
   verifiedBy: Optional<string>
+  verifiedEvidence: Optional<Evidence>
   checkedAt: Optional<Date>
   /** Of the verified object; null if it was in the store all the time. */
   etag: Optional<string>
@@ -162,10 +175,13 @@ export interface TombstonesTable {
   survivorUrl: string
   survivorVerifiedBy: string
   survivorVerifiedAt: Date
+  survivorEvidence: Optional<Evidence>
   writtenBy: string
   writtenAt: Date
   state: 'intended' | 'deleted' | 'withdrawn'
   endedAt: Optional<Date>
+  /** What its end rests on; null while it is open, and when the deletion was not done. */
+  endEvidence: Optional<Evidence>
   note: Optional<string>
 }
 

@@ -28,14 +28,16 @@ type Content = Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>
  */
 export function summarizeStorage(
   files: readonly Content[],
-  replicas: readonly Pick<Replica, 'bucket' | 'objectKey' | 'sha256' | 'kind' | 'state'>[],
+  replicas: readonly Pick<
+    Replica,
+    'bucket' | 'objectKey' | 'sha256' | 'kind' | 'state' | 'verifiedEvidence'
+  >[],
 ): StorageSummary {
   if (files.length === 0) return NOWHERE
   const byContent = Map.groupBy(replicas, contentOf)
   const states = files.map((file) => {
     const own = byContent.get(contentOf(file)) ?? []
-    const of = (kind: Replica['kind']) =>
-      own.filter((replica) => replica.kind === kind).map((replica) => replica.state)
+    const of = (kind: Replica['kind']) => own.filter((replica) => replica.kind === kind).map(stateOf)
     return { cloud: cloudOf(of('cloud')), tape: tapeOf(of('tape')), local: localOf(of('local')) }
   })
   const cloud = states.map((state) => state.cloud)
@@ -54,6 +56,14 @@ export function summarizeStorage(
         : null,
   }
 }
+
+/** A copy on tape that a service only states is not on the medium until a checksum was compared. */
+const stateOf = ({
+  kind,
+  state,
+  verifiedEvidence: by,
+}: Pick<Replica, 'kind' | 'state' | 'verifiedEvidence'>) =>
+  kind === 'tape' && state === 'on-media' && by === 'statement' ? 'submitted' : state
 
 const contentOf = ({ bucket, objectKey, sha256 }: Content) => `${bucket}/${objectKey}\0${sha256}`
 

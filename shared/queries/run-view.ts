@@ -97,6 +97,8 @@ function replicaView(replica: ShownCopy) {
     storedAt: isoOrNull(replica.storedAt),
     verifiedAt: isoOrNull(replica.verifiedAt),
     verifiedBy: replica.verifiedBy,
+    verifiedEvidence: replica.verifiedEvidence,
+    doubtedEvidence: replica.doubtedEvidence,
     checkedAt: isoOrNull(replica.checkedAt),
     expiresAt: isoOrNull(replica.expiresAt),
     deletedAt: isoOrNull(replica.deletedAt),

@@ -54,6 +54,7 @@ export type CopyResult =
       /** Bytes of the file that went through this process. */
       readonly bytesThroughUs: number
       readonly verifiedBy: string
+      readonly evidence: ContentEvidence
       /** False while the endpoint holds it on its disk buffer only. */
       readonly onMedia: boolean
     }
@@ -62,29 +63,45 @@ export type CopyResult =
   /** A file with other contents has this name; it is left untouched. */
   | { readonly kind: 'occupied'; readonly reason: string }
 
+/**
+ * How the contents were compared: by a checksum that the place states, which it may have computed long ago
+ * (no endpoint states when), or by reading all bytes now.
+ */
+export type ContentEvidence = 'stored-checksum' | 'read'
+
 /** What the endpoint has under a name at this moment. */
 export type TapeCheck =
-  | { readonly kind: 'absent' }
+  /** `evidence` where only a service states this, and the endpoint was not asked. */
+  | { readonly kind: 'absent'; readonly evidence?: 'statement' }
   /** A service is processing it (a job or rule that has not ended). */
   | { readonly kind: 'in-progress'; readonly reason: string }
   /**
    * A file with the expected checksum. `onMedia` is false while it is only on the endpoint's disk buffer.
-   * `isUnconfirmed` where a service reports that it compared the checksum earlier and it could not be
-   * compared again now: this counts as a copy, but no other copy may be deleted because of it.
+   * A `statement` is the word of a service that it compared the checksum earlier: this counts as a copy, but no
+   * other copy may be deleted because of it.
    */
   | {
       readonly kind: 'present'
       readonly verifiedBy: string
+      readonly evidence: 'statement' | ContentEvidence
       readonly onMedia: boolean
-      readonly isUnconfirmed?: true
     }
-  /** A file with another size or checksum. */
-  | { readonly kind: 'different'; readonly reason: string }
+  /** A file with another size (`existence`) or checksum. */
+  | {
+      readonly kind: 'different'
+      readonly evidence: 'statement' | 'existence' | ContentEvidence
+      readonly reason: string
+    }
   /**
    * A file that could not be compared: the endpoint states no checksum, and reading it back was not requested
    * or is not possible now.
    */
   | { readonly kind: 'unverified'; readonly reason: string }
+  /**
+   * A file that cannot be compared unless it is staged: the endpoint states no checksum, and it is not known to
+   * be on disk. A check never stages.
+   */
+  | { readonly kind: 'unproven'; readonly reason: string }
   /** The job or rule ended without producing the file; a new try needs a new attempt number. */
   | { readonly kind: 'failed'; readonly reason: string }
 

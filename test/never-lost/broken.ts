@@ -33,7 +33,13 @@ async function recordTombstone(input: FunctionInput) {
   const at = input.context.now()
   const { bucket, md5: etag, sizeBytes } = cloud
   const version = { bucket, key: KEY, etag, versionId: null, sizeBytes, lastModified: at }
-  const survivor = { kind: 'survivor' as const, replica: tape, verifiedBy: 'no check', verifiedAt: at }
+  const survivor = {
+    kind: 'survivor' as const,
+    replica: tape,
+    verifiedBy: 'no check',
+    evidence: 'read' as const,
+    verifiedAt: at,
+  }
   await writeTombstone(
     input.context.database,
     { replica: cloud, version, survivor, reason: 'a test', writtenBy: 'a test' },
@@ -133,7 +139,11 @@ export const BROKEN_FUNCTIONS: readonly Case[] = [
     before: (world, name) => harmTapeFile(world, name, 'damage'),
     async run(input) {
       const { tape } = await rowsOf(input)
-      const verified = { verifiedAt: input.context.now(), verifiedBy: 'no check' }
+      const verified = {
+        verifiedAt: input.context.now(),
+        verifiedBy: 'no check',
+        verifiedEvidence: 'read' as const,
+      }
       await input.context.database.updateTable('replicas').set(verified).where('id', '=', tape.id).execute()
     },
     violation: /when these bytes were not there/,

@@ -88,7 +88,7 @@ describe('the driver on a real Rucio', () => {
 
   it('a copy is requested once, and is in progress until Rucio has made it', async () => {
     const file = await tapeFileOf(bytes)
-    expect(await check(file, null)).toEqual({ kind: 'absent' })
+    expect(await check(file, null)).toEqual({ kind: 'absent', evidence: 'statement' })
     const reference = await submit(file)
     expect(await submit(file, 2)).toBe(reference)
     expect(await check(file, reference)).toMatchObject({
@@ -101,13 +101,13 @@ describe('the driver on a real Rucio', () => {
   it('a file that is on the tape RSE and kept there by our rule is present', async () => {
     const file = await tapeFileOf(bytes)
     await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(file)] })
-    expect(await check(file, null)).toEqual({ kind: 'absent' })
+    expect(await check(file, null)).toEqual({ kind: 'absent', evidence: 'statement' })
     const reference = await submit(file)
     expect(await check(file, reference)).toEqual({
       kind: 'present',
       verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
+      evidence: 'statement',
       onMedia: true,
-      isUnconfirmed: true,
     })
   })
 

@@ -127,7 +127,7 @@ export async function finishCopy(database: Database, id: number, state: ReplicaS
     database,
     claim,
     {
-      change: { state, verifiedAt: at, verifiedBy: 'test' },
+      change: { state, verifiedAt: at, verifiedBy: 'test', verifiedEvidence: 'read' },
       also: async (trx) => {
         const done = { state: 'done' as const, finishedAt: at }
         await trx.updateTable('tasks').set(done).where('subjectId', '=', id).execute()

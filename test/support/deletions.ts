@@ -63,11 +63,18 @@ export async function removeByHand(context: TestTapeContext, key: string): Promi
   await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
 }
 
-/** Expects what must hold after every refusal: nothing was deleted, and no lease or tombstone is left. */
-export async function expectUntouched(context: TestTapeContext, run: SafeRun): Promise<void> {
+/**
+ * Expects what must hold after every refusal: nothing was deleted, and no lease or tombstone is left. `state` is
+ * another one when the store was just seen with another object.
+ */
+export async function expectUntouched(
+  context: TestTapeContext,
+  run: SafeRun,
+  state: 'present' | 'suspicious' = 'present',
+): Promise<void> {
   expect(await isStored(context, run.key)).toBe(true)
   const cloud = await replicaById(context, run.cloud.id)
-  expect(cloud).toMatchObject({ state: 'present', leaseOwner: null, leaseUntil: null, deletedAt: null })
+  expect(cloud).toMatchObject({ state, leaseOwner: null, leaseUntil: null, deletedAt: null })
   for (const tombstone of await tombstonesOf(context, run.cloud.id)) expect(tombstone.state).toBe('withdrawn')
 }
 

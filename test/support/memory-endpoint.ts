@@ -46,14 +46,15 @@ export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): Me
       const bytes = files.get(checkedName(file.name))
       if (bytes === undefined) return { kind: 'absent' }
       if (bytes.length !== file.sizeBytes)
-        return { kind: 'different', reason: `it has ${bytes.length} bytes` }
+        return { kind: 'different', evidence: 'existence', reason: `it has ${bytes.length} bytes` }
       const same =
         readBack === 'always'
           ? createHash('sha256').update(bytes).digest('hex') === file.sha256
           : (await adler32Hex(bytes)) === file.adler32
+      const evidence = readBack === 'always' ? 'read' : 'stored-checksum'
       return same
-        ? { kind: 'present', verifiedBy: 'adler32 of the endpoint', onMedia: endpoint.onMedia }
-        : { kind: 'different', reason: 'it has another checksum' }
+        ? { kind: 'present', verifiedBy: 'adler32 of the endpoint', evidence, onMedia: endpoint.onMedia }
+        : { kind: 'different', evidence, reason: 'it has another checksum' }
     },
     async stage(file) {
       up()

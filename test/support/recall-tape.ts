@@ -49,8 +49,9 @@ export function recallTape(): RecallTape {
       const bytes = files.get(file.name)
       if (bytes === undefined) return { kind: 'absent' }
       const sha256 = createHash('sha256').update(tape.damage(bytes)).digest('hex')
-      if (sha256 !== file.sha256) return { kind: 'different', reason: `it has the SHA-256 ${sha256}` }
-      return { kind: 'present', verifiedBy: 'sha256 read back', onMedia: true }
+      if (sha256 !== file.sha256)
+        return { kind: 'different', evidence: 'read', reason: `it has the SHA-256 ${sha256}` }
+      return { kind: 'present', verifiedBy: 'sha256 read back', evidence: 'read', onMedia: true }
     },
     async stage(file, { reference }) {
       if (!files.has(file.name)) throw new InvalidInputError(`the tape endpoint has no ${file.name}`)

@@ -88,7 +88,10 @@ export async function setState(
     leaseSeconds: TEST_LEASE_SECONDS,
   })
   if (claim === null) throw new Error(`replica ${id} is not ${from}`)
-  const verified = to === 'on-media' || to === 'staged' ? { verifiedAt: new Date(), verifiedBy: 'test' } : {}
+  const verified =
+    to === 'on-media' || to === 'staged'
+      ? { verifiedAt: new Date(), verifiedBy: 'test', verifiedEvidence: 'read' as const }
+      : {}
   await endClaim(context.database, claim, { change: { state: to, ...verified } }, new Date())
 }
 

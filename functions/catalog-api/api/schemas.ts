@@ -129,6 +129,8 @@ const file = z
   })
   .openapi('File')
 
+const evidence = z.enum(['inference', 'statement', 'existence', 'stored-checksum', 'read']).nullable()
+
 const replica = z
   .strictObject({
     kind: z.enum(['local', 'cloud', 'tape', 'recall']),
@@ -147,6 +149,10 @@ const replica = z
     storedAt: timeOrNull,
     verifiedAt: timeOrNull.openapi({ description: 'When its checksum last compared equal' }),
     verifiedBy: z.string().nullable(),
+    verifiedEvidence: evidence.openapi({ description: 'What the verification rests on' }),
+    doubtedEvidence: evidence.openapi({
+      description: 'The strongest evidence against the copy since; only evidence as strong clears it',
+    }),
     checkedAt: timeOrNull,
     expiresAt: timeOrNull,
     deletedAt: timeOrNull,

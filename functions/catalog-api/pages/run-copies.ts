@@ -21,8 +21,8 @@ ${table<ShownCopy>({
     { head: 'State', prose: replicas.some((replica) => replica.lastError !== null), cell: stateOf },
     {
       head: 'Verified (UTC)',
-      cell: ({ verifiedAt: at, verifiedBy: by }) =>
-        html`${timeOf(at)}${by === null ? NOTHING : html`<br>${by}`}`,
+      cell: ({ verifiedAt: at, verifiedBy: by, verifiedEvidence: evidence, doubtedEvidence: doubt }) =>
+        html`${timeOf(at)}${by === null ? NOTHING : html`<br>${evidence}: ${by}`}${doubt === null ? NOTHING : html`<br><span class="problem">contradicted by: ${doubt}</span>`}`,
     },
     { head: 'Size', numeric: true, roomy: true, cell: ({ sizeBytes: size }) => bytes(size) },
     { head: 'Address', cell: ({ url }) => html`<code class="address">${url}</code>` },

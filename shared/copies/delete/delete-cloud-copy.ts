@@ -6,6 +6,7 @@
  * commit the tombstone; check the object again; delete this version only; check what the store then holds;
  * record it. No verification of an earlier call counts. docs/adr/0009-deletion.md.
  */
+import { weigh } from '../../catalogue/evidence.ts'
 import { ON_DISK } from '../../catalogue/replica-states.ts'
 import {
   type Claim,
@@ -202,15 +203,10 @@ async function writeDown(
         }
         const verified = await trx
           .updateTable('replicas')
-          .set({
-            verifiedAt: survivor.verifiedAt,
-            verifiedBy: survivor.verifiedBy,
-            checkedAt: survivor.verifiedAt,
-            lastError: null,
-            updatedAt: at,
-          })
+          .set({ ...verificationOf(survivor), updatedAt: at })
           .where('id', '=', survivor.replica.id)
           .where('state', '=', 'on-media')
+          .where('doubtedEvidence', 'is', null)
           .executeTakeFirst()
         if (verified.numUpdatedRows !== 1n) {
           written = refused('no-verified-copy', `${survivor.replica.url} is no longer a verified copy`)
@@ -228,6 +224,9 @@ async function writeDown(
   )
   return written
 }
+
+const verificationOf = ({ replica, evidence, verifiedBy: by, verifiedAt }: Survivor) =>
+  weigh(replica, { result: 'agrees', evidence, by, onMedia: true }, verifiedAt)
 
 /** Deletes, checks what the store then holds, and records it. */
 async function deleteAndRecord(

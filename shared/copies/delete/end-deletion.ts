@@ -1,6 +1,9 @@
 /** How a deletion ends: the row, its tombstone and the run's history are updated in one transaction. */
 import type { Transaction } from 'kysely'
+import { stateWithoutDeletion, type Weighed, weigh } from '../../catalogue/evidence.ts'
 import { type Claim, endClaim } from '../../catalogue/replica-work.ts'
+import { lockRunOfReplica, refreshStorage } from '../../catalogue/replicas.ts'
+import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
@@ -30,7 +33,7 @@ export async function recordDeleted(
 ): Promise<Deleted> {
   const at = context.now()
   const { tombstoneId, note } = deletion
-  const end = { state: 'deleted' as const, note }
+  const end = { state: 'deleted', endEvidence: 'existence', note } as const
   const change = {
     state: 'deleted' as const,
     deletedAt: at,
@@ -74,13 +77,25 @@ export async function recordKept(
     nextAttemptAt: isPostponed ? new Date(at.getTime() + RETRY_AFTER_MS) : null,
   }
   const also = async (trx: Transaction<Schema>) => {
-    // If it was catalogued again meanwhile as suspicious, that state is kept.
-    await trx
+    const found = CONTRADICTIONS[refusal.code]
+    const facts: Partial<Weighed> =
+      found === undefined
+        ? {}
+        : weigh(claim.replica, { result: found, evidence: 'existence', reason: refusal.reason }, at)
+    const { state = stateWithoutDeletion(claim.replica) } = facts
+    // If it was catalogued again meanwhile, that state is kept.
+    const { numUpdatedRows } = await trx
       .updateTable('replicas')
-      .set({ state: 'present' })
+      .set({ ...facts, state })
       .where('id', '=', id)
       .where('state', '=', 'deleting')
-      .execute()
+      .executeTakeFirst()
+    if (found !== undefined && numUpdatedRows > 0n) {
+      const runId = await lockRunOfReplica(trx, claim.replica)
+      const detail = `${claim.replica.url}: ${refusal.reason}`
+      await addHistory(trx, [{ runId, what: `copy ${state}`, detail }], at)
+      await refreshStorage(trx, runId)
+    }
     await withdrawTombstones(trx, id, refusal.reason, at)
   }
   try {
@@ -89,9 +104,15 @@ export async function recordKept(
     if (!(error instanceof ConflictError)) throw error
     await withdrawTombstones(database, id, refusal.reason, at, claim.owner)
   }
-  if (refusal.code === 'not-in-store')
-    await recordBadCopy(context, claim.replica, 'never', requestTimeout(context))
+  if (CONTRADICTIONS[refusal.code] !== undefined)
+    await recordBadCopy(context, claim.replica, 'if-needed', requestTimeout(context))
   return refusal
+}
+
+/** Refusals because the store was just seen without the catalogued object: the copy does not count again. */
+const CONTRADICTIONS: Partial<Record<Refusal['code'], 'absent' | 'differs'>> = {
+  'not-in-store': 'absent',
+  changed: 'differs',
 }
 
 /**

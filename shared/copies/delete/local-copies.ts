@@ -4,6 +4,7 @@
  */
 
 import { sql, type Transaction } from 'kysely'
+import { weigh, weighNew } from '../../catalogue/evidence.ts'
 import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
 import {
   type Content,
@@ -73,18 +74,14 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
       if (before.name === place.name || Number(before.isLeased) === 1) return before.id
       await withdrawTombstones(trx, before.id, `the file was read at ${place.name}`.slice(0, 255), at)
     }
-    const verified = {
-      verifiedAt: at,
-      verifiedBy: `sha256 read by push on ${copy.host}`.slice(0, 255),
-      checkedAt: at,
-    }
+    const by = `sha256 read by push on ${copy.host}`
+    const stated = { result: 'agrees', evidence: 'statement', by, onMedia: true } as const
     const seen = {
-      state: 'present' as const,
       url: place.url,
       name: place.name,
-      ...verified,
+      // The machine alone knows its disk: its statement replaces what the row had.
+      ...weighNew('local', stated, at),
       deletedAt: null,
-      lastError: null,
       updatedAt: at,
       ...(before?.state === 'deleting' ? NO_LEASE : {}),
     }
@@ -109,11 +106,11 @@ export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): 
   })
   if (claim === null) return false
   const at = context.now()
-  const change = {
-    state: 'missing' as const,
-    checkedAt: at,
-    lastError: 'push did not find it at its path',
-  }
+  const change = weigh(
+    claim.replica,
+    { result: 'absent', evidence: 'statement', reason: 'push did not find it at its path' },
+    at,
+  )
   const note = {
     what: 'local file gone',
     detail: `${claim.replica.url}: missing, and not removed by push`,

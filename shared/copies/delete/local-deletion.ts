@@ -4,6 +4,7 @@
  */
 
 import type { Transaction } from 'kysely'
+import { stateWithoutDeletion } from '../../catalogue/evidence.ts'
 import { ON_DISK } from '../../catalogue/replica-states.ts'
 import {
   type Claim,
@@ -184,7 +185,7 @@ export async function endDeletion(
   const change =
     state === 'deleted'
       ? { state: 'deleted' as const, deletedAt: at }
-      : { state: 'present' as const, lastError: note, deletedAt: null }
+      : { state: stateWithoutDeletion(claim.replica), lastError: note, deletedAt: null }
   const outcome = {
     change,
     note: {
@@ -203,7 +204,8 @@ async function endTombstones(
   note: string,
   at: Date,
 ) {
-  for (const { id } of await openTombstones(trx, replica.id)) await endTombstone(trx, id, { state, note }, at)
+  const end = state === 'deleted' ? ({ state, endEvidence: 'statement', note } as const) : { state, note }
+  for (const { id } of await openTombstones(trx, replica.id)) await endTombstone(trx, id, end, at)
 }
 
 /**
@@ -213,9 +215,8 @@ async function endTombstones(
 async function withdraw(context: LocalContext, claim: Claim, why: string): Promise<void> {
   const at = context.now()
   const also = (trx: Transaction<Schema>) => endTombstones(trx, claim, 'withdrawn', why, at)
-  await endClaim(context.database, claim, { change: { state: 'present' }, also }, at).catch(
-    (error: unknown) => {
-      if (!(error instanceof ConflictError)) throw error
-    },
-  )
+  const change = { state: stateWithoutDeletion(claim.replica) }
+  await endClaim(context.database, claim, { change, also }, at).catch((error: unknown) => {
+    if (!(error instanceof ConflictError)) throw error
+  })
 }

@@ -13,7 +13,7 @@ import type { LocalContent } from './safety.ts'
 
 /**
  * Asks the store now.
- * @param onBadCopy is called with the copy when the object is missing.
+ * @param onBadCopy is called with the copy when the object is missing or another one.
  * @returns what differs, as a sentence; null when the object is the catalogued one.
  * @throws what passes with time: the store does not answer.
  */
@@ -32,11 +32,9 @@ export async function flawInStore(
   )
     return 'these are not the contents that the catalogue shows under the key'
   const object = await describeObject(s3, { bucket: content.bucket, key: content.key }, signal)
-  if (object === null) {
-    for (const copy of await replicasOfContent(database, content)) if (copy.kind === 'cloud') onBadCopy(copy)
-    return 'the catalogue has it in the store, and it is missing there'
-  }
-  return isSameVersion(object, versionOfFile(file)) ? null : OTHER_OBJECT
+  if (object !== null && isSameVersion(object, versionOfFile(file))) return null
+  for (const copy of await replicasOfContent(database, content)) if (copy.kind === 'cloud') onBadCopy(copy)
+  return object === null ? 'the catalogue has it in the store, and it is missing there' : OTHER_OBJECT
 }
 
 const liveFiles = (executor: Executor, { bucket, key }: LocalContent): Promise<readonly RunFile[]> =>

@@ -3,6 +3,7 @@
  * removes the file while the permission is valid, and reports the outcome. In between the row is `deleting`,
  * under a lease longer than the permission, so that no other process ends the deletion.
  */
+import { weigh } from '../../catalogue/evidence.ts'
 import { type Claim, claimReplica, endClaim, takeOverClaim } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
@@ -147,7 +148,8 @@ export async function endUnreportedPermissions({ database, now, owner }: LocalCo
   for (const { id } of rows) {
     const claim = await claimReplica(database, id, ['deleting'], claimOptions({ owner }))
     if (claim === null) continue
-    const change = { state: 'missing' as const, checkedAt: at, lastError: NOT_REPORTED }
+    const silence = { result: 'absent', evidence: 'inference', reason: NOT_REPORTED } as const
+    const change = weigh(claim.replica, silence, at)
     const note = { what: 'local file not seen again', detail: `${claim.replica.url}: ${NOT_REPORTED}` }
     await endClaim(
       database,

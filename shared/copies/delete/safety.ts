@@ -2,6 +2,7 @@
  * Whether the DAQ's file may be deleted: two other copies of the same contents must be verified. Reads the
  * catalogue, changes nothing.
  */
+import { isProven } from '../../catalogue/evidence.ts'
 import { NEAREST_TO_MEDIA_FIRST } from '../../catalogue/replica-states.ts'
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { CopyState, Replica } from '../../database/replica-schema.ts'
@@ -60,13 +61,13 @@ export function judgeSafety(content: LocalContent, replicas: readonly Replica[])
 
 /** A copy on tape counts when it was verified on the medium. */
 export const verifiedOnTape = (replica: Replica): boolean =>
-  replica.kind === 'tape' && replica.state === 'on-media' && replica.verifiedAt !== null
+  replica.kind === 'tape' && replica.state === 'on-media' && isProven(replica)
 
 function cloudAwaited(copy: Replica | null): string | null {
   if (copy === null) return 'no copy in the store is known'
   switch (copy.state) {
     case 'present':
-      return copy.verifiedAt === null ? 'the copy in the store is not verified yet' : null
+      return isProven(copy) ? null : 'the copy in the store is not verified yet'
     case 'deleting':
     case 'deleted':
       return 'the copy in the store was deleted to make room, so the local file is the second copy besides the one on tape: keep it'
@@ -83,7 +84,9 @@ function tapeAwaited(copies: readonly Replica[]): string | null {
   if (copy === undefined) return 'no copy on tape was requested yet'
   switch (copy.state) {
     case 'on-media':
-      return 'the copy on tape is not verified yet'
+      return copy.verifiedEvidence === 'statement'
+        ? `the copy on tape is only stated, not verified (${copy.verifiedBy})`
+        : 'the copy on tape is not verified yet'
     case 'staged':
       return "the copy on tape is verified on the endpoint's disk buffer, not yet on the medium"
     case 'requested':

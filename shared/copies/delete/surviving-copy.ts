@@ -2,9 +2,10 @@
  * The copy on tape that makes a deletion safe: verified in this call, not merely reported by the endpoint.
  */
 
+import { comparesContent } from '../../catalogue/evidence.ts'
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
-import type { Replica } from '../../database/replica-schema.ts'
+import type { Evidence, Replica } from '../../database/replica-schema.ts'
 import { classify } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import { type Check, checkReplica } from '../verify/check-replica.ts'
@@ -13,6 +14,8 @@ export interface Survivor {
   readonly kind: 'survivor'
   readonly replica: Replica
   readonly verifiedBy: string
+  /** At least a checksum that the place states. */
+  readonly evidence: Evidence
   readonly verifiedAt: Date
 }
 
@@ -41,17 +44,18 @@ export async function findSurvivor(
 ): Promise<Survivor | { readonly kind: 'none'; readonly reason: string }> {
   const copies = await replicasOfContent(context.database, contentOf(replica))
   const onTape = copies.filter((copy) => copy.kind === 'tape')
-  const onMedia = onTape.filter((copy) => copy.state === 'on-media' && sameContents(copy, replica))
+  const onMedia = onTape.filter((copy) => countsOnMedia(copy) && sameContents(copy, replica))
   const reasons: string[] = []
   let failure: unknown
   for (const copy of onMedia) {
     try {
       const check = await checkReplica(context, copy, 'if-needed', signal)
-      if (check.kind === 'verified' && check.onMedia && check.isUnconfirmed !== true)
+      if (check.kind === 'verified' && check.onMedia && comparesContent(check.evidence))
         return {
           kind: 'survivor',
           replica: copy,
           verifiedBy: check.by.slice(0, 255),
+          evidence: check.evidence,
           verifiedAt: context.now(),
         }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
@@ -70,6 +74,9 @@ export async function findSurvivor(
     reason: onTape.length === 0 ? 'it has no copy on tape' : onTape.map(flawOfRow).join('; '),
   }
 }
+
+const countsOnMedia = ({ state, doubtedEvidence }: Replica) =>
+  state === 'on-media' && doubtedEvidence === null
 
 /** Every checksum must be equal in both rows, not only the SHA-256 that connects them. */
 const sameContents = (a: Replica, b: Replica) =>

@@ -1,7 +1,7 @@
 /** Tombstones: the evidence of a deletion, written before the object is deleted and ended after it. */
 import type { Executor } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
-import type { Replica, Tombstone } from '../../database/replica-schema.ts'
+import type { Evidence, Replica, Tombstone } from '../../database/replica-schema.ts'
 import type { ObjectVersion } from '../../run.ts'
 import type { Survivor } from './surviving-copy.ts'
 
@@ -36,6 +36,7 @@ export async function writeTombstone(
       survivorUrl: survivor.replica.url,
       survivorVerifiedBy: survivor.verifiedBy,
       survivorVerifiedAt: survivor.verifiedAt,
+      survivorEvidence: survivor.evidence,
       writtenBy: more.writtenBy,
       writtenAt: at,
       state: 'intended',
@@ -58,6 +59,7 @@ export async function renewTombstone(
       survivorUrl: survivor.replica.url,
       survivorVerifiedBy: survivor.verifiedBy,
       survivorVerifiedAt: survivor.verifiedAt,
+      survivorEvidence: survivor.evidence,
       writtenBy,
       writtenAt: at,
     })
@@ -79,11 +81,17 @@ export const openTombstones = (executor: Executor, replicaId: number): Promise<r
     .orderBy('id')
     .execute()
 
+export type TombstoneEnd = { readonly note: string | null } & (
+  | { readonly state: 'withdrawn' }
+  /** `endEvidence`: what it rests on that the copy is deleted. */
+  | { readonly state: 'deleted'; readonly endEvidence: Evidence }
+)
+
 /** Ends one tombstone; one that has ended is not changed. */
 export async function endTombstone(
   executor: Executor,
   id: number,
-  end: { readonly state: 'deleted' | 'withdrawn'; readonly note: string | null },
+  end: TombstoneEnd,
   at: Date,
 ): Promise<void> {
   await executor
@@ -137,6 +145,7 @@ export async function endStrandedTombstones(database: Database, at: Date): Promi
         ? { state: 'withdrawn', note: 'the contents were catalogued in the store again' }
         : {
             state: 'deleted',
+            endEvidence: 'inference',
             note: `the copy is ${state}; it is not known whether it was deleted or replaced first`,
           },
       at,

@@ -2,6 +2,7 @@
  * Links by the catalogue alone, without a request to the store. After a file was deleted or replaced a moment
  * ago, its link may fail or lead to bytes with other checksums; `checkedLinks` checks the store first.
  */
+import { mustBeRead } from '../../catalogue/evidence.ts'
 import type { Context } from '../../context.ts'
 import { presignGet } from '../../storage/links.ts'
 import { isBackInStore, isRecalling, locateContent, onTapeHint } from '../recall/location.ts'
@@ -39,7 +40,7 @@ function reasonForNoLink({ file, copies, recall }: FoundFile): NoLink | null {
       why: `its contents are suspicious: ${suspicious.lastError ?? 'no reason known'}`,
     }
   const cloud = copies.find((copy) => copy.kind === 'cloud')
-  if (cloud?.state === 'present' || isBackInStore(recall, cloud)) return null
+  if ((cloud?.state === 'present' && !mustBeRead(cloud)) || isBackInStore(recall, cloud)) return null
   if (recall !== undefined && isRecalling(recall))
     return {
       kind: 'recalling',

@@ -2,6 +2,7 @@
  * Links to files of a run, each checked in the store first: either a link that works now, or why there is
  * none and how to get one.
  */
+import { mustBeRead } from '../../catalogue/evidence.ts'
 import { recallsOfRuns } from '../../catalogue/recalls.ts'
 import { copiesOfFile } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
@@ -9,7 +10,7 @@ import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { presignGet } from '../../storage/links.ts'
 import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
-import { isRecalling, locateContent, onTapeHint } from '../recall/location.ts'
+import { isBackInStore, isRecalling, locateContent, onTapeHint } from '../recall/location.ts'
 import { type RecallRequest, recallFiles } from '../recall/request.ts'
 import { resolveRun } from '../recall/resolve-run.ts'
 import { type ConfirmLoss, createConfirmLoss } from '../verify/confirm-loss.ts'
@@ -65,6 +66,9 @@ export async function checkedLink(
   const object = await describeObject(context.s3, file, signal)
   // An object that is being deleted gets no link.
   const isThere = object !== null && cloud?.state !== 'deleting'
+  // It was missing since: what is there now may be what the read found.
+  if (isThere && cloud !== undefined && mustBeRead(cloud) && !isBackInStore(recall, cloud))
+    return unavailable(`its contents are suspicious: ${cloud.lastError ?? 'a read found other bytes'}`)
   if (isThere && isVerified(object, found)) {
     const valid = Math.min(Math.floor(seconds), context.config.store.linkSeconds)
     const options = { seconds: valid, now, fileName: file.fileName, versionId: object.versionId }

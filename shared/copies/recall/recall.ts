@@ -8,7 +8,7 @@ import { findRecall, RECALL, urlOfRecall } from '../../catalogue/recalls.ts'
 import { contentOf, lockRunOfContent, replicasOfContent } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
-import type { Recall } from '../../database/replica-schema.ts'
+import type { Evidence, Recall } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { ConflictError, classify, InvalidInputError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
@@ -19,7 +19,7 @@ import type { Checked, Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
 import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import { hasTape, type WithTape } from '../tape/tape-copy.ts'
-import { checkObject, tapeFileOf } from '../verify/check-replica.ts'
+import { checkObject, readBackFor, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import { bringBack, removeLeftovers } from './bring-back.ts'
 import { tapeCopyOf } from './location.ts'
@@ -30,6 +30,7 @@ type Result =
   | {
       readonly at: 'store'
       readonly object: ObjectDescription | null
+      readonly evidence: Evidence
       readonly by: string
       readonly how: string
     }
@@ -164,12 +165,17 @@ async function findInStore(
   how: string,
   signal: AbortSignal,
 ): Promise<RecallEnding | null> {
-  const check = await checkObject(context, recall, readBack, signal).catch((error) => {
+  const copies = await replicasOfContent(context.database, contentOf(recall))
+  const least = readBackFor(
+    copies.find(({ kind }) => kind === 'cloud'),
+    readBack,
+  )
+  const check = await checkObject(context, recall, least, signal).catch((error) => {
     throw blame(storeBreaker(recall.bucket), error)
   })
   switch (check.kind) {
     case 'verified':
-      return { kind: 'done', result: { at: 'store', object: check.object, by: check.by, how } }
+      return { kind: 'done', result: { ...check, at: 'store', how } }
     case 'missing':
       return null
     case 'different':
@@ -178,6 +184,7 @@ async function findInStore(
         reason: `the store holds other contents under ${recall.objectKey} (${check.reason}); a recall does not overwrite them`,
         result: { at: 'occupied' },
       }
+    case 'unproven':
     case 'unknown':
       return failed(`the object in the store cannot be compared: ${check.reason}`)
   }
@@ -268,12 +275,13 @@ const isBack = (ending: RecallEnding) => ending.kind === 'done' && ending.result
 
 function factsOf(ending: RecallEnding, at: Date): Partial<Recall> {
   if (ending.kind === 'done' && ending.result?.at === 'store') {
-    const { object, by } = ending.result
+    const { object, by, evidence } = ending.result
     return {
       state: 'present',
       storedAt: object?.lastModified ?? at,
       verifiedAt: at,
       verifiedBy: by.slice(0, 255),
+      verifiedEvidence: evidence,
       checkedAt: at,
       etag: object === null || object.etag.length > LONGEST_ETAG ? null : object.etag,
     }

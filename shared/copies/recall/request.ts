@@ -256,6 +256,7 @@ const factsOf = (where: AvailableAt) =>
         storedAt: where.cloud.storedAt,
         verifiedAt: where.cloud.verifiedAt,
         verifiedBy: where.cloud.verifiedBy,
+        verifiedEvidence: where.cloud.verifiedEvidence,
       }
     : { state: 'planned' as const }
 

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely'
 import { alertRequest } from '../../catalogue/next-steps.ts'
-import { NOT_ON_MEDIA } from '../../catalogue/replica-states.ts'
+import { NOT_ON_MEDIA, UNPROVEN } from '../../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../../catalogue/replicas.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
@@ -33,6 +33,12 @@ export async function alertLateCopies(context: WithTape, signal: AbortSignal): P
     // Copies that a verification has found missing or suspicious have its alert.
     .where('copies.state', 'in', [...NOT_ON_MEDIA, 'failed'])
     .where('tasks.requestedAt', '<', since)
+    .where((where) =>
+      where.or([
+        where('copies.lastError', 'is', null),
+        where('copies.lastError', 'not like', `${UNPROVEN}%`),
+      ]),
+    )
     .where((where) => where.or([where('tasks.priority', '=', 'live'), where('tasks.attempts', '>', 0)]))
     .where((where) =>
       where.not(

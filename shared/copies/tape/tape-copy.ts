@@ -2,8 +2,10 @@
  * The copy of a file to tape, as a kind of task: from the request to the file verified on the medium. Many
  * functions may run it, at the same time or repeatedly; they make one copy.
  */
+
+import { isWeaker, weigh } from '../../catalogue/evidence.ts'
 import { dependencyAlert } from '../../catalogue/next-steps.ts'
-import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
+import { IN_WORK_ON_TAPE, UNPROVEN } from '../../catalogue/replica-states.ts'
 import type { ReplicaChange } from '../../catalogue/replica-work.ts'
 import { lockRunOfReplica, refreshStorage, replicasOfContent, TAPE_COPY } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
@@ -21,7 +23,7 @@ import type { Request } from '../../work/outbox.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../../work/retry-policy.ts'
 import type { Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
-import { tapeFileOf } from '../verify/check-replica.ts'
+import { readBackFor, tapeFileOf } from '../verify/check-replica.ts'
 import { type OtherCopies, otherCopies, searchAdvice } from '../verify/other-copies.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import { nameOf, replicaAlert, requestOf } from './alerts.ts'
@@ -63,10 +65,14 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
   async check(context, { task, subject: replica }, signal) {
     const job = task.reference?.job ?? null
     const file = tapeFileOf(replica)
-    const found = await context.tape.check(file, { reference: job, readBack: 'if-needed' }, signal)
+    const found = await context.tape.check(
+      file,
+      { reference: job, readBack: readBackFor(replica, 'if-needed') },
+      signal,
+    )
     switch (found.kind) {
       case 'present':
-        return stored({ ...found, at: 'endpoint', how: 'found' }, task)
+        return stored(replica, { ...found, at: 'endpoint', how: 'found' }, task)
       case 'in-progress':
         return job === null
           ? { kind: 'busy', reason: found.reason }
@@ -76,14 +82,10 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       case 'unverified':
         // A file that a service made may be verified later.
         return task.state === 'pending'
-          ? {
-              kind: 'pending',
-              reference: task.reference,
-              reason: found.reason,
-              result: null,
-              takesTurn: false,
-            }
+          ? pending(task, found.reason)
           : failed(`there is a file of this name that cannot be verified: ${found.reason}`)
+      case 'unproven':
+        return pending(task, UNPROVEN + found.reason)
       case 'failed':
         return { kind: 'to-do', jobEnded: job === null ? null : found.reason }
       case 'absent':
@@ -104,7 +106,7 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
     const copy = await context.tape.copy(tapeFileOf(replica), found.source, { attempt: generation }, signal)
     switch (copy.kind) {
       case 'stored':
-        return stored({ ...copy, at: 'endpoint' }, task)
+        return stored(replica, { ...copy, at: 'endpoint' }, task)
       case 'occupied':
         return useAlternateName(context, replica, copy.reason)
       case 'submitted':
@@ -157,15 +159,37 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
 }
 
 const MOST_CHARACTERS = 4000
-const NOT_STORED = { state: 'planned', storedAt: null, verifiedAt: null, verifiedBy: null } as const
+const NOT_STORED = {
+  state: 'planned',
+  storedAt: null,
+  verifiedAt: null,
+  verifiedBy: null,
+  verifiedEvidence: null,
+} as const
 
 const failed = (reason: string): Ending<Result> => ({ kind: 'failed', reason, jobEnded: false })
 
+const pending = (
+  { reference }: Task,
+  reason: string | null,
+  result: Result | null = null,
+): Ending<Result> => ({
+  kind: 'pending',
+  reference,
+  reason,
+  result,
+  takesTurn: false,
+})
+
 /** Done when it is on the medium; while it is on the endpoint's disk buffer, the endpoint has to move it. */
-const stored = (result: Stored, { reference }: Task): Ending<Result> =>
-  result.onMedia
-    ? { kind: 'done', result }
-    : { kind: 'pending', reference, reason: null, result, takesTurn: false }
+function stored({ doubtedEvidence: doubt }: Replica, result: Stored, task: Task): Ending<Result> {
+  if (doubt !== null && isWeaker(result.evidence, doubt))
+    return pending(
+      task,
+      `${result.verifiedBy}: other bytes were found under its name before, so it is read back`,
+    )
+  return result.onMedia ? { kind: 'done', result } : pending(task, null, result)
+}
 
 /** Another file has the name: the copy gets the alternate name, unless other contents have that one too. */
 function useAlternateName(context: WithTape, replica: Replica, detail: string): Ending<Result> {
@@ -198,12 +222,8 @@ function factsOf(replica: Replica, ending: Ending<Result>, at: Date): ReplicaCha
       return { ...NOT_STORED, name: result.name, url: result.url, checkedAt: at }
     case 'endpoint':
       return {
-        state: result.onMedia ? 'on-media' : 'staged',
         storedAt: replica.storedAt ?? at,
-        verifiedAt: at,
-        verifiedBy: result.verifiedBy.slice(0, 255),
-        checkedAt: at,
-        lastError: null,
+        ...weigh(replica, { ...result, result: 'agrees', by: result.verifiedBy }, at),
       }
   }
 }

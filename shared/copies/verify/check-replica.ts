@@ -1,7 +1,8 @@
 /** Checks one copy now and compares its checksum with the catalogue's. Writes nothing. */
 
+import { mustBeRead } from '../../catalogue/evidence.ts'
 import type { Context } from '../../context.ts'
-import type { Replica } from '../../database/replica-schema.ts'
+import type { Evidence, Replica } from '../../database/replica-schema.ts'
 import { createChecksums } from '../../extraction/checksums.ts'
 import { describeObject, type ObjectDescription, readObject } from '../../storage/objects.ts'
 import { confirmSize } from '../../storage/size-and-date.ts'
@@ -9,23 +10,31 @@ import type { CheckOptions, TapeFile } from '../../tape/driver.ts'
 
 export type Check =
   /**
-   * `object`: for cloud copies, the version in the store that was verified. `isUnconfirmed`: see TapeCheck;
-   * no other copy is deleted because of it.
+   * It agrees, as far as the evidence goes: what that means for the copy is decided by `weigh`
+   * (catalogue/evidence.ts). `object`: for cloud copies, the version in the store that was compared.
    */
   | {
       readonly kind: 'verified'
+      readonly evidence: Evidence
       readonly by: string
       readonly onMedia: boolean
       readonly object: ObjectDescription | null
-      readonly isUnconfirmed?: true
     }
-  | { readonly kind: 'missing' }
+  | { readonly kind: 'missing'; readonly evidence: Evidence }
   /** It exists, with other bytes. */
-  | { readonly kind: 'different'; readonly reason: string }
+  | { readonly kind: 'different'; readonly evidence: Evidence; readonly reason: string }
+  /** A copy on tape that cannot be compared unless it is staged, which only a person requests. */
+  | { readonly kind: 'unproven'; readonly reason: string }
   /**
    * It cannot be compared: the endpoint is not the configured one, states no checksum, or cannot be read now.
    */
   | { readonly kind: 'unknown'; readonly reason: string }
+
+/** Reads at least where a read has found other bytes: nothing less can clear that. */
+export const readBackFor = (
+  copy: Pick<Replica, 'doubtedEvidence'> | undefined,
+  readBack: CheckOptions['readBack'],
+): CheckOptions['readBack'] => (copy !== undefined && mustBeRead(copy) ? 'always' : readBack)
 
 /**
  * `readBack`: whether the bytes are read. `never` accepts only what the place itself computed (a store's own
@@ -74,16 +83,18 @@ async function checkTape(
     case 'present':
       return {
         kind: 'verified',
+        evidence: found.evidence,
         by: found.verifiedBy,
         onMedia: found.onMedia,
         object: null,
-        ...(found.isUnconfirmed && { isUnconfirmed: true }),
       }
     case 'different':
-      return { kind: 'different', reason: found.reason }
+    case 'unproven':
+      return found
     case 'absent':
+      return { kind: 'missing', evidence: found.evidence ?? 'existence' }
     case 'failed':
-      return { kind: 'missing' }
+      return { kind: 'missing', evidence: 'statement' }
     case 'in-progress':
     case 'unverified':
       return { kind: 'unknown', reason: found.reason }
@@ -98,22 +109,37 @@ export async function checkObject(
   signal: AbortSignal,
 ): Promise<Check> {
   const object = await describeObject(context.s3, { bucket: replica.bucket, key: replica.objectKey }, signal)
-  if (object === null) return { kind: 'missing' }
+  if (object === null) return { kind: 'missing', evidence: 'existence' }
   if (object.sizeBytes !== replica.sizeBytes && !(await confirmSize(context.s3, object, signal)))
     return { kind: 'unknown', reason: 'the store states two sizes of the object' }
   if (object.sizeBytes !== replica.sizeBytes)
-    return { kind: 'different', reason: `${object.sizeBytes} bytes instead of ${replica.sizeBytes}` }
+    return {
+      kind: 'different',
+      evidence: 'existence',
+      reason: `${object.sizeBytes} bytes instead of ${replica.sizeBytes}`,
+    }
   const stated = readBack === 'always' ? null : statedByStore(object, replica)
   if (stated !== null)
     return stated.agrees
-      ? { kind: 'verified', by: stated.by, onMedia: true, object }
-      : { kind: 'different', reason: `${stated.by} differs from the catalogue's` }
+      ? { kind: 'verified', evidence: 'stored-checksum', by: stated.by, onMedia: true, object }
+      : {
+          kind: 'different',
+          evidence: 'stored-checksum',
+          reason: `${stated.by} differs from the catalogue's`,
+        }
   if (readBack === 'never')
     return { kind: 'unknown', reason: 'the store states no checksum of the whole object' }
   const { md5, adler32, sha256 } = await digestsOf(readObject(context.s3, object, signal))
   const wrong = md5 !== replica.md5 || adler32 !== replica.adler32 || sha256 !== replica.sha256
-  if (wrong) return { kind: 'different', reason: `its md5 is ${md5} instead of ${replica.md5}` }
-  return { kind: 'verified', by: 'read back: md5, adler32, sha256', onMedia: true, object }
+  if (wrong)
+    return { kind: 'different', evidence: 'read', reason: `its md5 is ${md5} instead of ${replica.md5}` }
+  return {
+    kind: 'verified',
+    evidence: 'read',
+    by: 'read back: md5, adler32, sha256',
+    onMedia: true,
+    object,
+  }
 }
 
 /**

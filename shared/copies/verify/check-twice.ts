@@ -3,7 +3,7 @@
  */
 
 import type { Context } from '../../context.ts'
-import type { Replica } from '../../database/replica-schema.ts'
+import type { Evidence, Replica } from '../../database/replica-schema.ts'
 import type { CheckOptions } from '../../tape/driver.ts'
 import { pause } from '../../time/pause.ts'
 import { type Check, checkReplica } from './check-replica.ts'
@@ -12,10 +12,17 @@ import { bucketExists, hasNewerVersion, statedMismatch } from './other-causes.ts
 export type ReadBack = CheckOptions['readBack']
 
 export type Finding =
-  | { readonly kind: 'verified'; readonly by: string; readonly onMedia: boolean }
-  | { readonly kind: 'missing' }
+  | {
+      readonly kind: 'verified'
+      readonly evidence: Evidence
+      readonly by: string
+      readonly onMedia: boolean
+    }
+  | { readonly kind: 'missing'; readonly evidence: Evidence }
   /** It exists, with other bytes than the run's. */
-  | { readonly kind: 'suspicious'; readonly reason: string }
+  | { readonly kind: 'suspicious'; readonly evidence: Evidence; readonly reason: string }
+  /** It is on tape only, and has to be staged to be compared. */
+  | { readonly kind: 'unproven'; readonly reason: string }
   /** It could not be checked. */
   | { readonly kind: 'unknown'; readonly reason: string }
 
@@ -31,6 +38,11 @@ export interface VerifyOptions {
    * stated.
    */
   readonly readBack: ReadBack
+  /**
+   * The explicit order to bring a copy that is on tape only to the endpoint's disk and to read it back, asking
+   * the endpoint again after `pollMs`. Without it nothing is staged.
+   */
+  readonly stage?: { readonly pollMs?: number }
   /** Between a first check that does not find the copy and the second, milliseconds. */
   readonly secondCheckMs?: number
 }
@@ -78,7 +90,7 @@ const contradictory = (first: string, second: string): Finding => ({
 })
 
 function findingOf(check: Check): Finding {
-  return check.kind === 'different' ? { kind: 'suspicious', reason: check.reason } : check
+  return check.kind === 'different' ? { ...check, kind: 'suspicious' } : check
 }
 
 /** Reads only where the check without reading gives no result, so that the bytes read are counted. */
@@ -90,16 +102,17 @@ async function checkOnce(
 ): Promise<{ readonly check: Check; readonly read: boolean }> {
   if (readBack !== 'always') {
     const stated = await checkReplica(context, replica, 'never', signal)
-    if (stated.kind !== 'unknown' || readBack === 'never') return { check: stated, read: false }
+    if (!isWithoutResult(stated) || readBack === 'never') return { check: stated, read: false }
   }
   const check = await checkReplica(context, replica, readBack, signal)
-  if (check.kind !== 'unknown') return { check, read: check.kind !== 'missing' }
+  if (!isWithoutResult(check)) return { check, read: check.kind !== 'missing' }
+  if (readBack !== 'always') return { check, read: false }
   // Its bytes cannot be read now (it is on the medium only), so what the place states has to do.
-  return {
-    check: readBack === 'always' ? await checkReplica(context, replica, 'never', signal) : check,
-    read: false,
-  }
+  const stated = await checkReplica(context, replica, 'never', signal)
+  return { check: isWithoutResult(stated) ? check : stated, read: false }
 }
+
+const isWithoutResult = ({ kind }: Check) => kind === 'unknown' || kind === 'unproven'
 
 /** Rules out causes other than the copy itself. */
 async function excludeOtherCauses(
@@ -122,8 +135,10 @@ async function excludeOtherCauses(
       }
     case 'verified': {
       const reason = await statedMismatch(context.database, replica)
-      return reason === null ? finding : { kind: 'suspicious', reason }
+      // The bytes were read when they were catalogued, and what was stated for them disagrees since.
+      return reason === null ? finding : { kind: 'suspicious', evidence: 'read', reason }
     }
+    case 'unproven':
     case 'unknown':
       return finding
   }

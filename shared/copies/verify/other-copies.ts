@@ -1,5 +1,6 @@
 /** The other copies of the same contents, when a copy turns out to be bad. */
 
+import { isProven } from '../../catalogue/evidence.ts'
 import { ON_DISK, VERIFIED } from '../../catalogue/replica-states.ts'
 import { contentOf, type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -21,7 +22,7 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
   )
   return {
     verified: others.filter(
-      (copy) => copy.kind !== 'local' && VERIFIED.includes(copy.state) && copy.verifiedAt !== null,
+      (copy) => copy.kind !== 'local' && VERIFIED.includes(copy.state) && isProven(copy),
     ),
     onDisk: others.filter((copy) => copy.kind === 'local' && ON_DISK.includes(copy.state)),
   }

@@ -4,12 +4,13 @@
  * copies.
  */
 
-import { VERIFIABLE } from '../../catalogue/replica-states.ts'
+import { UNPROVEN, VERIFIABLE } from '../../catalogue/replica-states.ts'
 import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
 import { openBreakers, tapeBreaker } from '../../work/breaker.ts'
 import { isFree } from '../../work/lease.ts'
+import { readBackFor } from './check-replica.ts'
 import { createUnreachablePlaces } from './unreachable-places.ts'
 import { addToSummary, NOTHING_VERIFIED, type VerifySummary, verifyReplica } from './verify.ts'
 
@@ -24,7 +25,7 @@ export interface ScrubProgress extends VerifySummary {
   readonly finished: boolean
 }
 
-type Due = Pick<Replica, 'id' | 'kind' | 'endpoint' | 'sizeBytes'>
+type Due = Pick<Replica, 'id' | 'kind' | 'endpoint' | 'sizeBytes' | 'doubtedEvidence'>
 
 /** Ends without an error when the signal aborts: the next run continues. @throws what the database throws. */
 export async function scrub(
@@ -48,7 +49,7 @@ export async function scrub(
       continue
     }
     try {
-      const readBack = replica.kind === 'tape' ? 'if-needed' : 'always'
+      const readBack = readBackFor(replica, replica.kind === 'tape' ? 'if-needed' : 'always')
       const result = await verifyReplica(context, replica.id, { readBack, ...options }, signal, log)
       if (result === null) continue
       unreachable.record(replica, result.answered)
@@ -76,7 +77,7 @@ async function dueReplicas({
   const endpoint = tape === null || open.includes(tapeBreaker(tape.endpoint)) ? null : tape.endpoint
   return await database
     .selectFrom('replicas')
-    .select(['id', 'kind', 'endpoint', 'sizeBytes'])
+    .select(['id', 'kind', 'endpoint', 'sizeBytes', 'doubtedEvidence'])
     .where('state', 'in', VERIFIABLE)
     .where((where) =>
       where.or([
@@ -94,7 +95,13 @@ async function dueReplicas({
           where('checkedAt', '<', recheck),
           where.or([
             where('state', '=', 'missing'),
-            where.and([where('state', '!=', 'suspicious'), where('lastError', 'is not', null)]),
+            // What a read found wrong is not read again each day.
+            where.and([where('state', '=', 'suspicious'), where('doubtedEvidence', '!=', 'read')]),
+            where.and([
+              where('state', '!=', 'suspicious'),
+              where('lastError', 'is not', null),
+              where('lastError', 'not like', `${UNPROVEN}%`),
+            ]),
           ]),
         ]),
       ]),

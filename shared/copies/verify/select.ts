@@ -1,8 +1,9 @@
 /** The copies of a verification, page by page: those that can be checked from here. */
 
 import { createHash } from 'node:crypto'
-import { VERIFIABLE } from '../../catalogue/replica-states.ts'
+import { VERIFIABLE, VERIFIABLE_STAGED } from '../../catalogue/replica-states.ts'
 import type { Database } from '../../database/connect.ts'
+import type { CopyState } from '../../database/replica-schema.ts'
 
 export type VerifySelection =
   /** Every copy of a run, in every tag that has the number unless one is given. */
@@ -23,11 +24,13 @@ const PAGE = 500
 export async function* selectReplicas(
   database: Database,
   selection: VerifySelection,
+  isStaging = false,
 ): AsyncGenerator<SelectedReplica> {
-  if (!('sample' in selection)) return yield* pages(database, selection)
+  if (!('sample' in selection))
+    return yield* pages(database, selection, isStaging ? VERIFIABLE_STAGED : VERIFIABLE)
   let chosen = 0
   let lowest: { readonly replica: SelectedReplica; readonly number: number } | null = null
-  for await (const replica of pages(database, { all: true })) {
+  for await (const replica of pages(database, { all: true }, VERIFIABLE)) {
     const number = sampleNumber(selection.seed, replica.identity)
     if (lowest === null || number < lowest.number) lowest = { replica, number }
     if (number >= selection.sample) continue
@@ -52,14 +55,18 @@ function generationsOf(
 const sampleNumber = (seed: string, identity: Buffer) =>
   createHash('sha256').update(seed).update(identity).digest().readUIntBE(0, 6) / 2 ** 48
 
-async function* pages(database: Database, selection: Exclude<VerifySelection, { sample: number }>) {
+async function* pages(
+  database: Database,
+  selection: Exclude<VerifySelection, { sample: number }>,
+  states: readonly CopyState[],
+) {
   for (let after = 0; ; ) {
     let query = database
       .selectFrom('replicas')
       .select(['id', 'kind', 'endpoint', 'identity'])
       .where('id', '>', after)
       .where('kind', 'in', ['cloud', 'tape'])
-      .where('state', 'in', VERIFIABLE)
+      .where('state', 'in', states)
     if ('run' in selection) query = query.where('runId', 'in', generationsOf(database, selection))
     const page = await query.orderBy('id').limit(PAGE).execute()
     for (const replica of page) yield replica as typeof replica & SelectedReplica

@@ -4,7 +4,7 @@
  * is verified.
  */
 
-import { VERIFIABLE } from '../../catalogue/replica-states.ts'
+import { VERIFIABLE, VERIFIABLE_STAGED } from '../../catalogue/replica-states.ts'
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
@@ -14,10 +14,12 @@ import { type Logger, withoutSecrets } from '../../log.ts'
 import { leaseOwner } from '../../work/lease.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
+import { checkReplica } from './check-replica.ts'
 import { type CheckedCopy, checkTwice, type Finding, type VerifyOptions } from './check-twice.ts'
 import { otherCopies } from './other-copies.ts'
-import { badCopyAlert, outcomeOf } from './outcome.ts'
+import { badCopyAlert, detailOf, outcomeOf, shownFinding } from './outcome.ts'
 import { type SelectedReplica, selectReplicas, type VerifySelection } from './select.ts'
+import { whileStaged } from './staged-check.ts'
 import { createUnreachablePlaces } from './unreachable-places.ts'
 
 export interface Verification {
@@ -50,12 +52,15 @@ export async function verifyReplica(
   const owner = leaseOwner(context)
   const before = await findReplica(context.database, replicaId)
   if (before === null || before.kind === 'local') return null
-  const claim = await claimReplica(context.database, replicaId, VERIFIABLE, { owner, leaseSeconds })
+  // An unproven copy has the state of its task until it is read back.
+  const states = options.stage === undefined ? VERIFIABLE : VERIFIABLE_STAGED
+  const claim = await claimReplica(context.database, replicaId, states, { owner, leaseSeconds })
   if (claim === null) return isVerifiable(before) ? inUse(before) : null
   const { replica } = claim
-  const { finding, bytesRead, error } = await checkUnderClaim(context, claim, options, signal)
+  const { finding: found, bytesRead, error } = await checkUnderClaim(context, claim, options, signal)
+  let finding: Finding
   try {
-    await record(context, claim, finding)
+    finding = await record(context, claim, found)
   } catch (lost) {
     if (lost instanceof ConflictError) return inUse(replica)
     throw lost
@@ -69,7 +74,7 @@ export async function verifyReplica(
     detail,
     bytesRead,
   }
-  const level = finding.kind === 'verified' ? 'info' : 'warn'
+  const level = finding.kind === 'verified' || finding.kind === 'unproven' ? 'info' : 'warn'
   log[level](
     { ...fields, ...(error === undefined ? {} : { error }), ms: Math.round(performance.now() - started) },
     `copy-${finding.kind}`,
@@ -84,11 +89,6 @@ const inUse = (replica: Replica): Verification => {
   return { replica, outcome: 'unknown', detail, bytesRead: 0, answered: true }
 }
 
-function detailOf(finding: Finding): string {
-  if (finding.kind === 'verified') return finding.by
-  return finding.kind === 'missing' ? 'it was missing in two checks' : finding.reason
-}
-
 async function checkUnderClaim(
   context: Context<'database' | 's3' | 'tape'>,
   claim: Claim,
@@ -97,7 +97,7 @@ async function checkUnderClaim(
 ): Promise<CheckedCopy & { readonly error?: Error }> {
   try {
     return await whileClaimed(context.database, claim, context.config.work.leaseSeconds, signal, (held) =>
-      checkTwice(context, claim.replica, options, held),
+      checkOrStage(context, claim.replica, options, held),
     )
   } catch (thrown) {
     if (signal.aborted) {
@@ -109,15 +109,33 @@ async function checkUnderClaim(
   }
 }
 
-/** @throws ConflictError when the claim was lost. */
+async function checkOrStage(
+  context: Context<'database' | 's3' | 'tape'>,
+  replica: Replica,
+  options: VerifyOptions,
+  held: AbortSignal,
+): Promise<CheckedCopy> {
+  const { tape } = context
+  const isOrdered = replica.kind === 'tape' && tape?.endpoint === replica.endpoint
+  if (options.stage === undefined || tape === null || !isOrdered)
+    return await checkTwice(context, replica, options, held)
+  const first = await checkReplica(context, replica, 'always', held)
+  const check = () => checkTwice(context, replica, options, held)
+  return first.kind === 'unproven'
+    ? await whileStaged({ ...context, tape }, replica, options.stage, held, check)
+    : await check()
+}
+
+/** @returns what the row now states. @throws ConflictError when the claim was lost. */
 async function record(
   context: Context<'database' | 'queues'>,
   claim: Claim,
-  finding: Finding,
-): Promise<void> {
+  found: Finding,
+): Promise<Finding> {
   const { replica } = claim
   const at = context.now()
-  const { change, note, also } = outcomeOf(replica, finding, at)
+  const { change, note, also } = outcomeOf(replica, found, at)
+  const finding = shownFinding(replica, found, change)
   let alerts: readonly Request[] = []
   await endClaim(
     context.database,
@@ -136,6 +154,7 @@ async function record(
     at,
   )
   await sendRequests(context, alerts, AbortSignal.timeout(10_000))
+  return finding
 }
 
 export interface VerifySummary {
@@ -145,6 +164,8 @@ export interface VerifySummary {
   readonly suspicious: number
   /** Copies that could not be checked. */
   readonly unknown: number
+  /** Copies on tape that have to be staged to be compared. */
+  readonly unproven: number
   /** Upper limit of the bytes read. */
   readonly bytes: number
 }
@@ -155,6 +176,7 @@ export const NOTHING_VERIFIED: VerifySummary = {
   missing: 0,
   suspicious: 0,
   unknown: 0,
+  unproven: 0,
   bytes: 0,
 }
 
@@ -185,7 +207,7 @@ export async function verifyRuns(
   signal: AbortSignal,
   onResult: (result: Verification) => void = () => {},
 ): Promise<VerifySummary> {
-  const replicas = selectReplicas(context.database, selection)
+  const replicas = selectReplicas(context.database, selection, options.stage !== undefined)
   const unreachable = createUnreachablePlaces()
   const failed = new AbortController()
   const held = AbortSignal.any([signal, failed.signal])

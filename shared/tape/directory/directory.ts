@@ -89,22 +89,32 @@ async function check(
   const place = await findPlace(root, file.name)
   const stat = place === null ? null : await lstat(place.path).catch(absent)
   if (place === null || stat === null) return { kind: 'absent' }
-  if (stat.isSymbolicLink()) return { kind: 'different', reason: 'a symbolic link has its name' }
+  if (stat.isSymbolicLink())
+    return { kind: 'different', evidence: 'existence', reason: 'a symbolic link has its name' }
   if (!stat.isFile())
     return {
       kind: 'different',
+      evidence: 'existence',
       reason: stat.isDirectory() ? 'a folder has its name' : 'a device or pipe has its name',
     }
   if (stat.size !== file.sizeBytes && isReservation(stat, now()))
     return { kind: 'in-progress', reason: 'a copy is being given this name' }
   if (stat.size !== file.sizeBytes)
-    return { kind: 'different', reason: `it has ${stat.size} bytes instead of ${file.sizeBytes}` }
+    return {
+      kind: 'different',
+      evidence: 'existence',
+      reason: `it has ${stat.size} bytes instead of ${file.sizeBytes}`,
+    }
   if (options.readBack === 'never')
     return { kind: 'unverified', reason: 'it has the right size; a file system states no checksum' }
   const { sha256 } = await readBack(place.path, signal)
   if (sha256 !== file.sha256)
-    return { kind: 'different', reason: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
-  return { kind: 'present', verifiedBy: VERIFIED_BY, onMedia: true }
+    return {
+      kind: 'different',
+      evidence: 'read',
+      reason: `it has the SHA-256 ${sha256} instead of ${file.sha256}`,
+    }
+  return { kind: 'present', verifiedBy: VERIFIED_BY, evidence: 'read', onMedia: true }
 }
 
 const absent = (error: unknown): null => {
@@ -131,6 +141,7 @@ async function copy(
       how: 'streamed',
       bytesThroughUs: file.sizeBytes,
       verifiedBy: VERIFIED_BY,
+      evidence: 'read',
       onMedia: true,
     }
   return (await foundAlready(folder, file, signal, file.sizeBytes)) ?? lostName(place)
@@ -168,7 +179,14 @@ async function foundAlready(
   const found = await check(folder, file, { reference: null, readBack: 'if-needed' }, signal)
   if (found.kind === 'absent') return null
   if (found.kind === 'present')
-    return { kind: 'stored', how: 'streamed', bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: true }
+    return {
+      kind: 'stored',
+      how: 'streamed',
+      bytesThroughUs,
+      verifiedBy: found.verifiedBy,
+      evidence: 'read',
+      onMedia: true,
+    }
   if (found.kind === 'different') return { kind: 'occupied', reason: found.reason }
   throw new TransientError(`${file.name}: ${found.reason}`)
 }

@@ -182,14 +182,14 @@ async function check(
   const did = didOf(file.name)
   const known = await rucio.find(did, tapeRse, signal)
   const difference = known === null ? null : differenceOf(file, known)
-  if (difference !== null) return { kind: 'different', reason: difference }
+  if (difference !== null) return { kind: 'different', evidence: 'statement', reason: difference }
   const rule =
     (reference === null ? null : await ruleOf(rucio, did, tapeRse, reference, signal)) ??
     (await rucio.findRule(did, tapeRse, signal))
   // Rucio may delete a replica that no rule protects: it does not count as a copy.
   if (rule === null || known === null)
     return reference === null
-      ? { kind: 'absent' }
+      ? { kind: 'absent', evidence: 'statement' }
       : { kind: 'failed', reason: `rule ${reference} no longer exists` }
   if (rule.state === 'SUSPENDED') return { kind: 'failed', reason: describe(rule) }
   // A rule of someone else: Rucio would delete the copy when it expires. A new attempt makes it permanent.
@@ -243,8 +243,8 @@ async function verify(
     return {
       kind: 'present',
       verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
+      evidence: 'statement',
       onMedia: true,
-      isUnconfirmed: true,
     }
   }
   const [pfn = ''] = known.rses?.[tapeRse] ?? []

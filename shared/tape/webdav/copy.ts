@@ -3,7 +3,7 @@
  * name, and checked once more.
  */
 import { TransientError } from '../../errors.ts'
-import type { CopyResult, CopySource, TapeCheck, TapeFile } from '../driver.ts'
+import type { CopyResult, CopySource, TapeFile } from '../driver.ts'
 import { refusal } from './answers.ts'
 import type { Endpoint } from './endpoint.ts'
 import { fill, type Transfer, tidy } from './fill.ts'
@@ -32,15 +32,19 @@ export async function copyFile(
     : await resultAfterFailedMove(endpoint, { file, temporary, transfer, failure }, signal)
 }
 
+type FoundHere = Awaited<ReturnType<typeof checkCopy>>
+
 /** The result of a copy whose name is already taken. */
 function resultOf(
   file: TapeFile,
-  found: TapeCheck,
+  found: FoundHere,
   { how, bytesThroughUs }: Pick<Transfer, 'how' | 'bytesThroughUs'>,
 ): CopyResult {
   if (found.kind === 'different') return { kind: 'occupied', reason: found.reason }
-  if (found.kind === 'present')
-    return { kind: 'stored', how, bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: found.onMedia }
+  if (found.kind === 'present') {
+    const { verifiedBy, evidence, onMedia } = found
+    return { kind: 'stored', how, bytesThroughUs, verifiedBy, evidence, onMedia }
+  }
   throw new TransientError(`${file.name}: ${found.kind === 'absent' ? 'it disappeared again' : found.reason}`)
 }
 

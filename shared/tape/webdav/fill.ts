@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConflictError, CygnetError, TransientError } from '../../errors.ts'
-import type { CopySource, TapeFile } from '../driver.ts'
+import type { ContentEvidence, CopySource, TapeFile } from '../driver.ts'
 import { refusal } from './answers.ts'
 import type { Endpoint } from './endpoint.ts'
 import { discard } from './http.ts'
@@ -16,6 +16,7 @@ export interface Transfer {
   readonly how: 'third-party' | 'streamed'
   readonly bytesThroughUs: number
   readonly verifiedBy: string
+  readonly evidence: ContentEvidence
 }
 
 interface Filling {
@@ -39,7 +40,7 @@ export async function fill(endpoint: Endpoint, filling: Filling, signal: AbortSi
   await endpoint.folders.ensureAbove(file.name, signal)
   const leftover = await inspect(endpoint.http, { url: temporary, file, readBack: 'never' }, signal)
   // An earlier attempt may have completed after it was given up.
-  if (leftover.kind === 'same') return { how: 'streamed', bytesThroughUs: 0, verifiedBy: leftover.verifiedBy }
+  if (leftover.kind === 'same') return transferOf(leftover, 'streamed', 0)
   if (leftover.kind !== 'absent') await remove(endpoint, temporary, signal)
   try {
     return (await pull(endpoint, filling, signal)) ?? (await stream(endpoint, filling, signal))
@@ -71,8 +72,7 @@ async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): 
     signal,
   )
   const verdict = await judge(endpoint, filling, outcome, signal)
-  if (verdict.kind === 'arrived')
-    return { how: 'third-party', bytesThroughUs: verdict.bytesRead, verifiedBy: verdict.verifiedBy }
+  if (verdict.kind === 'same') return transferOf(verdict, 'third-party', verdict.bytesRead)
   endpoint.log?.warn(
     { name: file.name, outcome: outcome.kind, reason: verdict.reason },
     'tape-third-party-failed',
@@ -87,9 +87,14 @@ async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): 
   return null
 }
 
-type Verdict =
-  | { readonly kind: 'arrived'; readonly verifiedBy: string; readonly bytesRead: number }
-  | { readonly kind: 'cannot' | 'wrong'; readonly reason: string }
+type Same = Extract<Found, { kind: 'same' }>
+const transferOf = (
+  { verifiedBy, evidence }: Same,
+  how: Transfer['how'],
+  bytesThroughUs: number,
+): Transfer => ({ how, bytesThroughUs, verifiedBy, evidence })
+
+type Verdict = Same | { readonly kind: 'cannot' | 'wrong'; readonly reason: string }
 
 /**
  * The verified result of a third-party copy. @throws TransientError when it failed during the transfer, or
@@ -118,8 +123,7 @@ async function judge(
       await settle(endpoint, file, temporary, signal)
   }
   const found = await inspect(endpoint.http, { url: temporary, file, readBack: 'if-needed' }, signal)
-  if (found.kind === 'same')
-    return { kind: 'arrived', verifiedBy: found.verifiedBy, bytesRead: found.bytesRead }
+  if (found.kind === 'same') return found
   if (outcome.kind === 'unknown')
     throw new TransientError(`${failed}: ${outcome.reason}; ${describe(found)}`, KEEP_TEMPORARY)
   return { kind: 'wrong', reason: describe(found) }
@@ -151,8 +155,7 @@ async function stream(endpoint: Endpoint, filling: Filling, signal: AbortSignal)
     },
   )
   const found = await inspect(endpoint.http, { url: temporary, file, readBack: 'if-needed' }, signal)
-  if (found.kind === 'same')
-    return { how: 'streamed', bytesThroughUs: file.sizeBytes, verifiedBy: found.verifiedBy }
+  if (found.kind === 'same') return transferOf(found, 'streamed', file.sizeBytes)
   throw (
     connectionError ??
     new TransientError(`the endpoint accepted ${file.name} and has other contents: ${describe(found)}`)

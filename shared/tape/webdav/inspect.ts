@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { TransientError } from '../../errors.ts'
-import type { TapeFile } from '../driver.ts'
+import type { ContentEvidence, TapeFile } from '../driver.ts'
 import type { Answer } from '../http/exchange.ts'
 import { refusal } from './answers.ts'
 import { compareDigest, WANTED_DIGESTS } from './digest.ts'
@@ -12,14 +12,19 @@ import { discard, type TapeHttp } from './http.ts'
 import { findProperties } from './properties.ts'
 import { readBytes } from './read.ts'
 
-/** Result of comparing the bytes themselves. */
-type Read =
-  | { readonly kind: 'same'; readonly verifiedBy: string; readonly bytesRead: number }
-  | { readonly kind: 'different'; readonly reason: string }
+/** Result of comparing the contents. */
+type Compared<Evidence> =
+  | {
+      readonly kind: 'same'
+      readonly evidence: Exclude<Evidence, 'existence'>
+      readonly verifiedBy: string
+      readonly bytesRead: number
+    }
+  | { readonly kind: 'different'; readonly evidence: Evidence; readonly reason: string }
 
 export type Found =
   | { readonly kind: 'absent' }
-  | Read
+  | Compared<'existence' | ContentEvidence>
   /** The size is right, and no checksum was stated. */
   | { readonly kind: 'unverified'; readonly reason: string }
 
@@ -36,11 +41,16 @@ export async function inspect(
   const head = await describe(http, url, file.name, signal)
   if (head === null) return { kind: 'absent' }
   if (head.sizeBytes !== file.sizeBytes)
-    return { kind: 'different', reason: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}` }
+    return {
+      kind: 'different',
+      evidence: 'existence',
+      reason: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}`,
+    }
   const stated = compareDigest(head.digest, file)
-  if (stated.kind === 'different') return { kind: 'different', reason: stated.reason }
+  if (stated.kind === 'different')
+    return { kind: 'different', evidence: 'stored-checksum', reason: stated.reason }
   if (stated.kind === 'same' && readBack !== 'always')
-    return { kind: 'same', verifiedBy: stated.by, bytesRead: 0 }
+    return { kind: 'same', evidence: 'stored-checksum', verifiedBy: stated.by, bytesRead: 0 }
   if (readBack === 'never')
     return { kind: 'unverified', reason: 'it has the right size; the endpoint states no checksum' }
   return await compareBytes(http, url, file, signal)
@@ -83,11 +93,15 @@ export async function compareBytes(
   url: string,
   file: TapeFile,
   signal: AbortSignal,
-): Promise<Read> {
+): Promise<Compared<'read'>> {
   const hash = createHash('sha256')
   for await (const chunk of readBytes(http, { url, file }, signal)) hash.update(chunk)
   const sha256 = hash.digest('hex')
   if (sha256 === file.sha256)
-    return { kind: 'same', verifiedBy: 'sha256 read back', bytesRead: file.sizeBytes }
-  return { kind: 'different', reason: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
+    return { kind: 'same', evidence: 'read', verifiedBy: 'sha256 read back', bytesRead: file.sizeBytes }
+  return {
+    kind: 'different',
+    evidence: 'read',
+    reason: `it has the SHA-256 ${sha256} instead of ${file.sha256}`,
+  }
 }

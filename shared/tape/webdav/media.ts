@@ -4,7 +4,7 @@
  */
 import { classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
-import type { CheckOptions, StageResult, TapeCheck, TapeFile } from '../driver.ts'
+import type { CheckOptions, ContentEvidence, StageResult, TapeCheck, TapeFile } from '../driver.ts'
 import type { Archived, Staged, TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
@@ -27,13 +27,21 @@ async function archived(rest: TapeRest, path: string, signal: AbortSignal): Prom
   )
 }
 
-/** As TapeDriver.check. A file that is only on tape is not read back: that would recall it from tape. */
+/** What an endpoint that is asked itself can have. */
+type Here =
+  | Exclude<TapeCheck, { kind: 'present' | 'in-progress' | 'failed' }>
+  | (Extract<TapeCheck, { kind: 'present' }> & { readonly evidence: ContentEvidence })
+
+/**
+ * As TapeDriver.check. A file that is not known to be on disk is not read back: that could recall it from
+ * tape.
+ */
 export async function checkCopy(
   endpoint: Endpoint,
   file: TapeFile,
   options: CheckOptions,
   signal: AbortSignal,
-): Promise<TapeCheck> {
+): Promise<Here> {
   const url = endpoint.places.url(file.name)
   const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
   if (found.kind === 'absent' || found.kind === 'different') return found
@@ -43,6 +51,7 @@ export async function checkCopy(
   if (locality === 'LOST')
     return {
       kind: 'different',
+      evidence: 'statement',
       reason: 'the endpoint has its name, and reports that its contents are lost (LOST)',
     }
   if (locality === 'UNAVAILABLE')
@@ -51,18 +60,24 @@ export async function checkCopy(
       reason: 'the endpoint reports that it cannot be read at present (UNAVAILABLE)',
     }
   const onMedia = place === null || hasTapeCopy(place)
-  const mustRead =
-    options.readBack === 'always' || (options.readBack === 'if-needed' && found.kind === 'unverified')
-  if (!mustRead)
-    return found.kind === 'same' ? { kind: 'present', verifiedBy: found.verifiedBy, onMedia } : found
-  if (locality === 'TAPE')
-    return {
-      kind: 'unverified',
-      reason: 'it is on tape only: it has to be staged before it can be read back',
-    }
+  if (found.kind === 'same' && options.readBack !== 'always') return presentOf(found, onMedia)
+  const isOnDisk = place === null || locality === 'DISK' || locality === 'DISK_AND_TAPE'
+  if (!isOnDisk) {
+    const where =
+      locality === 'TAPE' ? 'it is on tape only' : `it is not known to be on disk (${placeText(place)})`
+    return { kind: 'unproven', reason: `${where}: it has to be staged before it can be read back` }
+  }
+  if (found.kind === 'unverified' && options.readBack === 'never') return found
   const read = await compareBytes(endpoint.http, url, file, signal)
-  return read.kind === 'same' ? { kind: 'present', verifiedBy: read.verifiedBy, onMedia } : read
+  return read.kind === 'same' ? presentOf(read, onMedia) : read
 }
+
+const presentOf = (
+  { verifiedBy, evidence }: { readonly verifiedBy: string; readonly evidence: ContentEvidence },
+  onMedia: boolean,
+) => ({ kind: 'present', verifiedBy, evidence, onMedia }) as const
+
+const placeText = (place: Archived) => (place.kind === 'locality' ? place.locality : place.reason)
 
 /** As TapeDriver.stage. The reference is the id of a stage request. */
 export async function stageFile(

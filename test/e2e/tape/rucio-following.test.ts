@@ -119,8 +119,8 @@ describe('following', () => {
     expect(await check(reference)).toEqual({
       kind: 'present',
       verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
+      evidence: 'statement',
       onMedia: true,
-      isUnconfirmed: true,
     })
     expect(await check(reference, 'always')).toMatchObject({ kind: 'unverified' })
     await expect(Array.fromAsync(driver.read(file, signal))).rejects.toThrow(/CYGNET_TAPE_URL/)
@@ -153,7 +153,7 @@ describe('following', () => {
     const reference = await submit()
     await rucio.run()
     rucio.forgetRule(reference)
-    expect(await check(null)).toEqual({ kind: 'absent' })
+    expect(await check(null)).toEqual({ kind: 'absent', evidence: 'statement' })
     expect(await check(reference)).toMatchObject({ kind: 'failed' })
     expect(await check(await submit(2))).toMatchObject({ kind: 'present' })
   })

@@ -107,14 +107,24 @@ describe('on media', () => {
   })
 
   it('a file that is only on tape is not read back, since that would stage it', async () => {
-    expect(await check('always')).toMatchObject({ kind: 'unverified' })
+    expect(await check('always')).toMatchObject({ kind: 'unproven' })
     expect(fixture.server.log).not.toContain(`GET ${file.name}`)
     tape.localities.set(path, 'DISK_AND_TAPE')
     expect(await check('always')).toMatchObject({
       kind: 'present',
+      evidence: 'read',
       verifiedBy: 'sha256 read back',
       onMedia: true,
     })
+  })
+
+  it('a file of which the tape system does not state that it is on disk is not read back either', async () => {
+    tape.omitted.add(path)
+    expect(await check('always')).toMatchObject({ kind: 'unproven' })
+    tape.omitted.clear()
+    tape.localities.delete(path)
+    expect(await check('always')).toMatchObject({ kind: 'unproven' })
+    expect(fixture.server.log).not.toContain(`GET ${file.name}`)
   })
 })
 

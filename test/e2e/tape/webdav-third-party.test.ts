@@ -36,6 +36,7 @@ it('a third-party copy sends no byte through us', async () => {
     how: 'third-party',
     bytesThroughUs: 0,
     verifiedBy: 'adler32 stated by the endpoint',
+    evidence: 'stored-checksum',
     onMedia: true,
   })
   expect(source.bytesRead).toBe(0)

@@ -49,7 +49,7 @@ describe('changes during a deletion', () => {
       },
     })
     expect(await remove(run, other)).toMatchObject({ code: 'changed' })
-    await expectUntouched(context, run)
+    await expectUntouched(context, run, 'suspicious')
     expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual([
       'withdrawn',
     ])

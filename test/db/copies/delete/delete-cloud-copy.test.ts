@@ -208,8 +208,8 @@ describe('nothing is deleted', () => {
     const check: FaultyTape['check'] = async () => ({
       kind: 'present',
       verifiedBy: 'a rule is OK',
+      evidence: 'statement',
       onMedia: true,
-      isUnconfirmed: true,
     })
     expect(await remove(run, { ...context, tape: { ...tape, check } })).toMatchObject({
       code: 'no-verified-copy',
@@ -327,11 +327,12 @@ describe('nothing is deleted', () => {
     await expectUntouched(context, run)
   })
 
-  test('nothing is deleted when another object was dropped under the key and is not catalogued yet', async () => {
+  test('nothing is deleted when another object was dropped under the key and is not catalogued yet, and the copy no longer counts', async () => {
     const run = await fresh()
     await context.put(run.key, 'another object')
     expect(await remove(run)).toMatchObject({ code: 'changed' })
-    await expectUntouched(context, run)
+    await expectUntouched(context, run, 'suspicious')
+    expect((await runlogRow(context.database, run.cloud.runNumber))?.storage_cloud_status).toBe(-2)
   })
 
   test('nothing is deleted when the tombstone cannot be written', async () => {

@@ -153,7 +153,7 @@ describe('a removal', () => {
     ['damageTape', 'no copy on tape is verified now', 'suspicious', 'present'],
     ['removeTape', 'it is missing', 'missing', 'present'],
     ['removeObject', 'it is missing', 'on-media', 'missing'],
-    ['replaceObject', 'another object than the one that was catalogued', 'on-media', 'present'],
+    ['replaceObject', 'another object than the one that was catalogued', 'on-media', 'suspicious'],
   ] as const)(
     'a file is not removed after %s, whatever the catalogue states, and the bad copy is recorded',
     async (how, why, tape, cloud) => {

@@ -89,7 +89,7 @@ test('the Runlog shows the copies of a run after its contents moved to another g
   })
   await context.database
     .updateTable('replicas')
-    .set({ state: 'on-media', verifiedAt: new Date(), attempts: 0 })
+    .set({ state: 'on-media', verifiedAt: new Date(), verifiedEvidence: 'read', attempts: 0 })
     .where('id', '=', copy.id)
     .execute()
   await record(context.database, { ...later, bucket }, metadataOf(1, epochs(1_700_000_000)))

@@ -60,6 +60,7 @@ describe('the scrub', () => {
       missing: 0,
       suspicious: 0,
       unknown: 0,
+      unproven: 0,
       bytes: 3 * size,
       finished: true,
     })

@@ -54,7 +54,7 @@ function withLooks(
     if (next === 'fails') throw new TransientError('the endpoint says no')
     if (next === 'absent') return { kind: 'absent' }
     return next === 'different'
-      ? { kind: 'different', reason: 'a wrong digest' }
+      ? { kind: 'different', evidence: 'stored-checksum', reason: 'a wrong digest' }
       : await runs.tape.check(file, checkOptions, held)
   }
   return { ...runs.context, tape: { ...runs.tape, check } }

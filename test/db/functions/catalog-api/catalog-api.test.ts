@@ -501,7 +501,7 @@ describe('the API', () => {
       })
       await context.database
         .updateTable('replicas')
-        .set({ state: 'on-media', verifiedAt: new Date() })
+        .set({ state: 'on-media', verifiedAt: new Date(), verifiedEvidence: 'read' })
         .where('id', '=', tape.id)
         .execute()
       const { json } = await copies('LNGS/run00777.mid.gz', await token())
