@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { ReplaySelection } from '../../shared/ingest/replay.ts'
+import { parseTimeText } from '../../shared/time/text.ts'
 import { parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
@@ -11,7 +12,7 @@ interface Options {
   readonly tag?: string
   readonly key?: string
   readonly prefix?: string
-  readonly since?: Date
+  readonly since?: Since
   readonly dead?: boolean
   readonly bucket: string
   readonly yes?: boolean
@@ -48,7 +49,7 @@ export function register(program: Command): void {
       const selection = selectionOf(options)
       const { planReplay, replay } = await import('../../shared/ingest/replay.ts')
       await withContext(['database', 'queues', 's3'], async (context, signal) => {
-        const plan = await planReplay(context, selection, signal)
+        const plan = await planReplay(context, selection(context.now()), signal)
         if (options.json === true) printJson(plan)
         else {
           print(
@@ -71,29 +72,31 @@ export function register(program: Command): void {
     })
 }
 
-function selectionOf(options: Options): ReplaySelection {
-  const given: ReplaySelection[] = []
-  if (options.run !== undefined) given.push({ by: 'run', runNumber: options.run, tag: options.tag ?? null })
-  if (options.key !== undefined) given.push({ by: 'key', bucket: options.bucket, key: options.key })
-  if (options.prefix !== undefined)
-    given.push({ by: 'prefix', bucket: options.bucket, prefix: options.prefix })
-  if (options.since !== undefined) given.push({ by: 'since', since: options.since })
+/** The selection of the options, once the time is known that `--since 6h` counts back from. */
+function selectionOf(options: Options): (now: Date) => ReplaySelection {
+  const { since } = options
+  const given: ((now: Date) => ReplaySelection)[] = []
+  const add = (selection: ReplaySelection) => given.push(() => selection)
+  if (options.run !== undefined) add({ by: 'run', runNumber: options.run, tag: options.tag ?? null })
+  if (options.key !== undefined) add({ by: 'key', bucket: options.bucket, key: options.key })
+  if (options.prefix !== undefined) add({ by: 'prefix', bucket: options.bucket, prefix: options.prefix })
+  if (since !== undefined) given.push((now) => ({ by: 'since', since: since(now) }))
   const [selection, ...more] = given
   if (selection === undefined || more.length > 0)
     throw new InvalidInputError('give exactly one of --run, --key, --prefix, --since, --dead')
   return selection
 }
 
+type Since = (now: Date) => Date
+
 const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 }
 
 /** An absolute time, or a time before now: 30m, 6h, 2d. */
-export function parseSince(text: string): Date {
-  const back = /^(\d+)([mhd])$/.exec(text)
-  const date =
-    back === null
-      ? new Date(text)
-      : new Date(Date.now() - Number(back[1]) * (UNITS[back[2] ?? ''] ?? 0) * 1000)
-  if (Number.isNaN(date.getTime()))
+function parseSince(text: string): Since {
+  const [, count, unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? []
+  if (count !== undefined) return (now) => new Date(now.getTime() - Number(count) * (UNITS[unit] ?? 0) * 1000)
+  const time = parseTimeText(text)
+  if (time === null)
     throw new InvalidArgumentError('A time such as 2026-11-22T08:00Z, or 30m, 6h, 2d, is expected.')
-  return date
+  return () => time
 }

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createToken, listTokens, revokeTokens } from '../../shared/access/tokens.ts'
 import { loadConfig } from '../../shared/config/config.ts'
+import { databaseTime } from '../../shared/database/clock.ts'
 import { openDatabase, WITHOUT_LIMITS } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
@@ -212,7 +213,7 @@ async function prepareCatalogue(url: string): Promise<string> {
   const database = openDatabase(url, 1, WITHOUT_LIMITS)
   try {
     await migrate(database)
-    const at = new Date()
+    const at = await databaseTime(database)
     const hasEarlier = (await listTokens(database)).some(({ name }) => name === TOKEN.name)
     if (hasEarlier) await revokeTokens(database, TOKEN.name, at)
     return (await createToken(database, TOKEN, at)).secret

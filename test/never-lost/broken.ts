@@ -33,7 +33,13 @@ async function recordTombstone(input: FunctionInput) {
   const at = input.context.now()
   const { bucket, md5: etag, sizeBytes } = cloud
   const version = { bucket, key: KEY, etag, versionId: null, sizeBytes, lastModified: at }
-  const survivor = { kind: 'survivor' as const, replica: tape, verifiedBy: 'no check', verifiedAt: at }
+  const survivor = {
+    kind: 'survivor' as const,
+    replica: tape,
+    verifiedBy: 'no check',
+    verifiedAt: at,
+    askedAt: at,
+  }
   await writeTombstone(
     input.context.database,
     { replica: cloud, version, survivor, reason: 'a test', writtenBy: 'a test' },
