@@ -3,6 +3,7 @@
  * process, each restarted when it dies. All data are under one folder (`.cygnet`).
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createToken, listTokens, revokeTokens } from '../../shared/access/tokens.ts'
@@ -206,7 +207,12 @@ function tapeFolder(dataFolder: string): string {
 }
 
 /** The CLI's token for the stack's API, with the scopes that the commands need. */
-const TOKEN = { name: 'local-stack', scopes: ['read:*', 'link:*', 'recall:*', 'push:*'], days: 365 } as const
+const TOKEN = {
+  name: 'local-stack',
+  machine: hostname(),
+  scopes: ['read:*', 'link:*', 'recall:*', 'push:*'],
+  days: 365,
+} as const
 
 /** Migrates the schema, and returns the secret of a new token for the CLI; earlier tokens are revoked. */
 async function prepareCatalogue(url: string): Promise<string> {

@@ -3,8 +3,9 @@ import { DEFAULT_MIGRATION_TABLE, Migrator, sql } from 'kysely'
 import { InvalidInputError, TransientError } from '../errors.ts'
 import type { Database } from './connect.ts'
 import * as schema from './migrations/0001-schema/0001-schema.ts'
+import * as tokenMachines from './migrations/0005-token-machines/0005-token-machines.ts'
 
-const migrations = { '0001-schema': schema }
+const migrations = { '0001-schema': schema, '0005-token-machines': tokenMachines }
 
 /**
  * Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock).
