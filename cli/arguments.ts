@@ -70,13 +70,17 @@ const SECONDS_OF: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400
 /** What `parsePastTime` accepts, for the texts of options. */
 export const PAST_TIME = '2026-05-31, 2026-05-31T12:00Z (UTC), today, or 6h or 2d before now'
 
+/** A time of an option, once the current time is known. */
+export type PastTime = (now: Date) => Date
+
 /** A time, a day, or a time before now: `30m`, `6h`, `2d`, `1w`, `today`, `yesterday`. UTC. */
-export function parsePastTime(text: string, nowMs = Date.now()): Date {
+export function parsePastTime(text: string): PastTime {
   const days = ['today', 'yesterday'].indexOf(text)
-  if (days >= 0) return new Date((Math.floor(nowMs / 86_400_000) - days) * 86_400_000)
-  const [, count = '', unit = ''] = /^(\d{1,6})([mhdw])$/.exec(text) ?? []
-  const time =
-    count === '' ? parseTimeText(text) : new Date(nowMs - Number(count) * (SECONDS_OF[unit] ?? 0) * 1000)
+  if (days >= 0) return (now) => new Date((Math.floor(now.getTime() / 86_400_000) - days) * 86_400_000)
+  const [, count, unit = ''] = /^(\d{1,6})([mhdw])$/.exec(text) ?? []
+  if (count !== undefined)
+    return (now) => new Date(now.getTime() - Number(count) * (SECONDS_OF[unit] ?? 0) * 1000)
+  const time = parseTimeText(text)
   if (time === null) throw new InvalidArgumentError(`A time is expected: ${PAST_TIME}.`)
-  return time
+  return () => time
 }

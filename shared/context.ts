@@ -29,6 +29,7 @@ export type Capability = keyof Capabilities
 interface Process {
   readonly config: Config
   readonly log: Logger
+  /** The database's time (shared/database/clock.ts); without a database that of the machine. */
   readonly now: () => Date
   /** Identifies this process in leases. */
   readonly owner: string

@@ -1,16 +1,16 @@
 /** `cygnet adopt`: the take-over times of tags, and adopting what is older. */
 import { createInterface } from 'node:readline/promises'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import type { TakeOver } from '../../shared/catalogue/take-over.ts'
 import type { Context } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { parsePastTime, parseTag } from '../arguments.ts'
+import { type PastTime, parsePastTime, parseTag } from '../arguments.ts'
 import { print, printJson, printToStderr, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
 interface Options {
   readonly tag?: string
-  readonly since?: Date
+  readonly since?: PastTime
   readonly history?: boolean
   readonly yes?: boolean
   readonly json?: boolean
@@ -51,12 +51,7 @@ export function register(program: Command): void {
 
 const parseAnyTag = (text: string): string => (text === '*' ? text : parseTag(text))
 
-function parseTakeOver(text: string): Date {
-  const since = text === 'now' ? new Date() : parsePastTime(text)
-  if (since.getTime() > Date.now())
-    throw new InvalidArgumentError('It must not be in the future: new runs would be history until then.')
-  return since
-}
+const parseTakeOver = (text: string): PastTime => (text === 'now' ? (now) => now : parsePastTime(text))
 
 async function listAll({ database }: Context<'database'>, options: Options): Promise<void> {
   if (options.since !== undefined || options.history === true)
@@ -97,9 +92,12 @@ async function adopt(
 ): Promise<void> {
   const { FROM_THE_BEGINNING, setTakeOver } = await import('../../shared/catalogue/take-over.ts')
   const { planAdoption, releaseHistory } = await import('../../shared/ingest/adopt.ts')
-  const since = options.history === true ? FROM_THE_BEGINNING : options.since
+  const now = context.now()
+  const since = options.history === true ? FROM_THE_BEGINNING : options.since?.(now)
   if (since === undefined || (options.history === true && options.since !== undefined))
     throw new InvalidInputError('give either --since TIME or --history')
+  if (since > now)
+    throw new InvalidInputError('--since must not be in the future: new runs would be history until then')
   const plan = await planAdoption(context, tag, since, signal)
   if (options.json === true) printJson({ tag, since, ...plan })
   else {

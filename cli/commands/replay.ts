@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { ReplaySelection } from '../../shared/ingest/replay.ts'
-import { PAST_TIME, parsePastTime, parseRunNumber } from '../arguments.ts'
+import { PAST_TIME, type PastTime, parsePastTime, parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -11,7 +11,7 @@ interface Options {
   readonly tag?: string
   readonly key?: string
   readonly prefix?: string
-  readonly since?: Date
+  readonly since?: PastTime
   readonly dead?: boolean
   readonly bucket: string
   readonly yes?: boolean
@@ -26,9 +26,7 @@ export function register(program: Command): void {
     .option('--tag <tag>', 'with --run: only of this tag')
     .option('--key <key>', 'one object, e.g. LNGS/run12345.mid.gz')
     .option('--prefix <prefix>', 'every run below a prefix, catalogued or not, e.g. LNGS/')
-    .option('--since <time>', `everything that arrived since this time: ${PAST_TIME}`, (text) =>
-      parsePastTime(text),
-    )
+    .option('--since <time>', `everything that arrived since this time: ${PAST_TIME}`, parsePastTime)
     .option('--dead', 'the dead letters of the runs queue')
     .option('--bucket <bucket>', 'with --key and --prefix', 'cygno-data')
     .option('--yes', 'do it')
@@ -46,7 +44,7 @@ export function register(program: Command): void {
       const selection = selectionOf(options)
       const { planReplay, replay } = await import('../../shared/ingest/replay.ts')
       await withContext(['database', 'queues', 's3'], async (context, signal) => {
-        const plan = await planReplay(context, selection, signal)
+        const plan = await planReplay(context, selection(context.now()), signal)
         if (options.json === true) printJson(plan)
         else {
           print(
@@ -69,13 +67,15 @@ export function register(program: Command): void {
     })
 }
 
-function selectionOf(options: Options): ReplaySelection {
-  const given: ReplaySelection[] = []
-  if (options.run !== undefined) given.push({ by: 'run', runNumber: options.run, tag: options.tag ?? null })
-  if (options.key !== undefined) given.push({ by: 'key', bucket: options.bucket, key: options.key })
-  if (options.prefix !== undefined)
-    given.push({ by: 'prefix', bucket: options.bucket, prefix: options.prefix })
-  if (options.since !== undefined) given.push({ by: 'since', since: options.since })
+/** The selection of the options, once the time is known that `--since 6h` counts back from. */
+function selectionOf(options: Options): (now: Date) => ReplaySelection {
+  const { since } = options
+  const given: ((now: Date) => ReplaySelection)[] = []
+  const add = (selection: ReplaySelection) => given.push(() => selection)
+  if (options.run !== undefined) add({ by: 'run', runNumber: options.run, tag: options.tag ?? null })
+  if (options.key !== undefined) add({ by: 'key', bucket: options.bucket, key: options.key })
+  if (options.prefix !== undefined) add({ by: 'prefix', bucket: options.bucket, prefix: options.prefix })
+  if (since !== undefined) given.push((now) => ({ by: 'since', since: since(now) }))
   const [selection, ...more] = given
   if (selection === undefined || more.length > 0)
     throw new InvalidInputError('give exactly one of --run, --key, --prefix, --since, --dead')

@@ -15,12 +15,13 @@ import { withContext } from '../settings.ts'
 
 const EXAMPLES = `
 Examples:
-  cygnet token create --name daq-lngs --scope push:LNGS
+  cygnet token create --name daq-lngs --machine daq01 --scope push:LNGS
   cygnet token create --name analysis --scope read:LNGS link:LNGS recall:LNGS
   cygnet token create --name operator --scope overwrite:LNGS overwrite:LNF --days 7
 
 Scopes: push:TAG sends new runs of the tag, overwrite:TAG also replaces objects; read:TAG reads its runs, link:TAG gets links
 to their files, recall:TAG brings them back from tape; operate:* reads the queues and retries failed work. The tag may be *.
+A token reports and deletes only the files of its own machine (--machine, as the command hostname prints it there).
 Where the token is used, set CYGNET_API_URL and CYGNET_API_TOKEN (or CYGNET_API_TOKEN_FILE, a file that only its user can read).`
 
 export function register(program: Command): void {
@@ -31,29 +32,38 @@ export function register(program: Command): void {
     .command('create')
     .description('create a token; its secret is shown once and not stored')
     .requiredOption('--name <name>', 'the machine or person that will use it')
+    .option('--machine <machine>', 'the machine whose files it may report; by default its name')
     .requiredOption('--scope <scopes...>', 'its rights, e.g. push:LNGS')
     .option('--days <days>', 'lifetime in days', parseDays, 365)
     .option('--json', 'one JSON object')
     .addHelpText('after', EXAMPLES)
-    .action(async (options: { name: string; scope: readonly string[]; days: number; json?: boolean }) => {
-      const made = await withContext(['database'], (context) =>
-        createToken(
-          context.database,
-          { name: options.name, scopes: options.scope, days: options.days },
-          context.now(),
-        ),
-      )
-      if (options.json === true) {
-        printJson({ id: made.id, name: options.name, token: made.secret, expiresAt: made.expiresAt })
-        return
-      }
-      // The secret alone on standard output: `cygnet token create … > token` writes a file that
-      // CYGNET_API_TOKEN_FILE can name.
-      printToStderr(
-        `token ${made.id} "${options.name}" for ${options.scope.join(', ')}, until ${time(made.expiresAt)} UTC. The secret is shown only now:`,
-      )
-      print(made.secret)
-    })
+    .action(
+      async (options: {
+        name: string
+        machine?: string
+        scope: readonly string[]
+        days: number
+        json?: boolean
+      }) => {
+        const made = await withContext(['database'], (context) =>
+          createToken(
+            context.database,
+            { name: options.name, machine: options.machine, scopes: options.scope, days: options.days },
+            context.now(),
+          ),
+        )
+        if (options.json === true) {
+          printJson({ id: made.id, name: options.name, token: made.secret, expiresAt: made.expiresAt })
+          return
+        }
+        // The secret alone on standard output: `cygnet token create … > token` writes a file that
+        // CYGNET_API_TOKEN_FILE can name.
+        printToStderr(
+          `token ${made.id} "${options.name}" for ${options.scope.join(', ')}, until ${time(made.expiresAt)} UTC. The secret is shown only now:`,
+        )
+        print(made.secret)
+      },
+    )
   token
     .command('ls')
     .description('list the tokens, without their secrets')
@@ -85,10 +95,11 @@ type Shown = Awaited<ReturnType<typeof listTokens>>[number] & { readonly state: 
 
 const tokenTable = (tokens: readonly Shown[]) =>
   table(
-    ['id', 'name', 'state', 'scopes', 'made', 'until', 'last used'],
+    ['id', 'name', 'machine', 'state', 'scopes', 'made', 'until', 'last used'],
     tokens.map((token) => [
       token.id,
       token.name,
+      token.machine ?? token.name,
       token.state,
       token.scopes.join(' '),
       time(token.createdAt),

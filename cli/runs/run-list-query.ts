@@ -62,10 +62,10 @@ export function addRunListOptions(command: Command): Command {
     )
     .addOption(
       option('--since <time>', `started at this time or later: ${PAST_TIME}`).argParser((text) =>
-        parsePastTime(text),
+        parsePastTime(text)(new Date()),
       ),
     )
-    .addOption(option('--until <time>', 'started before this time').argParser((text) => parsePastTime(text)))
+    .addOption(option('--until <time>', 'started before this time').argParser((text) => parsePastTime(text)(new Date())))
     .option('--incomplete', 'only runs that are not complete')
     .addOption(
       option('--problem <kind>', 'only runs with an open problem of this kind, or any').choices(

@@ -20,7 +20,7 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
   const part = (done: string, work: Part['work']): Part => ({ done, failed: `not-${done}`, work })
   const copies = (tapeContext: WithTape, { signal, log }: Invocation) => [
     part('copies-swept', async () => {
-      const now = context.now().getTime()
+      const now = performance.now()
       if (now - sweptAt < SWEEP_EVERY_MS) return
       const swept = await sweepCopies(tapeContext, signal)
       sweptAt = now

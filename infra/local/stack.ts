@@ -3,11 +3,13 @@
  * process, each restarted when it dies. All data are under one folder (`.cygnet`).
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createToken, findToken, listTokens, revokeTokens, stateOf } from '../../shared/access/tokens.ts'
 import { OTHER_TAGS, setTakeOver } from '../../shared/catalogue/take-over.ts'
 import { loadConfig } from '../../shared/config/config.ts'
+import { databaseTime } from '../../shared/database/clock.ts'
 import { openDatabase, WITHOUT_LIMITS } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
@@ -259,7 +261,12 @@ function tapeFolder(dataFolder: string): string {
 }
 
 /** The CLI's token for the stack's API, with the scopes that the commands need. */
-const TOKEN = { name: 'local-stack', scopes: ['read:*', 'link:*', 'recall:*', 'push:*'], days: 365 } as const
+const TOKEN = {
+  name: 'local-stack',
+  machine: hostname(),
+  scopes: ['read:*', 'link:*', 'recall:*', 'push:*'],
+  days: 365,
+} as const
 /** A token that ends within a month is replaced at the next start. */
 const TOKEN_LEFT_MS = 30 * 86_400_000
 
@@ -271,7 +278,7 @@ async function prepareCatalogue(url: string, tokenFile: string): Promise<string>
   const database = openDatabase(url, 1, WITHOUT_LIMITS)
   try {
     await migrate(database)
-    const at = new Date()
+    const at = await databaseTime(database)
     await setTakeOver(database, OTHER_TAGS, at, { at, keep: true })
     const stored = readText(tokenFile)
     const found = stored === null ? null : await findToken(database, stored)

@@ -12,6 +12,8 @@ export interface Caller {
   readonly name: string
   /** `read:LNGS`, `operate:*`: see scopes.ts. */
   readonly scopes: readonly string[]
+  /** Of an API token: the machine that it speaks for, the only one whose files it may report. */
+  readonly machine?: string
 }
 
 export const mayDo = (caller: Caller, right: Right, tag: string): boolean => allows(caller.scopes, right, tag)

@@ -6,6 +6,8 @@ export interface ApiTokensTable {
   id: Generated<number>
   /** For people: the machine or person that has it. */
   name: string
+  /** The machine whose disk its holder may report; null: the token's name is that of the machine. */
+  machine: ColumnType<string | null, string | null, never>
   tokenHash: Buffer
   /** `push:LNGS`, `overwrite:LNGS`: see shared/access/scopes.ts. */
   scopes: ColumnType<readonly string[], string, string>

@@ -12,6 +12,8 @@ const PREFIX = 'cyg_'
 const FORM = /^cyg_[A-Za-z0-9_-]{43}$/
 
 const NAME = /^(?!\d+$)[A-Za-z0-9][\w.@-]{0,99}$/
+/** Names of machines, as the API accepts them. */
+export const MACHINE = /^[A-Za-z0-9._-]{1,253}$/
 const LONGEST_DAYS = 3650
 const DAY_MS = 86_400_000
 
@@ -25,17 +27,25 @@ const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
 
 /**
  * Creates a token; its secret is returned here and cannot be shown again.
- * @throws InvalidInputError for an invalid name, scope or number of days.
+ * @throws InvalidInputError for an invalid name, machine, scope or number of days.
  */
 export async function createToken(
   database: Database,
-  wanted: { readonly name: string; readonly scopes: readonly string[]; readonly days: number },
+  wanted: {
+    readonly name: string
+    /** The machine that it speaks for; by default its name is that of the machine. */
+    readonly machine?: string | undefined
+    readonly scopes: readonly string[]
+    readonly days: number
+  },
   at: Date,
 ): Promise<{ readonly id: number; readonly secret: string; readonly expiresAt: Date }> {
   if (!NAME.test(wanted.name))
     throw new InvalidInputError(
       `"${wanted.name}" cannot be the name of a token: letters, digits and . _ - @, and not only digits`,
     )
+  if (wanted.machine !== undefined && !MACHINE.test(wanted.machine))
+    throw new InvalidInputError(`"${wanted.machine}" is not the name of a machine`)
   if (wanted.scopes.length === 0)
     throw new InvalidInputError('a token needs at least one scope, e.g. push:LNGS')
   for (const scope of wanted.scopes) parseScope(scope)
@@ -47,6 +57,7 @@ export async function createToken(
     .insertInto('apiTokens')
     .values({
       name: wanted.name,
+      machine: wanted.machine ?? null,
       tokenHash: hashOf(secret),
       scopes: JSON.stringify([...new Set(wanted.scopes)]),
       createdAt: at,
@@ -78,7 +89,7 @@ export async function recordUse(database: Database, token: ApiToken, at: Date): 
 export const listTokens = (database: Database): Promise<readonly Omit<ApiToken, 'tokenHash'>[]> =>
   tables(database)
     .selectFrom('apiTokens')
-    .select(['id', 'name', 'scopes', 'createdAt', 'expiresAt', 'revokedAt', 'lastUsedAt'])
+    .select(['id', 'name', 'machine', 'scopes', 'createdAt', 'expiresAt', 'revokedAt', 'lastUsedAt'])
     .orderBy('id', 'desc')
     .execute()
 

@@ -6,12 +6,14 @@ import * as schema from './migrations/0001-schema/0001-schema.ts'
 import * as evidence from './migrations/0002-evidence/0002-evidence.ts'
 import * as takeOvers from './migrations/0003-take-overs.ts'
 import * as openProblems from './migrations/0004-open-problems/0004-open-problems.ts'
+import * as tokenMachines from './migrations/0005-token-machines/0005-token-machines.ts'
 
 const migrations = {
   '0001-schema': schema,
   '0002-evidence': evidence,
   '0003-take-overs': takeOvers,
   '0004-open-problems': openProblems,
+  '0005-token-machines': tokenMachines,
 }
 
 /**

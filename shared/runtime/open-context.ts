@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import type { Capabilities, Capability, Context } from '../context.ts'
+import { startClock } from '../database/clock.ts'
 import { openDatabase } from '../database/connect.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { createSqsClient } from '../queue/client.ts'
@@ -11,6 +12,8 @@ import { openTapeDriver } from '../tape/open-driver.ts'
 
 interface Opened<Value> {
   readonly value: Value
+  /** The time of the process, when the capability states one. */
+  readonly now?: () => Date
   close(): unknown
 }
 
@@ -23,12 +26,17 @@ export interface Opener<Name extends Capability> {
   open(config: Config, log: Logger): Opened<Capabilities[Name]> | Promise<Opened<Capabilities[Name]>>
 }
 
-/** Connects on first use, like all of them. */
+/** Also the clock of the process. A database that is down now is connected to later, like all of them. */
 export const database: Opener<'database'> = {
   name: 'database',
-  open({ database: { url, connections } }) {
+  async open({ database: { url, connections } }, log) {
     const value = openDatabase(url, connections)
-    return { value, close: () => value.destroy() }
+    const clock = await startClock(value, log)
+    const close = () => {
+      clock.close()
+      return value.destroy()
+    }
+    return { value, now: clock.now, close }
   },
 }
 
@@ -103,7 +111,7 @@ export async function openContext<Name extends Capability>(
   return {
     config,
     log,
-    now: () => new Date(),
+    now: opened.find(([, { now }]) => now !== undefined)?.[1].now ?? (() => new Date()),
     owner,
     ...(capabilities as unknown as Pick<Capabilities, Name>),
     close,

@@ -30,6 +30,9 @@ export interface ScheduleOptions {
 /** The time of the next run after a moment; null when there is none. */
 export type Schedule = (after: Date) => Date | null
 
+/** The longest pause for a time on a clock that can be set. */
+const PAUSE_MS = 60_000
+
 const UNIT_MS: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 }
 
 /**
@@ -92,17 +95,34 @@ export async function runSchedule(options: ScheduleOptions): Promise<void> {
     grace = setTimeout(() => stop.abort(), (options.graceSeconds ?? 25) * 1000)
   }
   signal.addEventListener('abort', onAbort, { once: true })
-  if (options.runAtStart === true && !signal.aborted) await runOnce(options, new Date(), stop.signal)
-  let planned: Date | null = schedule(new Date())
+  const now = clockOf(options.expression)
+  if (options.runAtStart === true && !signal.aborted) await runOnce(options, now(), stop.signal)
+  let planned: Date | null = schedule(now())
   while (planned !== null && !signal.aborted) {
-    await pause(planned.getTime() - Date.now() + jitterSeconds * 1000 * random(), signal)
+    await pauseUntil(planned.getTime() + jitterSeconds * 1000 * random(), now, signal)
     if (signal.aborted) break
     await runOnce(options, planned, stop.signal)
-    planned = nextAfter(schedule, planned, new Date())
+    planned = nextAfter(schedule, planned, now())
   }
   log.info({ expression: options.expression }, planned === null ? 'schedule-over' : 'schedule-stopped')
   signal.removeEventListener('abort', onAbort)
   clearTimeout(grace)
+}
+
+/**
+ * A rate counts on from the start on the steady clock: when the wall clock is set back, its runs go on. A cron
+ * expression means times of the wall clock.
+ */
+function clockOf(expression: string): () => Date {
+  if (!/^\s*rate\b/.test(expression)) return () => new Date()
+  const startMs = Date.now() - performance.now()
+  return () => new Date(startMs + performance.now())
+}
+
+async function pauseUntil(timeMs: number, now: () => Date, signal: AbortSignal): Promise<void> {
+  const leftMs = () => timeMs - now().getTime()
+  for (let left = leftMs(); left > 0 && !signal.aborted; left = leftMs())
+    await pause(Math.min(left, PAUSE_MS), signal)
 }
 
 /**

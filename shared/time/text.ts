@@ -12,7 +12,10 @@ const whole = z.iso.datetime({ offset: true })
 export function parseTimeText(text: string): Date | null {
   const [, day = '', clock = '00:00', seconds = ':00', zone = 'Z'] = TIME.exec(text) ?? []
   const iso = `${day}T${clock}${seconds}${zone}`
-  return whole.safeParse(iso).success ? new Date(iso) : null
+  if (!whole.safeParse(iso).success) return null
+  const time = new Date(iso)
+  // An offset may lead out of the years that the database knows.
+  return time.getUTCFullYear() >= 0 && time.getUTCFullYear() <= 9999 ? time : null
 }
 
 /** `2026-01-15 08:00:03`, UTC. */

@@ -8,6 +8,7 @@ import type { Database } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import { encodeRequest, type Request } from '../messages/requests.ts'
 import { QUEUES, type QueueName, type Queues } from '../queue/queues.ts'
+import { DATABASE_NOW } from './lease.ts'
 
 export type { Request } from '../messages/requests.ts'
 
@@ -57,7 +58,7 @@ export async function flushOutbox(
     groups.map(async ([queue, group]) => {
       const { sent, failures } = await sendGroup(queues, queue, group, signal)
       if (sent.length > 0)
-        await database.updateTable('outbox').set({ sentAt: new Date() }).where('id', 'in', sent).execute()
+        await database.updateTable('outbox').set({ sentAt: DATABASE_NOW }).where('id', 'in', sent).execute()
       return { sent: sent.length, failures }
     }),
   )

@@ -39,6 +39,7 @@ async function recordTombstone(input: FunctionInput) {
     verifiedBy: 'no check',
     evidence: 'read' as const,
     verifiedAt: at,
+    askedAt: at,
   }
   await writeTombstone(
     input.context.database,

@@ -52,7 +52,8 @@ async function holderOf(
     throw badToken(`the API token "${token.name}" was revoked on ${day(token.revokedAt ?? now())}`)
   // A catalogue that accepts no writes at present refuses no caller.
   await recordUse(database, token, now()).catch((error) => log.warn({ error }, 'token-use-not-noted'))
-  return { kind: 'token', subject: `token:${token.id}`, name: token.name, scopes: token.scopes }
+  const { id, name, scopes, machine } = token
+  return { kind: 'token', subject: `token:${id}`, name, scopes, machine: machine ?? name }
 }
 
 const day = (date: Date) => date.toISOString().slice(0, 10)

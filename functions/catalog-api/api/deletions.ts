@@ -12,7 +12,16 @@ import { ConflictError, CygnetError } from '../../../shared/errors.ts'
 import { withoutSecrets } from '../../../shared/log.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
-import { bodyOf, FILE_PATH, fileOnDisk, fileParams, machine, PUSHERS, runFileOf } from './file-in-path.ts'
+import {
+  bodyOf,
+  FILE_PATH,
+  fileOnDisk,
+  fileParams,
+  machine,
+  PUSHERS,
+  requireMachine,
+  runFileOf,
+} from './file-in-path.ts'
 import { problems, SECURITY } from './problems.ts'
 
 /** Below the time limits of gateways and AWS Lambda. */
@@ -42,7 +51,7 @@ const permissionRoute = createRoute({
   path: '/api/v1/files/{bucket}/{key}/deletions',
   tags: ['Uploads'],
   summary: 'Request permission to remove a file from the disk of this machine',
-  description: `A copy on tape is verified and the object in the store checked for this answer, for ${CHECK_SECONDS} seconds at most. When it is allowed, the deletion is recorded, and the file may be removed within validSeconds; report the outcome to …/deletions/{id}. A repeated request checks the copies again and keeps the id.`,
+  description: `Only of the machine that the token speaks for. A copy on tape is verified and the object in the store checked for this answer, for ${CHECK_SECONDS} seconds at most. When it is allowed, the deletion is recorded, and the file may be removed within validSeconds; report the outcome to …/deletions/{id}. A repeated request checks the copies again and keeps the id.`,
   security: SECURITY,
   request: {
     params: fileParams,
@@ -82,6 +91,7 @@ export function registerDeletions(api: Api, context: Context<'database' | 'queue
 
   addPage(api, 'POST', `${FILE_PATH}/deletions`, PUSHERS, async (c) => {
     const copy = { ...runFileOf(c), ...(await bodyOf(c, fileOnDisk)) }
+    requireMachine(c, copy.host)
     const answer = await decide(context, copy)
     const { bucket, key, path } = copy
     context.log.info(
@@ -95,6 +105,7 @@ export function registerDeletions(api: Api, context: Context<'database' | 'queue
     const object = runFileOf(c)
     const id = Number(c.req.param('id'))
     const report = await bodyOf(c, outcome)
+    requireMachine(c, report.host)
     const state = await endPermission(context, { ...object, ...report, id }).catch((error: unknown) => {
       if (error instanceof ConflictError)
         throw refusal(409, 'another process is working on this file; repeat the report')

@@ -3,6 +3,7 @@
  * which some gateways decode.
  */
 import * as z from 'zod'
+import { MACHINE } from '../../../shared/access/tokens.ts'
 import { type ObjectName, parseRunKey } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext, Rule } from '../http/route.ts'
@@ -20,7 +21,7 @@ export const fileParams = z.object({
 /** A machine that has files of runs. */
 export const machine = z
   .string()
-  .regex(/^[A-Za-z0-9._-]{1,253}$/, 'not a machine name')
+  .regex(MACHINE, 'not a machine name')
   .openapi({ description: 'Name of the machine', example: 'daq01' })
 
 /** What a machine reports about a file on its disk. */
@@ -46,6 +47,19 @@ export function runFileOf(c: ApiContext): ObjectName {
   const object = objectOf(c)
   if (parseRunKey(object.key) === null) throw refusal(404, `"${object.key}" is not the key of a run`)
   return object
+}
+
+/**
+ * A machine alone knows what is on its disk. @throws a 403 problem unless the caller's token speaks for it.
+ */
+export function requireMachine(c: ApiContext, host: string): void {
+  const { machine, name } = c.get('caller')
+  if (machine === undefined) throw refusal(403, 'the files of a machine are reported with an API token of it')
+  if (machine !== host)
+    throw refusal(
+      403,
+      `the token "${name}" speaks for the machine ${machine}, not for ${host}: that one needs a token made with --machine ${host}`,
+    )
 }
 
 const objectOf = (c: ApiContext): ObjectName => ({

@@ -4,7 +4,15 @@ import * as z from 'zod'
 import type { Context } from '../../../shared/context.ts'
 import { noteLocalCopy, noteVanishedCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { type Api, addPage } from '../http/route.ts'
-import { bodyOf, FILE_PATH, fileOnDisk, fileParams, PUSHERS, runFileOf } from './file-in-path.ts'
+import {
+  bodyOf,
+  FILE_PATH,
+  fileOnDisk,
+  fileParams,
+  PUSHERS,
+  requireMachine,
+  runFileOf,
+} from './file-in-path.ts'
 import { problems, SECURITY } from './problems.ts'
 
 const report = fileOnDisk.extend({
@@ -21,7 +29,7 @@ const route = createRoute({
   tags: ['Uploads'],
   summary: 'Report whether the file is on the disk of this machine',
   description:
-    'A repeated report changes nothing. It is not recorded if the contents are not catalogued yet, or another process is working on the copy.',
+    'Only of the machine that the token speaks for. A repeated report changes nothing. It is not recorded if the contents are not catalogued yet, or another process is working on the copy.',
   security: SECURITY,
   request: {
     params: fileParams,
@@ -38,6 +46,7 @@ export function registerLocalCopies(api: Api, context: Context<'database'>): voi
   addPage(api, 'POST', `${FILE_PATH}/local-copies`, PUSHERS, async (c) => {
     const object = runFileOf(c)
     const { there, readAt, ...file } = await bodyOf(c, report)
+    requireMachine(c, file.host)
     const copy = { ...object, ...file }
     // The clock of a DAQ machine may be wrong: a time in the future is replaced by now.
     const now = context.now()

@@ -25,6 +25,8 @@ const USUAL_PAGE = 50
 const MOST_TAGS = 50
 const MOST_PARAMETERS = 10
 const LONGEST_TEXT = 200
+/** Compared with a margin, which must not exceed the largest number of the database. */
+const LARGEST_NUMBER = 1e300
 
 const columns: ReadonlyMap<string, RunlogColumn> = new Map(
   shownColumns.map((column) => [column.name, column]),
@@ -210,7 +212,9 @@ function parameterCondition(name: string, value: unknown): ParameterCondition | 
     return `expected one value of up to ${LONGEST_TEXT} characters`
   if (isText(column.sqlType)) return { column, operator, value }
   const number = numberOf(value, column.sqlType)
-  return number === null ? 'expected a number' : { column, operator, value: number }
+  if (number === null) return 'expected a number'
+  if (Math.abs(number) > LARGEST_NUMBER) return `expected a number of at most ${LARGEST_NUMBER}`
+  return { column, operator, value: number }
 }
 
 function isText(sqlType: RunlogColumn['sqlType']): boolean {
@@ -219,9 +223,8 @@ function isText(sqlType: RunlogColumn['sqlType']): boolean {
 
 function numberOf(text: string, sqlType: RunlogColumn['sqlType']): number | null {
   if (sqlType === 'BOOLEAN' && (text === 'true' || text === 'false')) return Number(text === 'true')
-  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text))
-    ? Number(text)
-    : null
+  const isNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text)
+  return isNumber && Number.isFinite(Number(text)) ? Number(text) : null
 }
 
 /** Numbers may also be times; the limit is the year 9999, the last that the database can compare. */

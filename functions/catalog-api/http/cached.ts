@@ -37,29 +37,30 @@ export function createCached<T>(
   let failure: unknown = null
   let triedMs = Number.NEGATIVE_INFINITY
   let trying: Promise<void> | null = null
-  const nowMs = () => now().getTime()
+  /** `abs`: a clock that was set back must not make seconds last for hours. */
+  const msSince = (ms: number) => Math.abs(now().getTime() - ms)
 
   const attempt = async (): Promise<void> => {
     try {
-      known = { value: await load(), atMs: nowMs() }
+      known = { value: await load(), atMs: now().getTime() }
       failure = null
     } catch (error) {
       failure = error
     } finally {
-      triedMs = nowMs()
+      triedMs = now().getTime()
       trying = null
     }
   }
   const refresh = async () => {
-    if (trying === null && nowMs() - triedMs < times.pauseMs) return
+    if (trying === null && msSince(triedMs) < times.pauseMs) return
     trying ??= attempt()
     await trying
   }
   const failed = () => new TransientError(`${what} cannot be loaded now`, {}, { cause: failure })
   return {
     async get() {
-      if (known === null || nowMs() - known.atMs > times.freshMs) await refresh()
-      if (known === null || nowMs() - known.atMs > times.longestMs) throw failed()
+      if (known === null || msSince(known.atMs) > times.freshMs) await refresh()
+      if (known === null || msSince(known.atMs) > times.longestMs) throw failed()
       return known.value
     },
     async renew() {

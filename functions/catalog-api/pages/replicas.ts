@@ -6,6 +6,7 @@ import type { Context } from '../../../shared/context.ts'
 import { type DayOfTag, type RunsByPlace, storageByDay } from '../../../shared/queries/dashboard.ts'
 import { type CopiesInState, openCopies, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { createAllRuns } from '../api/all-runs.ts'
+import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { bytes, count } from './format.ts'
 import { renderPage } from './layout.ts'
@@ -27,7 +28,9 @@ const query = z.object({
 export function registerReplicas(api: Api, context: Context<'database'>, options: PageOptions): void {
   const allRuns = createAllRuns(context)
   addPage(api, 'GET', '/replicas', { right: 'read', anyTag: true }, async (c) => {
-    const request = query.parse(c.req.query())
+    const parsed = query.safeParse(c.req.query())
+    if (!parsed.success) throw refusal(400, 'tag: expected at most 200 characters')
+    const request = parsed.data
     const visible = tagsAllowed(c.get('caller'), 'read')
     const now = context.now()
     // From midnight, so that the first day is complete.

@@ -236,7 +236,7 @@ async function deleteAndRecord(
   held: AbortSignal,
 ): Promise<CloudDeletion> {
   const { version, tombstoneId, survivor } = prepared
-  if (isStale(survivor, context.config.work.leaseSeconds, context.now()))
+  if (await isStale(context, survivor, context.config.work.leaseSeconds))
     return await recordKept(
       context,
       claim,

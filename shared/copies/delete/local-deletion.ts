@@ -142,7 +142,8 @@ async function writeDown(
     if (!safe) throw new NotPermitted(why)
     if (!copies.some((other) => other.id === survivor.replica.id && verifiedOnTape(other)))
       throw new NotPermitted('the copy on tape changed while it was checked')
-    if (isStale(survivor, LEASE_SECONDS, at)) throw new NotPermitted(TOO_LATE)
+    if (await isStale({ ...context, database: trx }, survivor, LEASE_SECONDS))
+      throw new NotPermitted(TOO_LATE)
     // A repeated request renews a permission that was given and not used.
     const open = (await openTombstones(trx, claim.replica.id)).at(-1)
     if (open !== undefined) await renewTombstone(trx, open.id, { survivor, writtenBy }, at)

@@ -5,6 +5,7 @@
 import { comparesContent } from '../../catalogue/evidence.ts'
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
+import { databaseTime } from '../../database/clock.ts'
 import type { Evidence, Replica } from '../../database/replica-schema.ts'
 import { classify } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
@@ -17,17 +18,25 @@ export interface Survivor {
   /** At least a checksum that the place states. */
   readonly evidence: Evidence
   readonly verifiedAt: Date
+  /** The database's own time after the verification. */
+  readonly askedAt: Date
 }
 
 /**
- * A verification counts for half the lease, so the claim outlasts it. After the host was suspended the timers
- * of the process have not expired; only the clock shows the delay.
+ * A verification counts for half the lease, so the claim outlasts it. After the host was suspended neither the
+ * timers nor the clock of the process need show the delay, so the database is asked.
  */
-export const isStale = (
-  { verifiedAt }: Pick<Survivor, 'verifiedAt'>,
+export async function isStale(
+  { database, now }: Pick<Context<'database'>, 'database' | 'now'>,
+  { verifiedAt, askedAt }: Survivor,
   leaseSeconds: number,
-  now: Date,
-): boolean => now.getTime() - verifiedAt.getTime() > leaseSeconds * 500
+): Promise<boolean> {
+  const ages = [
+    now().getTime() - verifiedAt.getTime(),
+    (await databaseTime(database)).getTime() - askedAt.getTime(),
+  ]
+  return Math.max(...ages) > leaseSeconds * 500
+}
 
 /**
  * Verifies the tape copies of the same contents, one after another, until one is on the medium with the
@@ -57,6 +66,7 @@ export async function findSurvivor(
           verifiedBy: check.by.slice(0, 255),
           evidence: check.evidence,
           verifiedAt: context.now(),
+          askedAt: await databaseTime(context.database),
         }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
       if (check.kind === 'missing' || check.kind === 'different') onBadCopy(copy)

@@ -115,6 +115,7 @@ describe('a token', () => {
     expect(Object.keys(newest ?? {})).toEqual([
       'id',
       'name',
+      'machine',
       'scopes',
       'createdAt',
       'expiresAt',

@@ -1,10 +1,16 @@
 /** The schema is made by any number of processes, and again after a crash. */
+import { readdirSync } from 'node:fs'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FROM_THE_BEGINNING, listTakeOvers } from '../../../shared/catalogue/take-over.ts'
 import { migrate } from '../../../shared/database/migrate.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+
+/** Each is a folder or a file. */
+const MIGRATIONS = readdirSync(new URL('../../../shared/database/migrations', import.meta.url))
+  .map((name) => name.replace('.ts', ''))
+  .toSorted()
 
 let catalogue: TestCatalogue
 beforeEach(async () => {
@@ -38,7 +44,7 @@ test('a migration that a crash ended half-way is finished by the next, and runs 
     await sql`DROP TABLE ${sql.table(table)}`.execute(catalogue.database.withoutPlugins())
   await sql`DELETE FROM kysely_migration`.execute(catalogue.database)
   const done = await Promise.all([1, 2, 3].map(() => migrate(catalogue.database)))
-  expect(done.flat()).toEqual(['0001-schema', '0002-evidence', '0003-take-overs', '0004-open-problems'])
+  expect(done.flat()).toEqual(MIGRATIONS)
   expect(await schema()).toEqual(before)
 })
 

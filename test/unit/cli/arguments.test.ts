@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parsePastTime } from '../../../cli/arguments.ts'
 
-const NOW = Date.UTC(2026, 4, 31, 12, 30)
+const NOW = new Date(Date.UTC(2026, 4, 31, 12, 30))
 
 test.each([
   ['30m', '2026-05-31T12:00:00.000Z'],
@@ -13,9 +13,9 @@ test.each([
   ['2024-05-31', '2024-05-31T00:00:00.000Z'],
   ['2026-11-22T08:00Z', '2026-11-22T08:00:00.000Z'],
 ])('the time %s of an option is %s', (text, time) => {
-  expect(parsePastTime(text, NOW).toISOString()).toBe(time)
+  expect(parsePastTime(text)(NOW).toISOString()).toBe(time)
 })
 
 test.each(['soon', '2d ago', '-2d', '9999999d', '2024-02-31', ''])('"%s" is refused as a time', (text) => {
-  expect(() => parsePastTime(text, NOW)).toThrow(/A time is expected: .*6h or 2d/)
+  expect(() => parsePastTime(text)).toThrow(/A time is expected: .*6h or 2d/)
 })

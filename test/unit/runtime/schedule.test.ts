@@ -91,6 +91,35 @@ describe('running', () => {
     expect(times).toHaveLength(3)
   })
 
+  test.each([
+    ['back by an hour', -3_600_000],
+    ['ahead by two days', 2 * 86_400_000],
+  ])('a rate keeps its pace when the wall clock is set %s', async (_, ms) => {
+    let runs = 0
+    const { stop } = schedule(async () => void runs++)
+    await minutes(6)
+    expect(runs).toBe(1)
+    vi.setSystemTime(Date.now() + ms)
+    await minutes(10)
+    expect(runs).toBe(3)
+    await stop()
+  })
+
+  test('a cron follows the wall clock: set ahead it runs at once, set back it runs no time twice', async () => {
+    const times: string[] = []
+    const options = { expression: 'cron(0 12 * * ? *)' }
+    const { stop } = schedule(async (time) => void times.push(time), options)
+    await minutes(30)
+    expect(times).toEqual([])
+    vi.setSystemTime(new Date('2024-05-17T12:00:30Z'))
+    await minutes(1)
+    expect(times).toEqual(['2024-05-17T12:00:00.000Z'])
+    vi.setSystemTime(new Date('2024-05-17T11:30:00Z'))
+    await minutes(12 * 60)
+    expect(times).toHaveLength(1)
+    await stop()
+  })
+
   test('runs at the start where asked to', async () => {
     const times: string[] = []
     const { stop } = schedule(async (time) => void times.push(time), { runAtStart: true })

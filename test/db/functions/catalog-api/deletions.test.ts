@@ -4,7 +4,13 @@ import { registerDeletions } from '../../../../functions/catalog-api/api/deletio
 import { TransientError } from '../../../../shared/errors.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
 import { type FaultyTape, faultyTape } from '../../../support/faulty-tape.ts'
-import { ANONYMOUS, caller, type RestApp, restApp } from '../../../support/functions/catalog-api/rest-app.ts'
+import {
+  ANONYMOUS,
+  caller,
+  machineCaller,
+  type RestApp,
+  restApp,
+} from '../../../support/functions/catalog-api/rest-app.ts'
 import { bringToTape, corruptOnTape } from '../../../support/on-tape.ts'
 import {
   type CataloguedObject,
@@ -12,7 +18,7 @@ import {
   type TestTapeContext,
 } from '../../../support/tape-context.ts'
 
-const DAQ = caller('push:LNGS')
+const DAQ = machineCaller('daq-1', 'push:LNGS')
 
 let context: TestTapeContext
 let app: RestApp
@@ -163,8 +169,9 @@ describe('POST …/deletions', () => {
 describe('POST …/deletions/{id}', () => {
   test('is for the machine and the object that it was given for', async () => {
     const { id } = (await ask()).json
-    const tell = (to: string, host = 'daq-1') => app.post(to, { host, gone: true }, DAQ)
-    expect(await tell(path(`/${id}`), 'daq-2')).toMatchObject({
+    const tell = (to: string, host = 'daq-1', who = DAQ) => app.post(to, { host, gone: true }, who)
+    expect((await tell(path(`/${id}`), 'daq-2')).status).toBe(403)
+    expect(await tell(path(`/${id}`), 'daq-2', machineCaller('daq-2', 'push:LNGS'))).toMatchObject({
       status: 404,
       json: { detail: expect.stringContaining('has no permission') },
     })

@@ -1,13 +1,19 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { registerLocalCopies } from '../../../../functions/catalog-api/api/local-copies.ts'
-import { ANONYMOUS, caller, type RestApp, restApp } from '../../../support/functions/catalog-api/rest-app.ts'
+import {
+  ANONYMOUS,
+  caller,
+  machineCaller,
+  type RestApp,
+  restApp,
+} from '../../../support/functions/catalog-api/rest-app.ts'
 import {
   type CataloguedObject,
   startTestTapeContext,
   type TestTapeContext,
 } from '../../../support/tape-context.ts'
 
-const DAQ = caller('push:LNGS')
+const DAQ = machineCaller('daq-1', 'push:LNGS')
 
 let context: TestTapeContext
 let app: RestApp

@@ -146,6 +146,34 @@ describe('every caller, for every tag, on every route', () => {
     expect(await breaches(`Bearer ${secret}`, may)).toEqual([])
   })
 
+  it.each([
+    ['a token made for a machine', { name: 'machine', machine: 'daq01' }],
+    ['a token made without a machine, whose name is that of one', { name: 'daq01' }],
+  ])('%s reports and deletes files of that machine alone', async (_, made) => {
+    const scopes = ['push:*', 'overwrite:*', 'operate:*']
+    const { secret } = await createToken(context.database, { ...made, scopes, days: 1 }, now())
+    const object = `/api/v1/files/${context.bucket}/LNGS%2Frun12345.mid.gz`
+    const file = { sha256: 'a'.repeat(64), sizeBytes: 1, path: '/data/run12345.mid.gz' }
+    const requests = [
+      [`${object}/local-copies`, { ...file, there: true }],
+      [`${object}/local-copies`, { ...file, there: false }],
+      [`${object}/deletions`, file],
+      [`${object}/deletions/1`, { gone: true }],
+    ] as const
+    for (const [path, body] of requests)
+      for (const host of ['daq01', 'daq02', 'DAQ01']) {
+        const answer = await api.app.request(path, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ ...body, host }),
+        })
+        const detail = await answer.text()
+        expect([path, host, answer.status === 403], detail).toEqual([path, host, host !== 'daq01'])
+        if (host !== 'daq01') expect(detail).toContain(`speaks for the machine daq01, not for ${host}`)
+      }
+    expect(await context.database.selectFrom('replicas').select('id').execute()).toEqual([])
+  })
+
   it.each<[string, () => Promise<string>]>([
     ['an expired API token', async () => await apiToken(new Date(Date.now() - 2 * 86_400_000))],
     [

@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createHandler } from '../../../../functions/catalog-api/handler.ts'
 import { createToken } from '../../../../shared/access/tokens.ts'
@@ -58,7 +58,7 @@ export async function startCatalogued() {
   })
   const { secret } = await createToken(
     context.database,
-    { name: 'daq', scopes: ['push:LNGS'], days: 1 },
+    { name: 'daq', machine: hostname(), scopes: ['push:LNGS'], days: 1 },
     new Date(),
   )
   const stack = join(folder, 'stack')

@@ -11,6 +11,14 @@ export const caller = (...scopes: string[]): Caller => ({
   name: 'Ada',
   scopes,
 })
+/** With the API token of a machine. */
+export const machineCaller = (machine: string, ...scopes: string[]): Caller => ({
+  kind: 'token',
+  subject: `token:${machine}`,
+  name: machine,
+  machine,
+  scopes,
+})
 export const READER = caller('read:LNGS', 'link:LNGS')
 
 export interface Answer {

@@ -1,0 +1,106 @@
+/**
+ * The time of a process that has a database: that of the database, so that a machine whose clock is wrong
+ * neither acts early nor writes times that never were. docs/adr/0021-one-clock.md.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { TransientError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { Database } from './connect.ts'
+
+export interface DatabaseClock {
+  /**
+   * The database's time (UTC), up to the time that its answer takes behind it.
+   * @throws the error of the last measurement while there was no successful one.
+   */
+  now(): Date
+  /** Ends the measurements. */
+  close(): void
+}
+
+/** The clocks of this machine, milliseconds. */
+export interface MachineClocks {
+  /** Since 1970. People and programs set it. */
+  readonly wallMs: () => number
+  /** Since some moment. Nobody sets it, but it may stop while the machine is suspended. */
+  readonly steadyMs: () => number
+}
+
+const MACHINE: MachineClocks = { wallMs: () => Date.now(), steadyMs: () => performance.now() }
+
+const MEASURED_EVERY_MS = 60_000
+/** After a failure, and while the clocks of the machine disagree. */
+const RETRIED_AFTER_MS = 1000
+/** Longest wait for the first measurement: a process also starts while the database is down. */
+const OPENED_WITHIN_MS = 5000
+/** When the clocks of the machine moved apart by this much, one was set, or the machine was suspended. */
+const JUMP_MS = 1000
+const REPORTED_MS = 5000
+
+/** The time of the database at this statement. */
+export async function databaseTime(database: Database): Promise<Date> {
+  const { rows } = await sql<{ time: Date }>`SELECT UTC_TIMESTAMP(3) AS time`.execute(database)
+  const [row] = rows
+  if (row === undefined) throw new TransientError('the database did not state its time')
+  return row.time
+}
+
+/**
+ * Measures the database's time, now and every minute; in between the steady clock counts. A database that
+ * does not answer leaves the last measurement in force.
+ */
+export async function startClock(
+  database: Database,
+  log: Logger,
+  { wallMs, steadyMs }: MachineClocks = MACHINE,
+): Promise<DatabaseClock> {
+  /** Database's time minus the steady clock; null until it was measured. */
+  let offsetMs: number | null = null
+  /** Wall clock minus the steady clock, when the last successful measurement began. */
+  let wallOffsetMs = 0
+  let failure: unknown = new TransientError('the database has not stated its time yet')
+  let isReported = false
+  let measuring: Promise<void> | null = null
+  let triedAtMs = Number.NEGATIVE_INFINITY
+
+  const measure = async () => {
+    const wallBefore = wallMs()
+    const before = steadyMs()
+    triedAtMs = before
+    try {
+      const time = (await databaseTime(database)).getTime()
+      // The server read its clock between the two: what agrees with both is kept, so that the time does not
+      // waver with the duration of the answers. The first one is never ahead.
+      const least = time - steadyMs()
+      offsetMs = Math.min(Math.max(offsetMs ?? least, least), time - before)
+      wallOffsetMs = wallBefore - before
+      const differenceMs = wallBefore - before - offsetMs
+      if (Math.abs(differenceMs) > REPORTED_MS && !isReported) {
+        isReported = true
+        log.warn({ seconds: Math.round(differenceMs / 1000) }, 'clock-differs')
+      }
+    } catch (error) {
+      failure = error
+    } finally {
+      measuring = null
+    }
+  }
+  const measureOnce = () => (measuring ??= measure())
+  const measureSoon = () => {
+    if (steadyMs() - triedAtMs >= RETRIED_AFTER_MS) void measureOnce()
+  }
+  const hasJumped = () => Math.abs(wallMs() - steadyMs() - wallOffsetMs) > JUMP_MS
+
+  const timer = setInterval(() => {
+    if (offsetMs === null || hasJumped() || steadyMs() - triedAtMs >= MEASURED_EVERY_MS) measureSoon()
+  }, RETRIED_AFTER_MS).unref()
+  await Promise.race([measureOnce(), sleep(OPENED_WITHIN_MS, undefined, { ref: false })])
+  return {
+    now() {
+      if (offsetMs === null || hasJumped()) measureSoon()
+      if (offsetMs === null) throw failure
+      return new Date(steadyMs() + offsetMs)
+    },
+    close: () => clearInterval(timer),
+  }
+}

@@ -1,0 +1,127 @@
+/** The time of a process is that of the database, whatever its own clocks show. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { startTestDatabase } from '../../../infra/local/testing.ts'
+import { databaseTime, startClock } from '../../../shared/database/clock.ts'
+import { type Database, openDatabase } from '../../../shared/database/connect.ts'
+import { createLogger } from '../../../shared/log.ts'
+import { recordingLog } from '../../support/runtime/recording-log.ts'
+import { LONGEST_WAIT_MS } from '../../support/waiting.ts'
+
+const DAY_MS = 86_400_000
+const log = createLogger({ function: 'test', level: 'silent' })
+
+let server: Awaited<ReturnType<typeof startTestDatabase>>
+let database: Database
+beforeAll(async () => {
+  server = await startTestDatabase()
+  database = openDatabase(server.url, 2)
+})
+afterAll(async () => {
+  await database.destroy()
+  await server.drop()
+})
+
+/** Clocks of a machine that a test sets. */
+function machine(wrongByMs: number) {
+  let [wallMs, steadyMs] = [wrongByMs, 0]
+  return {
+    wallMs: () => Date.now() + wallMs,
+    steadyMs: () => performance.now() + steadyMs,
+    setWall(ms: number) {
+      wallMs += ms
+    },
+    /** The steady clock stops meanwhile. */
+    async suspend(ms: number) {
+      const before = performance.now()
+      await sleep(ms)
+      steadyMs -= performance.now() - before
+    },
+  }
+}
+
+async function started(clocks: ReturnType<typeof machine>, on: Database = database, to = log) {
+  const clock = await startClock(on, to, clocks)
+  onTestFinished(() => clock.close())
+  return clock
+}
+
+/** Milliseconds by which it is behind the database; negative when it is ahead. */
+const behind = async (clock: { now(): Date }) => {
+  const now = clock.now()
+  return (await databaseTime(database)).getTime() - now.getTime()
+}
+/** Of statements and of this machine's delays; far below what the clocks of the tests are wrong by. */
+const TOLERANCE_MS = 60_000
+const expectRight = async (clock: { now(): Date }) => {
+  const ms = await behind(clock)
+  expect(ms).toBeGreaterThanOrEqual(0)
+  expect(ms).toBeLessThan(TOLERANCE_MS)
+}
+
+test.each([-2, 0, 2])('a process whose clock is %d days wrong has the time of the database', async (days) => {
+  await expectRight(await started(machine(days * DAY_MS)))
+})
+
+test('a wall clock that is set does not change the time', async () => {
+  const clocks = machine(0)
+  const clock = await started(clocks)
+  for (const ms of [-3_600_000, 2 * DAY_MS]) {
+    clocks.setWall(ms)
+    await expectRight(clock)
+  }
+})
+
+test('after the machine was suspended the time is behind, never ahead, and right once it is measured', async () => {
+  const clocks = machine(0)
+  const clock = await started(clocks)
+  await clocks.suspend(3000)
+  expect(await behind(clock)).toBeGreaterThan(2000)
+  await vi.waitUntil(async () => (await behind(clock)) < 2000, { timeout: LONGEST_WAIT_MS })
+  await expectRight(clock)
+})
+
+test('clocks that differ are logged once, with the seconds', async () => {
+  const right = recordingLog()
+  await started(machine(0), database, right.log)
+  expect(right.lines).toEqual([])
+  const { log, lines } = recordingLog()
+  const clocks = machine(-2 * DAY_MS)
+  const clock = await started(clocks, database, log)
+  await sleep(1100)
+  clocks.setWall(3_600_000)
+  clock.now()
+  await sleep(200)
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toMatchObject({ level: 'warn', event: 'clock-differs' })
+  expect(Math.abs(Number(lines[0]?.seconds) + 2 * 86_400)).toBeLessThanOrEqual(60)
+})
+
+test('a process that starts while the database is down has no time, rather than a wrong one, until it answers', async () => {
+  let isDown = true
+  const refused = new Error('connect ECONNREFUSED')
+  const flaky = new Proxy(database, {
+    get(target, property) {
+      if (property === 'getExecutor' && isDown) throw refused
+      const value = Reflect.get(target, property)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const clock = await started(machine(2 * DAY_MS), flaky)
+  expect(() => clock.now()).toThrow(refused)
+  isDown = false
+  await vi.waitUntil(
+    () => {
+      try {
+        return clock.now()
+      } catch {
+        return false
+      }
+    },
+    { timeout: LONGEST_WAIT_MS },
+  )
+  await expectRight(clock)
+  isDown = true
+  await sleep(1100)
+  await expectRight(clock)
+})
