@@ -127,8 +127,9 @@ export interface TapeDriver {
   check(file: TapeFile, options: CheckOptions, signal: AbortSignal): Promise<TapeCheck>
   /**
    * Brings a file from tape to disk and keeps it readable for this long. Called repeatedly with the returned
-   * reference until it returns `online` or `failed`. @throws InvalidInputError when the endpoint reports the file as lost
-   * or missing; TransientError with `missing` in its details when only this file cannot be read at present.
+   * reference until it returns `online` or `failed`. @throws InvalidInputError when the endpoint reports the
+   * file as lost or has no such file; TransientError with `missing` in its details when only this file cannot
+   * be read at present.
    */
   stage(
     file: TapeFile,

@@ -9,7 +9,7 @@ import type { Answer } from '../http/exchange.ts'
 import { refusal } from './answers.ts'
 import { compareDigest, WANTED_DIGESTS } from './digest.ts'
 import { discard, type TapeHttp } from './http.ts'
-import { findProperties } from './properties.ts'
+import { statedSize } from './properties.ts'
 import { readBytes } from './read.ts'
 
 /** Result of comparing the bytes themselves. */
@@ -54,8 +54,7 @@ async function describe(http: TapeHttp, url: string, name: string, signal: Abort
   await discard(answer)
   if (answer.status === 404 || answer.status === 410) return null
   if (answer.status !== 200) throw await refusal(answer, what)
-  const sizeBytes =
-    statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
+  const sizeBytes = statedLength(answer) ?? (await statedSize(http, url, signal))
   if (sizeBytes === null) throw new TransientError(`${answer.url.host} does not state the size of ${name}`)
   return { sizeBytes, digest: answer.header('digest') }
 }
@@ -75,7 +74,7 @@ export async function sizeAt(http: TapeHttp, url: string, signal: AbortSignal): 
   await discard(answer)
   if (answer.status === 404 || answer.status === 410) return null
   if (answer.status !== 200) throw await refusal(answer, what)
-  return statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
+  return statedLength(answer) ?? (await statedSize(http, url, signal))
 }
 
 export async function compareBytes(
