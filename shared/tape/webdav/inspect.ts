@@ -37,7 +37,7 @@ export async function inspect(
   if (head === null) return { kind: 'absent' }
   if (head.sizeBytes !== file.sizeBytes)
     return { kind: 'different', reason: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}` }
-  const stated = compareDigest(head.digest, file)
+  const stated = compareDigest(head.digest, file, head.reprDigest)
   if (stated.kind === 'different') return { kind: 'different', reason: stated.reason }
   if (stated.kind === 'same' && readBack !== 'always')
     return { kind: 'same', verifiedBy: stated.by, bytesRead: 0 }
@@ -49,14 +49,16 @@ export async function inspect(
 /** Size and digest of the file; null when there is none. */
 async function describe(http: TapeHttp, url: string, name: string, signal: AbortSignal) {
   const what = `the size and checksum of ${name}`
-  const headers = { 'Want-Digest': WANTED_DIGESTS }
-  const answer = await http.request({ method: 'HEAD', url, what, headers, silenceMs: CHECKSUM_MS }, signal)
+  const answer = await http.request(
+    { method: 'HEAD', url, what, headers: WANTED_DIGESTS, silenceMs: CHECKSUM_MS },
+    signal,
+  )
   await discard(answer)
   if (answer.status === 404 || answer.status === 410) return null
   if (answer.status !== 200) throw await refusal(answer, what)
   const sizeBytes = statedLength(answer) ?? (await statedSize(http, url, signal))
   if (sizeBytes === null) throw new TransientError(`${answer.url.host} does not state the size of ${name}`)
-  return { sizeBytes, digest: answer.header('digest') }
+  return { sizeBytes, digest: answer.header('digest'), reprDigest: answer.header('repr-digest') }
 }
 
 function statedLength(answer: Answer): number | null {

@@ -104,6 +104,17 @@ describe('reading', () => {
   })
 })
 
+it.each(['repr-adler32', 'repr-md5', 'repr-sha256'] as const)(
+  'a copy is verified by a checksum that the endpoint states only as %s',
+  async (digest) => {
+    fixture.server.digest = digest
+    const check = () => fixture.driver.check(file, { reference: null, readBack: 'never' }, never)
+    expect(await check()).toMatchObject({ kind: 'present' })
+    fixture.server.files.set(file.name, randomBytes(BYTES.length))
+    expect(await check()).toMatchObject({ kind: 'different' })
+  },
+)
+
 describe('an endpoint that answers 404 for every address', () => {
   const notFound = () => {
     for (const method of ['HEAD', 'GET', 'PROPFIND'])
