@@ -58,9 +58,9 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
     kind: 'webdav',
     endpoint: places.root.href,
     url: places.url,
-    copy: (file, source, _, signal) =>
+    copy: (file, source, { thirdParty = true }, signal) =>
       withinSeconds(limits.copySeconds, `the copy of ${file.name}`, signal, (limited) =>
-        copyFile(endpoint, file, source, limited),
+        copyFile(endpoint, { file, source, thirdParty }, limited),
       ),
     async check(file, checkOptions, signal) {
       const found = await checkCopy(endpoint, file, checkOptions, signal)
