@@ -13,7 +13,7 @@ import type { Service } from '../tokens/service.ts'
 export const replica = z.object({
   scope: z.string(),
   name: z.string(),
-  bytes: z.number().nullable(),
+  bytes: z.number(),
   adler32: z.string().nullable(),
   md5: z.string().nullable(),
   /** Addresses by RSE, in an order of its own; missing while it has none. */
@@ -23,6 +23,9 @@ export const replica = z.object({
 })
 /** A file as Rucio knows it, with its locations. Size and checksums are those of its registration. */
 export type RucioReplica = Readonly<z.infer<typeof replica>>
+
+/** As Rucio writes it: `Mon, 01 Jan 2024 00:00:00 UTC`. */
+const date = z.string().refine((text) => !Number.isNaN(Date.parse(text)))
 
 export const rule = z.object({
   id: z.string().min(1),
@@ -34,7 +37,7 @@ export const rule = z.object({
   account: z.string(),
   rse_expression: z.string(),
   /** When Rucio removes the rule, and with it any replica that no other rule protects; null: never. */
-  expires_at: z.string().nullable(),
+  expires_at: date.nullable(),
   copies: z.number(),
   locks_ok_cnt: z.number(),
   locks_replicating_cnt: z.number(),

@@ -18,7 +18,7 @@ export function didOf(name: string): Did {
 /** The difference between a file and Rucio's entry of its name; null when there is none. */
 export function differenceOf(file: TapeFile, known: RucioReplica): string | null {
   if (known.bytes !== file.sizeBytes)
-    return `Rucio knows it with ${known.bytes ?? 'no'} bytes instead of ${file.sizeBytes}`
+    return `Rucio knows it with ${known.bytes} bytes instead of ${file.sizeBytes}`
   const adler32 = adler32Of(known.adler32 ?? '')
   if (adler32 !== null && adler32 !== file.adler32)
     return `Rucio knows it with adler32 ${adler32} instead of ${file.adler32}`
