@@ -44,6 +44,8 @@ export interface CopyOptions {
    * job: a request whose answer was lost can be repeated without creating a second job.
    */
   readonly attempt: number
+  /** False: earlier third-party copies of the file failed, and its bytes are streamed through this process. */
+  readonly thirdParty?: boolean
 }
 
 export type CopyResult =
@@ -134,8 +136,8 @@ export interface TapeDriver {
   /**
    * Makes the copy, or submits it to a service. Called only after `check` returned `absent` or `failed`.
    * @throws InvalidInputError when the source's bytes are not the expected ones (then no file has the name),
-   * TransientError when it failed or its outcome is unknown, ConflictError when the source object has been
-   * replaced.
+   * TransientError when it failed or its outcome is unknown, with `thirdParty` in its details when that was a
+   * third-party copy; ConflictError when the source object has been replaced.
    */
   copy(file: TapeFile, source: CopySource, options: CopyOptions, signal: AbortSignal): Promise<CopyResult>
   /**
@@ -144,8 +146,9 @@ export interface TapeDriver {
   check(file: TapeFile, options: CheckOptions, signal: AbortSignal): Promise<TapeCheck>
   /**
    * Brings a file from tape to disk and keeps it readable for this long. Called repeatedly with the returned
-   * reference until it returns `online` or `failed`. @throws InvalidInputError when the endpoint reports the file as lost
-   * or missing; TransientError with `missing` in its details when only this file cannot be read at present.
+   * reference until it returns `online` or `failed`. @throws InvalidInputError when the endpoint reports the
+   * file as lost or has no such file; TransientError with `missing` in its details when only this file cannot
+   * be read at present.
    */
   stage(
     file: TapeFile,
@@ -165,7 +168,8 @@ export interface TapeDriver {
   read(file: TapeFile, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
    * Only where the endpoint supports it: the endpoint itself sends the file to this address with one PUT, so
-   * that no byte passes through us. The caller verifies what arrived. @throws TransientError when it failed.
+   * that no byte passes through us. The caller verifies what arrived. @throws TransientError when it failed,
+   * with `thirdParty` in its details.
    */
   send?(file: TapeFile, putUrl: string, signal: AbortSignal): Promise<'sent' | 'unsupported'>
   /**

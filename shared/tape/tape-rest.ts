@@ -3,12 +3,14 @@
  * its reference document (wlcg-storage/wlcg-tape-rest-api): `archiveinfo`, `stage`, `cancel`, `release`,
  * discovered through a well-known address.
  */
+import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import { TransientError } from '../errors.ts'
 import { type Answer, textOf } from './http/exchange.ts'
 import { shown } from './http/failures.ts'
 import { refusal } from './webdav/answers.ts'
 import { discard, type HttpRequest, type TapeHttp } from './webdav/http.ts'
+import { decoded } from './webdav/places.ts'
 
 /**
  * NONE is an empty file; UNAVAILABLE is on a medium that cannot be read at present. Only TAPE and
@@ -20,7 +22,7 @@ export type Locality = (typeof LOCALITIES)[number]
 /** What the tape system reports about one file. */
 export type Archived =
   | { readonly kind: 'locality'; readonly locality: Locality }
-  /** The file is unknown to it, or access is denied. */
+  /** It cannot answer for this file, which may be unknown to it; or access is denied, or a part of it is down. */
   | { readonly kind: 'error'; readonly reason: string }
   /** A locality that this version of the API does not define. */
   | { readonly kind: 'unknown'; readonly reason: string }
@@ -39,8 +41,7 @@ export type Staged =
  * when it fails.
  */
 export interface TapeRest {
-  /** By path. The tape system may omit some. */
-  archiveInfo(paths: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Archived>>
+  archiveInfo(path: string, signal: AbortSignal): Promise<Archived>
   /** Requests a file on disk, to be kept there for this long; returns the id of the request. */
   stage(path: string, lifetimeSeconds: number, signal: AbortSignal): Promise<string>
   staged(requestId: string, path: string, signal: AbortSignal): Promise<Staged>
@@ -58,15 +59,15 @@ const discovery = z.object({
   endpoints: z.array(z.object({ uri: z.url({ protocol: /^https?$/ }), version: z.string() })),
 })
 const archiveInfo = z.array(
-  z.object({ path: z.string(), locality: z.string().optional(), error: z.string().optional() }),
+  z.object({ path: z.string(), locality: z.string().nullish(), error: z.string().nullish() }),
 )
 const stageAnswer = z.object({ requestId: z.string().min(1) })
 const stageState = z.object({
   files: z.array(
     z.object({
       path: z.string(),
-      onDisk: z.boolean().optional(),
-      state: z.string().optional(),
+      onDisk: z.boolean().nullish(),
+      state: z.string().nullish(),
       error: z.string().nullish(),
     }),
   ),
@@ -96,7 +97,8 @@ export async function discoverTapeRest(
     throw await refusal(answer, hint)
   }
   const { endpoints } = await read(answer, what, discovery, signal)
-  const found = endpoints.find(({ version }) => /^v?1(\.|$)/i.test(version))
+  const known = endpoints.filter(({ version }) => /^v?1(\.|$)/i.test(version))
+  const found = known.find(({ uri }) => uri.startsWith('https:')) ?? known[0]
   if (found === undefined)
     throw new TransientError(
       `the Tape REST API of ${root.host} has no version 1 (but ${shown(endpoints.map(({ version }) => version).join(', '))})`,
@@ -134,13 +136,16 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
     await discard(answer)
   }
   return {
-    async archiveInfo(paths, signal) {
-      const what = 'where files are'
-      const answer = await post('/archiveinfo', what, { paths }, signal)
+    async archiveInfo(path, signal) {
+      const what = `where ${path} is`
+      const answer = await post('/archiveinfo', what, { paths: [path] }, signal)
       if (answer.status !== 200) throw await refusal(answer, what)
-      const items = await read(answer, what, archiveInfo, signal)
-      return new Map(
-        items.filter(({ path }) => paths.includes(path)).map((item) => [item.path, archivedOf(item)]),
+      const entries = entriesOf(path, await read(answer, what, archiveInfo, signal))
+      return (
+        agreed(path, entries.map(archivedOf)) ?? {
+          kind: 'unknown',
+          reason: 'the tape system reports nothing about it',
+        }
       )
     },
     async stage(path, lifetimeSeconds, signal) {
@@ -166,10 +171,9 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
       }
       if (answer.status !== 200) throw await refusal(answer, what)
       const { files } = await read(answer, what, stageState, signal)
-      const file = files.find((item) => item.path === path)
-      return file === undefined
-        ? { kind: 'over', reason: 'the request is not about this file' }
-        : stagedOf(file, path)
+      if (files.length === 0) throw unclear(path)
+      const states = entriesOf(path, files).map((entry) => stagedOf(entry, path))
+      return agreed(path, states) ?? { kind: 'over', reason: 'the request is not about this file' }
     },
     cancel: (requestId, paths, signal) =>
       postPaths(`/stage/${encodeURIComponent(requestId)}/cancel`, 'cancelling the staging', paths, signal),
@@ -180,8 +184,35 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
 
 const JSON_HEADERS = { 'Content-Type': 'application/json', Accept: 'application/json' }
 
+/**
+ * The entries about a file. The tape system may answer with another path than it was asked for: dCache names
+ * files below the root of its namespace, or below that of the user. Every request of ours concerns one file,
+ * so without an entry of its path, those are meant whose path differs in its beginning only.
+ */
+function entriesOf<Entry extends { readonly path: string }>(
+  path: string,
+  entries: readonly Entry[],
+): readonly Entry[] {
+  const exact = entries.filter((entry) => entry.path === path)
+  if (exact.length > 0) return exact
+  const end = endOf(path)
+  return entries.filter((entry) => [entry.path, decoded(entry.path) ?? ''].map(endOf).includes(end))
+}
+
+/** The name of a file and of its folder. */
+const endOf = (path: string) => path.split('/').filter(Boolean).slice(-2).join('/')
+
+/** The one statement of all entries about a file; null without any. @throws TransientError when they differ. */
+function agreed<Statement>(path: string, statements: readonly Statement[]): Statement | null {
+  const [first = null, ...others] = statements
+  if (others.some((other) => !isDeepStrictEqual(other, first))) throw unclear(path)
+  return first
+}
+
+const unclear = (path: string) => new TransientError(`the tape system does not report clearly about ${path}`)
+
 function archivedOf(item: z.infer<typeof archiveInfo>[number]): Archived {
-  if (item.error !== undefined) return { kind: 'error', reason: shown(item.error) }
+  if (item.error) return { kind: 'error', reason: shown(item.error) }
   const locality = LOCALITIES.find((known) => known === item.locality)
   if (locality !== undefined) return { kind: 'locality', locality }
   return { kind: 'unknown', reason: `the tape system gives the locality "${shown(item.locality ?? '')}"` }
@@ -192,7 +223,8 @@ function archivedOf(item: z.infer<typeof archiveInfo>[number]): Archived {
  * with a contradiction.
  */
 function stagedOf(file: z.infer<typeof stageState>['files'][number], path: string): Staged {
-  const { onDisk, state } = file
+  const onDisk = file.onDisk ?? undefined
+  const state = file.state ?? undefined
   const error = file.error ? `: ${shown(file.error)}` : ''
   const ended = state === 'FAILED' || state === 'CANCELLED'
   if (

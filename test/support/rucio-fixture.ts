@@ -7,7 +7,7 @@ import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio/ru
 import type { TokenSource } from '../../shared/tape/tokens/token-source.ts'
 import { type MemoryEndpoint, memoryEndpoint } from './memory-endpoint.ts'
 import { startRucioServer } from './rucio-server.ts'
-import type { RucioSetup } from './rucio-state.ts'
+import type { RucioRse, RucioSetup } from './rucio-state.ts'
 import { LONGEST_WAIT_SECONDS } from './waiting.ts'
 
 const TAPE = 'davs://tape.example.org:8443/cygno/'
@@ -38,12 +38,16 @@ export function sourceOf(name: string): CopySource {
   }
 }
 
-/** @param setup how the server carries out transfers; without it, it does not. */
+/**
+ * @param setup how the server carries out transfers (without it, it does not), and further addresses of the
+ * tape, which Rucio prefers to that of the endpoint.
+ */
 export async function startRucioFixture(
-  setup: Pick<RucioSetup, 'transfer'> = {},
+  { otherPrefixes = [], ...setup }: Pick<RucioSetup, 'transfer'> & Pick<RucioRse, 'otherPrefixes'> = {},
   endpoint: MemoryEndpoint = memoryEndpoint(TAPE),
 ) {
-  const rucio = await startRucioServer({ account: 'cygno-daq', scopes: ['cygno-data'], rses: RSES, ...setup })
+  const rses = RSES.map((rse) => (rse.name === 'TAPE' ? { ...rse, otherPrefixes } : rse))
+  const rucio = await startRucioServer({ account: 'cygno-daq', scopes: ['cygno-data'], rses, ...setup })
   return {
     rucio,
     endpoint,

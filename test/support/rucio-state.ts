@@ -11,6 +11,8 @@ export interface RucioRse {
   readonly deterministic: boolean
   /** The common prefix of its addresses. */
   readonly prefix: string
+  /** Prefixes of its other protocols, those it prefers first. */
+  readonly otherPrefixes?: readonly string[]
   readonly quotaBytes?: number
 }
 
@@ -83,6 +85,7 @@ const listing = z.strictObject({
   dids: z.array(z.strictObject({ scope: z.string(), name: z.string() })),
   rse_expression: z.string().nullish(),
   all_states: z.boolean().optional(),
+  schemes: z.array(z.string()).nullish(),
 })
 const ruleRequest = z.strictObject({
   dids: z.array(z.strictObject({ scope: z.string(), name: z.string() })).length(1),
@@ -162,6 +165,13 @@ export function createRucioState(options: RucioSetup) {
     if (!known.replicas.has(rse)) known.replicas.set(rse, { pfn, state: 'AVAILABLE' })
   }
 
+  /** Without schemes, only the address of the protocol that it prefers. */
+  const addressesOf = (rse: string, pfn: string, schemes: readonly string[] | null): readonly string[] => {
+    const { prefix = '', otherPrefixes = [] } = rseOf(rse) ?? {}
+    const all = [...otherPrefixes.map((other) => pfn.replace(prefix, other)), pfn]
+    return schemes === null ? all.slice(0, 1) : all.filter((one) => schemes.includes(one.split(':')[0] ?? ''))
+  }
+
   const list = (text: string): Reply => {
     const body = listing.safeParse(parsed(text))
     if (!body.success) return problem(400, 'ValueError', 'cannot decode')
@@ -177,10 +187,17 @@ export function createRucioState(options: RucioSetup) {
           ([rse, { state }]) =>
             (expression ?? rse) === rse && (body.data.all_states === true || state === 'AVAILABLE'),
         )
+        const places = shown
+          .map(([rse, { pfn }]) => [rse, addressesOf(rse, pfn, body.data.schemes ?? null)] as const)
+          .filter(([, addresses]) => addresses.length > 0)
         return {
           ...file,
-          pfns: Object.fromEntries(shown.map(([rse, { pfn }]) => [pfn, { rse, domain: 'wan', priority: 1 }])),
-          rses: Object.fromEntries(shown.map(([rse, { pfn }]) => [rse, [pfn]])),
+          pfns: Object.fromEntries(
+            places.flatMap(([rse, addresses]) =>
+              addresses.map((pfn, index) => [pfn, { rse, domain: 'wan', priority: index + 1 }]),
+            ),
+          ),
+          rses: Object.fromEntries(places),
           states: Object.fromEntries(shown.map(([rse, { state }]) => [rse, state])),
         }
       }),

@@ -25,6 +25,8 @@ export interface TapeRestServer {
   readonly stageStates: Map<string, Record<string, unknown>>
   /** Paths that `archiveinfo` omits. */
   readonly omitted: Set<string>
+  /** The path under which it answers for a file. */
+  pathInAnswers: (path: string) => string
   token: string | null
   /** Sets the next answers of a call (`GET /stage`, `POST /archiveinfo` …), which are sent unchanged. */
   answerWith(call: string, status: number, body: string, times?: number): void
@@ -64,6 +66,7 @@ export async function startTapeRestServer(): Promise<TapeRestServer> {
     requests: [],
     stageStates: new Map(),
     omitted: new Set(),
+    pathInAnswers: (path) => path,
     token: null,
     answerWith: (call, status, body, times = 1) => void forced.push({ call, status, body, times }),
     close: () => http.close(),
@@ -164,9 +167,10 @@ function archiveInfo(rest: TapeRestServer, body: Record<string, unknown>): Reply
   const known = pathsOf(body).filter((path) => !rest.omitted.has(path))
   const items = known.map((path) => {
     const locality = rest.localities.get(path)
+    const answered = { path: rest.pathInAnswers(path) }
     return locality === undefined
-      ? { path, error: 'USER ERROR: file does not exist or is not accessible' }
-      : { path, locality }
+      ? { ...answered, error: 'USER ERROR: file does not exist or is not accessible' }
+      : { ...answered, locality }
   })
   return reply(200, items.toReversed()) // the order is not defined
 }
@@ -196,9 +200,10 @@ function stage(rest: TapeRestServer, body: Record<string, unknown>): Reply {
 function progress(rest: TapeRestServer, request: StageRequest): Reply {
   const files = request.paths.map((path) => {
     const locality = rest.localities.get(path)
-    if (request.cancelled) return { path, state: 'CANCELLED' }
+    const answered = { path: rest.pathInAnswers(path) }
+    if (request.cancelled) return { ...answered, state: 'CANCELLED' }
     return {
-      path,
+      ...answered,
       ...(rest.stageStates.get(path) ?? { onDisk: locality === 'DISK' || locality === 'DISK_AND_TAPE' }),
     }
   })

@@ -29,8 +29,8 @@ export interface WebdavServer {
   readonly log: string[]
   /** The bearer token that it requires; null for none. */
   token: string | null
-  /** The checksum that it states. */
-  digest: 'adler32' | 'md5' | 'none'
+  /** The checksum that it states, with `repr-` in the Repr-Digest of RFC 9530 only. */
+  digest: 'adler32' | 'md5' | 'repr-adler32' | 'repr-md5' | 'repr-sha256' | 'none'
   markers: MarkerStyle
   /** Handles the next `times` requests with this method. */
   meet(method: string, meeting: Meeting, times?: number): void
@@ -171,12 +171,7 @@ function give(
   file: Buffer,
 ): void {
   const etag = `"${createHash('md5').update(file).digest('hex')}"`
-  const wanted = request.headers['want-digest'] !== undefined && endpoint.digest !== 'none'
-  const headers = {
-    etag,
-    'accept-ranges': 'bytes',
-    ...(wanted ? { digest: statedDigest(endpoint.digest, file) } : {}),
-  }
+  const headers = { etag, 'accept-ranges': 'bytes', ...statedDigest(endpoint.digest, request, file) }
   if (request.headers['if-match'] !== undefined && request.headers['if-match'] !== etag)
     return void response.writeHead(412).end()
   const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')
@@ -188,11 +183,25 @@ function give(
 }
 
 /** As tape systems state it: without leading zeros, in upper case; MD5 in base64 (RFC 3230). */
-function statedDigest(kind: WebdavServer['digest'], file: Buffer): string {
-  if (kind === 'md5') return `md5=${createHash('md5').update(file).digest('base64')}`
+function statedDigest(
+  kind: WebdavServer['digest'],
+  { headers }: IncomingMessage,
+  file: Buffer,
+): Record<string, string> {
+  const hash = (name: string) => createHash(name).update(file).digest('base64')
   const adler = new Adler32()
   adler.update(file)
-  return `adler32=${adler.digest().toString(16).toUpperCase()}`
+  const adler32 = adler.digest().toString(16)
+  const stated = {
+    none: null,
+    adler32: `adler32=${adler32.toUpperCase()}`,
+    md5: `md5=${hash('md5')}`,
+    'repr-adler32': `adler=:${Buffer.from(adler32.padStart(8, '0'), 'hex').toString('base64')}:`,
+    'repr-md5': `md5=:${hash('md5')}:`,
+    'repr-sha256': `sha-512=:${hash('sha512')}:, sha-256=:${hash('sha256')}:;source=disk`,
+  }[kind]
+  const name = kind.startsWith('repr-') ? 'repr-digest' : 'digest'
+  return stated === null || headers[`want-${name}`] === undefined ? {} : { [name]: stated }
 }
 
 async function propfind(

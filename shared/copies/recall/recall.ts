@@ -21,7 +21,7 @@ import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import { hasTape, type WithTape } from '../tape/tape-copy.ts'
 import { checkObject, readBackFor, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'
-import { bringBack, removeLeftovers } from './bring-back.ts'
+import { bringBack, removeLeftovers, WRONG_READINGS } from './bring-back.ts'
 import { tapeCopyOf } from './location.ts'
 import { releaseStaged } from './release-staged.ts'
 
@@ -42,10 +42,6 @@ type Result =
 type RecallEnding = Ending<Result>
 type RecallWork = Work<Recall>
 
-/**
- * Damage in transfer is transient; bytes that are wrong after this many readings are wrong at the endpoint.
- */
-const WRONG_READINGS = 3
 /** How long the endpoint is asked to keep a staged file online, unless it is released before. */
 const STAGE_SECONDS = 86_400
 const ENDING_MS = 10_000
@@ -247,7 +243,9 @@ async function cleanUp(
   await removeLeftovers(context, recall, trail, limited()).catch(logged('recall-leftovers-not-removed'))
   if (hasTape(context))
     await releaseStaged(context, recall, trail, limited()).catch(logged('recall-not-released'))
-  if (trail.reference?.wrong !== undefined) await trail.note({ wrong: null })
+  const { wrong, thirdPartyFailures } = trail.reference ?? {}
+  if (wrong !== undefined || thirdPartyFailures !== undefined)
+    await trail.note({ wrong: null, thirdPartyFailures: null })
 }
 
 /**

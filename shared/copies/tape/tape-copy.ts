@@ -28,6 +28,7 @@ import { type OtherCopies, otherCopies, searchAdvice } from '../verify/other-cop
 import { verifyReplica } from '../verify/verify.ts'
 import { nameOf, replicaAlert, requestOf } from './alerts.ts'
 import { findSource } from './source.ts'
+import { mayUseThirdParty, noteThirdPartyFailure } from './third-party.ts'
 
 /** A context with a tape endpoint. */
 export type WithTape = Context<'database' | 'queues' | 's3' | 'publicS3'> & { readonly tape: TapeDriver }
@@ -96,14 +97,20 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
     }
   },
 
-  async act(context, { task, subject: replica }, generation, signal) {
+  async act(context, { task, subject: replica, trail }, generation, signal) {
     const found = await findSource(context, replica, signal)
     if (found.kind === 'missing') {
       const others = await otherCopies(context.database, replica)
       const result = { at: 'nowhere', detail: found.reason, others } as const
       return { kind: 'given-up', reason: `it cannot be copied: ${found.reason}`, result }
     }
-    const copy = await context.tape.copy(tapeFileOf(replica), found.source, { attempt: generation }, signal)
+    const options = { attempt: generation, thirdParty: mayUseThirdParty(trail) }
+    const copy = await context.tape
+      .copy(tapeFileOf(replica), found.source, options, signal)
+      .catch(async (error: unknown) => {
+        await noteThirdPartyFailure(trail, error)
+        throw error
+      })
     switch (copy.kind) {
       case 'stored':
         return stored(replica, { ...copy, at: 'endpoint' }, task)

@@ -99,7 +99,7 @@ async function copy(
 
 /**
  * The job with this `sid`; null when there is none. FTS may assign us another VO than the configured one and
- * derive its ids from that; in this case FTS is asked for the VO.
+ * derive its ids from that; in this case FTS is asked for our VOs.
  */
 async function findBySid(
   jobs: FtsJobs,
@@ -109,10 +109,11 @@ async function findBySid(
   signal: AbortSignal,
 ): Promise<string | null> {
   if ((await jobs.find(jobId, signal)) !== null) return jobId
-  const actual = await jobs.vo(signal)
-  if (actual === vo) return null
-  const actualId = ftsJobId(actual, sid)
-  return (await jobs.find(actualId, signal)) === null ? null : actualId
+  for (const actual of await jobs.vos(signal)) {
+    const actualId = ftsJobId(actual, sid)
+    if (actual !== vo && (await jobs.find(actualId, signal)) !== null) return actualId
+  }
+  return null
 }
 
 /** The body of `POST /jobs`: fts-rest-flask, lib/JobBuilder.py. */

@@ -49,8 +49,8 @@ export interface FtsJobs {
   submit(job: object, signal: AbortSignal): Promise<Submission>
   /** Null when FTS does not know the job (it forgets ended jobs after some days). */
   find(jobId: string, signal: AbortSignal): Promise<FtsJob | null>
-  /** The VO that FTS assigns to this client, from which it derives job ids. */
-  vo(signal: AbortSignal): Promise<string>
+  /** The VOs that FTS assigns to this client; it derives job ids from one of them. */
+  vos(signal: AbortSignal): Promise<readonly string[]>
   close(): Promise<void>
 }
 
@@ -101,11 +101,10 @@ export function createFtsJobs(options: FtsJobsOptions): FtsJobs {
       )
       return { state: found.job_state, reason: shown([...new Set(reasons)].join('; ')) }
     },
-    async vo(signal) {
+    async vos(signal) {
       const answer = await service.call({ method: 'GET', path: 'whoami', accept: JSON_TYPE }, signal)
       if (answer.status !== 200) throw service.failure('does not report our identity', answer)
-      const [vo = ''] = service.parse('reported our identity', answer, whoAmI).vos
-      return vo
+      return service.parse('reported our identity', answer, whoAmI).vos
     },
     close: () => service.close(),
   }

@@ -2,25 +2,30 @@
  * Rucio's answers: schemas of its replicas and rules, its streams of one object per line, and its errors by
  * class.
  */
+import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import { shown } from '../http/failures.ts'
 import type { HttpAnswer } from '../tokens/http.ts'
 import type { Service } from '../tokens/service.ts'
 
+/** Rucio gives null for what it does not know: a field that is missing was lost on the way. */
 export const replica = z.object({
   scope: z.string(),
   name: z.string(),
-  bytes: z.number().nullish(),
-  adler32: z.string().nullish(),
-  md5: z.string().nullish(),
-  /** Addresses by RSE. */
+  bytes: z.number(),
+  adler32: z.string().nullable(),
+  md5: z.string().nullable(),
+  /** Addresses by RSE, in an order of its own; missing while it has none. */
   rses: z.record(z.string(), z.array(z.string())).nullish(),
   /** AVAILABLE, UNAVAILABLE, COPYING, BEING_DELETED, BAD, TEMPORARY_UNAVAILABLE, by RSE. */
   states: z.record(z.string(), z.string()).nullish(),
 })
 /** A file as Rucio knows it, with its locations. Size and checksums are those of its registration. */
 export type RucioReplica = Readonly<z.infer<typeof replica>>
+
+/** As Rucio writes it: `Mon, 01 Jan 2024 00:00:00 UTC`. */
+const date = z.string().refine((text) => !Number.isNaN(Date.parse(text)))
 
 export const rule = z.object({
   id: z.string().min(1),
@@ -29,9 +34,10 @@ export const rule = z.object({
   /** OK, REPLICATING, STUCK, SUSPENDED, WAITING_APPROVAL, INJECT. */
   state: z.string().min(1),
   error: z.string().nullish(),
+  account: z.string(),
   rse_expression: z.string(),
   /** When Rucio removes the rule, and with it any replica that no other rule protects; null: never. */
-  expires_at: z.string().nullish(),
+  expires_at: date.nullable(),
   copies: z.number(),
   locks_ok_cnt: z.number(),
   locks_replicating_cnt: z.number(),
@@ -98,6 +104,13 @@ export function failure(
     error: kind,
     operator: true,
   })
+}
+
+/** The one entry among several equal ones; null without any. @throws TransientError when they contradict. */
+export function onlyOne<T>(what: string, entries: readonly T[]): T | null {
+  const [first = null, ...others] = entries
+  if (others.every((other) => isDeepStrictEqual(other, first))) return first
+  throw new TransientError(`Rucio ${what}: entries that contradict each other`, { service: 'Rucio' })
 }
 
 /**

@@ -9,6 +9,7 @@ import type { TokenSource } from '../tokens/token-source.ts'
 import {
   failure,
   messageOf,
+  onlyOne,
   parseLines,
   problemOf,
   type RucioReplica,
@@ -74,6 +75,11 @@ export interface RucioClient {
 }
 
 const JSON_TYPE = 'application/json'
+/**
+ * The addresses that our driver of tape endpoints can use. Asked for none, Rucio gives one address, of the
+ * protocol that it prefers: often root.
+ */
+const SCHEMES = ['davs', 'https', 'dav', 'http']
 const STREAM_TYPE = 'application/x-json-stream'
 
 export function createRucioClient(options: RucioClientOptions): RucioClient {
@@ -106,14 +112,20 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
         throw failure(service, 'did not register the file', answer)
     },
     async find(did, rse, signal) {
-      const body = { dids: [did], all_states: true, ...(rse === null ? {} : { rse_expression: rse }) }
+      const body = {
+        dids: [did],
+        all_states: true,
+        schemes: SCHEMES,
+        ...(rse === null ? {} : { rse_expression: rse }),
+      }
       const answer = await service.call(
         { method: 'POST', path: 'replicas/list', accept: STREAM_TYPE, body },
         signal,
       )
       if (answer.status === 404 && problemOf(answer.text).kind === 'DataIdentifierNotFound') return null
       if (answer.status !== 200) throw failure(service, 'does not report where the file is', answer)
-      return parseLines('reported where the file is', answer, replica).find(sameFile(did)) ?? null
+      const what = 'reported where the file is'
+      return onlyOne(what, parseLines(what, answer, replica).filter(sameFile(did)))
     },
     async addRule(did, wanted, signal) {
       const answer = await service.call(
@@ -144,8 +156,11 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
       )
       if (answer.status === 404 && problemOf(answer.text).kind === 'RuleNotFound') return null
       if (answer.status !== 200) throw failure(service, 'does not list the rules', answer)
-      const rules = parseLines('listed the rules', answer, rule).filter(sameFile(did))
-      return rules.find((found) => found.rse_expression === rse && found.copies === 1) ?? null
+      const what = 'listed the rules'
+      const rules = parseLines(what, answer, rule).filter(sameFile(did))
+      const isOurs = (found: RucioRule) =>
+        found.account === account && found.rse_expression === rse && found.copies === 1
+      return onlyOne(what, rules.filter(isOurs))
     },
     async change(id, options, signal) {
       const path = `rules/${encodeURIComponent(id)}`

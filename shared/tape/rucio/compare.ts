@@ -18,7 +18,7 @@ export function didOf(name: string): Did {
 /** The difference between a file and Rucio's entry of its name; null when there is none. */
 export function differenceOf(file: TapeFile, known: RucioReplica): string | null {
   if (known.bytes !== file.sizeBytes)
-    return `Rucio knows it with ${known.bytes ?? 'no'} bytes instead of ${file.sizeBytes}`
+    return `Rucio knows it with ${known.bytes} bytes instead of ${file.sizeBytes}`
   const adler32 = adler32Of(known.adler32 ?? '')
   if (adler32 !== null && adler32 !== file.adler32)
     return `Rucio knows it with adler32 ${adler32} instead of ${file.adler32}`
@@ -28,8 +28,19 @@ export function differenceOf(file: TapeFile, known: RucioReplica): string | null
   return adler32 === null && md5 === null ? 'Rucio knows it without a checksum' : null
 }
 
-/** The name of this address for the tape endpoint's driver; null when it is not below the endpoint's root. */
-export function nameAt(destination: TapeDriver, pfn: string): string | null {
+/**
+ * The name at the tape endpoint of a file, by its addresses on the RSE: null when none is below the endpoint's
+ * root. Which of them comes first is Rucio's choice.
+ */
+export function nameAt(destination: TapeDriver, addresses: readonly string[]): string | null {
+  for (const address of addresses) {
+    const name = nameBelow(destination, address)
+    if (name !== null) return name
+  }
+  return null
+}
+
+function nameBelow(destination: TapeDriver, pfn: string): string | null {
   const root = normalized(destination.url('x'))?.replace(/x$/, '')
   const address = normalized(pfn)
   if (root === undefined || address === null || !address.startsWith(root)) return null

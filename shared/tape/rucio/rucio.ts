@@ -187,7 +187,7 @@ async function check(
     (reference === null ? null : await ruleOf(rucio, did, tapeRse, reference, signal)) ??
     (await rucio.findRule(did, tapeRse, signal))
   // Rucio may delete a replica that no rule protects: it does not count as a copy.
-  if (rule === null || known === null)
+  if (rule === null)
     return reference === null
       ? { kind: 'absent', evidence: 'statement' }
       : { kind: 'failed', reason: `rule ${reference} no longer exists` }
@@ -196,6 +196,8 @@ async function check(
   if (rule.expires_at != null)
     return { kind: 'failed', reason: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
   if (!isFulfilled(rule)) return { kind: 'in-progress', reason: describe(rule) }
+  if (known === null)
+    return { kind: 'unverified', reason: `${describe(rule)}, but Rucio does not report the file` }
   return await verify(options, file, known, checkOptions, signal)
 }
 
@@ -247,13 +249,9 @@ async function verify(
       onMedia: true,
     }
   }
-  const [pfn = ''] = known.rses?.[tapeRse] ?? []
-  const name = nameAt(destination, pfn)
-  if (name === null)
-    return {
-      kind: 'unverified',
-      reason: `Rucio has it at ${shown(pfn)}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)`,
-    }
+  const addresses = known.rses?.[tapeRse] ?? []
+  const name = nameAt(destination, addresses)
+  if (name === null) return { kind: 'unverified', reason: notBelow(destination, addresses) }
   const found = await destination.check({ ...file, name }, { reference: null, readBack }, signal)
   if (found.kind === 'absent')
     return {
@@ -277,17 +275,20 @@ async function atEndpoint(
   signal: AbortSignal,
 ): Promise<TapeFile> {
   const known = await rucio.find(didOf(file.name), rse, signal)
-  const [pfn] = known?.rses?.[rse] ?? []
-  if (pfn === undefined) throw new InvalidInputError(`Rucio knows no replica of ${file.name} on ${rse}`)
-  const name = nameAt(destination, pfn)
+  if (known !== null && known.states == null)
+    throw new TransientError(`Rucio does not state where it has ${file.name}`)
+  if (known?.states?.[rse] === undefined)
+    throw new InvalidInputError(`Rucio knows no replica of ${file.name} on ${rse}`)
+  const addresses = known.rses?.[rse] ?? []
+  const name = nameAt(destination, addresses)
   if (name !== null) return { ...file, name }
-  throw new TransientError(
-    `Rucio has ${file.name} at ${shown(pfn)}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)`,
-    {
-      operator: true,
-    },
-  )
+  throw new TransientError(`${file.name}: ${notBelow(destination, addresses)}`, { operator: true })
 }
+
+const notBelow = (destination: TapeDriver, addresses: readonly string[]) =>
+  addresses.length === 0
+    ? 'Rucio gives no davs or https address of it'
+    : `Rucio has it at ${shown(addresses.join(', '))}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)`
 
 /**
  * Without a readable endpoint, Rucio itself recalls the file to the source RSE, which is our store: `online`

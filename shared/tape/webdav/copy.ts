@@ -3,10 +3,10 @@
  * name, and checked once more.
  */
 import { TransientError } from '../../errors.ts'
-import type { CopyResult, CopySource, TapeFile } from '../driver.ts'
+import type { CopyResult, TapeFile } from '../driver.ts'
 import { refusal } from './answers.ts'
 import type { Endpoint } from './endpoint.ts'
-import { fill, type Transfer, tidy } from './fill.ts'
+import { type Filling, fill, type Transfer, tidy } from './fill.ts'
 import { discard } from './http.ts'
 import { inspect, sizeAt } from './inspect.ts'
 import { checkCopy, isOnMedia } from './media.ts'
@@ -17,15 +17,14 @@ const CHECK_OPTIONS = { reference: null, readBack: 'if-needed' } as const
 /** As TapeDriver.copy. */
 export async function copyFile(
   endpoint: Endpoint,
-  file: TapeFile,
-  source: CopySource,
+  { file, ...wanted }: Omit<Filling, 'temporary'>,
   signal: AbortSignal,
 ): Promise<CopyResult> {
   const url = endpoint.places.url(file.name)
   const before = await checkCopy(endpoint, file, CHECK_OPTIONS, signal)
   if (before.kind !== 'absent') return resultOf(file, before, { how: 'streamed', bytesThroughUs: 0 })
   const temporary = endpoint.places.url(temporaryName(file))
-  const transfer = await fill(endpoint, { file, source, temporary }, signal)
+  const transfer = await fill(endpoint, { ...wanted, file, temporary }, signal)
   const failure = await move(endpoint, { file, url, temporary }, signal)
   return failure === null
     ? await confirmed(endpoint, { file, url, transfer }, signal)

@@ -10,7 +10,7 @@ import type { Endpoint } from './endpoint.ts'
 import { discard } from './http.ts'
 import { type Found, inspect, sizeAt } from './inspect.ts'
 import { putFile } from './put.ts'
-import { type ThirdPartyOutcome, thirdPartyCopy } from './third-party.ts'
+import { type ThirdPartyOutcome, thirdPartyCopy, throwMarked } from './third-party.ts'
 
 export interface Transfer {
   readonly how: 'third-party' | 'streamed'
@@ -19,9 +19,11 @@ export interface Transfer {
   readonly evidence: ContentEvidence
 }
 
-interface Filling {
+export interface Filling {
   readonly file: TapeFile
   readonly source: CopySource
+  /** Whether the endpoint is asked to fetch the file itself. */
+  readonly thirdParty: boolean
   /** URL of the temporary file. */
   readonly temporary: string
 }
@@ -43,7 +45,8 @@ export async function fill(endpoint: Endpoint, filling: Filling, signal: AbortSi
   if (leftover.kind === 'same') return transferOf(leftover, 'streamed', 0)
   if (leftover.kind !== 'absent') await remove(endpoint, temporary, signal)
   try {
-    return (await pull(endpoint, filling, signal)) ?? (await stream(endpoint, filling, signal))
+    const pulled = filling.thirdParty ? await pull(endpoint, filling, signal).catch(throwMarked) : null
+    return pulled ?? (await stream(endpoint, filling, signal))
   } catch (error) {
     if (!(error instanceof CygnetError && error.details.keepTemporary === true))
       await tidy(endpoint, temporary)

@@ -35,8 +35,8 @@ export function createFolders(http: TapeHttp, places: Places): Folders {
     const failure = await refusal(answer, what)
     // An account that may write in a folder may lack the right to create it, and some endpoints refuse even
     // if it exists.
-    const [itself] = (await findProperties(http, url, 0, signal).catch(() => null)) ?? []
-    if (itself?.isFolder === true) return 'there'
+    const found = (await findProperties(http, url, 0, signal).catch(() => null)) ?? []
+    if (found.some(({ segment, isFolder }) => segment === '' && isFolder)) return 'there'
     throw failure
   }
 

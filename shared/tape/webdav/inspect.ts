@@ -9,7 +9,7 @@ import type { Answer } from '../http/exchange.ts'
 import { refusal } from './answers.ts'
 import { compareDigest, WANTED_DIGESTS } from './digest.ts'
 import { discard, type TapeHttp } from './http.ts'
-import { findProperties } from './properties.ts'
+import { statedSize } from './properties.ts'
 import { readBytes } from './read.ts'
 
 /** Result of comparing the contents. */
@@ -46,7 +46,7 @@ export async function inspect(
       evidence: 'existence',
       reason: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}`,
     }
-  const stated = compareDigest(head.digest, file)
+  const stated = compareDigest(head.digest, file, head.reprDigest)
   if (stated.kind === 'different')
     return { kind: 'different', evidence: 'stored-checksum', reason: stated.reason }
   if (stated.kind === 'same' && readBack !== 'always')
@@ -59,15 +59,16 @@ export async function inspect(
 /** Size and digest of the file; null when there is none. */
 async function describe(http: TapeHttp, url: string, name: string, signal: AbortSignal) {
   const what = `the size and checksum of ${name}`
-  const headers = { 'Want-Digest': WANTED_DIGESTS }
-  const answer = await http.request({ method: 'HEAD', url, what, headers, silenceMs: CHECKSUM_MS }, signal)
+  const answer = await http.request(
+    { method: 'HEAD', url, what, headers: WANTED_DIGESTS, silenceMs: CHECKSUM_MS },
+    signal,
+  )
   await discard(answer)
   if (answer.status === 404 || answer.status === 410) return null
   if (answer.status !== 200) throw await refusal(answer, what)
-  const sizeBytes =
-    statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
+  const sizeBytes = statedLength(answer) ?? (await statedSize(http, url, signal))
   if (sizeBytes === null) throw new TransientError(`${answer.url.host} does not state the size of ${name}`)
-  return { sizeBytes, digest: answer.header('digest') }
+  return { sizeBytes, digest: answer.header('digest'), reprDigest: answer.header('repr-digest') }
 }
 
 function statedLength(answer: Answer): number | null {
@@ -85,7 +86,7 @@ export async function sizeAt(http: TapeHttp, url: string, signal: AbortSignal): 
   await discard(answer)
   if (answer.status === 404 || answer.status === 410) return null
   if (answer.status !== 200) throw await refusal(answer, what)
-  return statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
+  return statedLength(answer) ?? (await statedSize(http, url, signal))
 }
 
 export async function compareBytes(

@@ -4,6 +4,7 @@ import { checkedName, isTemporary } from '../names.ts'
 import type { Endpoint } from './endpoint.ts'
 import { folderOf } from './places.ts'
 import { findProperties } from './properties.ts'
+import { assertRootExists } from './root.ts'
 
 /** Far deeper than our layouts; stops at endpoints that list a folder inside itself. */
 const DEEPEST = 32
@@ -27,7 +28,9 @@ export async function* listFiles(endpoint: Endpoint, prefix: string, signal: Abo
 
 async function entriesOf(endpoint: Endpoint, folder: string, signal: AbortSignal) {
   const url = folder === '' ? endpoint.places.root.href : `${endpoint.places.url(folder.slice(0, -1))}/`
-  return (await findProperties(endpoint.http, url, 1, signal)) ?? []
+  const entries = await findProperties(endpoint.http, url, 1, signal)
+  if (entries === null) await assertRootExists(endpoint, signal)
+  return entries ?? []
 }
 
 function known(sizeBytes: number | null, name: string): number {

@@ -8,24 +8,16 @@ import type { CheckOptions, ContentEvidence, StageResult, TapeCheck, TapeFile } 
 import type { Archived, Staged, TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
+import { assertRootExists } from './root.ts'
 
 /** @throws TransientError when it cannot be determined. */
 export async function isOnMedia(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
   const rest = await endpoint.tapeRest(signal)
-  return rest === null || hasTapeCopy(await archived(rest, endpoint.places.path(file.name), signal))
+  return rest === null || hasTapeCopy(await rest.archiveInfo(endpoint.places.path(file.name), signal))
 }
 
 const hasTapeCopy = (found: Archived) =>
   found.kind === 'locality' && (found.locality === 'TAPE' || found.locality === 'DISK_AND_TAPE')
-
-async function archived(rest: TapeRest, path: string, signal: AbortSignal): Promise<Archived> {
-  return (
-    (await rest.archiveInfo([path], signal)).get(path) ?? {
-      kind: 'unknown',
-      reason: 'the tape system reports nothing about it',
-    }
-  )
-}
 
 /** What an endpoint that is asked itself can have. */
 type Here =
@@ -46,7 +38,7 @@ export async function checkCopy(
   const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
   if (found.kind === 'absent' || found.kind === 'different') return found
   const rest = await endpoint.tapeRest(signal)
-  const place = rest === null ? null : await archived(rest, endpoint.places.path(file.name), signal)
+  const place = rest === null ? null : await rest.archiveInfo(endpoint.places.path(file.name), signal)
   const locality = place?.kind === 'locality' ? place.locality : null
   if (locality === 'LOST')
     return {
@@ -125,7 +117,7 @@ async function requestState(
 ): Promise<Staged> {
   const state = await rest.staged(reference, path, signal)
   if (state.kind !== 'online') return state
-  const place = await archived(rest, path, signal)
+  const place = await rest.archiveInfo(path, signal)
   const isGone = place.kind === 'locality' && place.locality === 'TAPE'
   return isGone ? { kind: 'over', reason: 'it was on disk, and is on tape only again' } : state
 }
@@ -147,13 +139,14 @@ export async function releaseFile(
 }
 
 /**
- * @throws InvalidInputError when the file cannot be brought back at all, TransientError when it cannot be
- * read at present.
+ * @throws InvalidInputError when the file is lost, TransientError when it cannot be read at present or the
+ * tape system cannot answer for it.
  */
 async function refuseWhatIsLost(rest: TapeRest, path: string, signal: AbortSignal): Promise<void> {
-  const place = await archived(rest, path, signal)
+  const place = await rest.archiveInfo(path, signal)
+  // The text of the error is free: it may be a lasting one or that of a server which is starting up.
   if (place.kind === 'error')
-    throw new InvalidInputError(`the tape system reports for ${path}: ${place.reason}`)
+    throw new TransientError(`the tape system reports for ${path}: ${place.reason}`, { missing: true })
   if (place.kind !== 'locality') return
   if (place.locality === 'LOST') throw new InvalidInputError(`the tape system has lost ${path} (LOST)`)
   if (place.locality === 'UNAVAILABLE')
@@ -173,6 +166,10 @@ export async function nameInUse(
 ): Promise<string | null> {
   if ((await sizeAt(endpoint.http, endpoint.places.url(file.name), signal)) !== null) return file.name
   const older = file.name.slice(file.name.indexOf('/') + 1)
-  if (!older.includes('/')) return null
-  return (await sizeAt(endpoint.http, endpoint.places.url(older), signal)) === file.sizeBytes ? older : null
+  const isOlder =
+    older.includes('/') &&
+    (await sizeAt(endpoint.http, endpoint.places.url(older), signal)) === file.sizeBytes
+  if (isOlder) return older
+  await assertRootExists(endpoint, signal)
+  return null
 }

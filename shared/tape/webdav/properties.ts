@@ -44,6 +44,16 @@ export async function findProperties(
   return parseMultistatus(await textOf(answer, what, MOST_BYTES, signal), new URL(url).pathname)
 }
 
+/**
+ * The size of the file at an address; null where none is stated, or several. An endpoint may describe more than
+ * was asked for: only its entry for the address itself counts.
+ */
+export async function statedSize(http: TapeHttp, url: string, signal: AbortSignal): Promise<number | null> {
+  const own = ((await findProperties(http, url, 0, signal)) ?? []).filter(({ segment }) => segment === '')
+  const [first = null, ...others] = own.map(({ sizeBytes }) => sizeBytes)
+  return others.every((other) => other === first) ? first : null
+}
+
 /** Element names without prefixes, texts not interpreted. Lists are arrays even with a single entry. */
 const propstat = z.object({
   status: z.string().optional(),
@@ -51,6 +61,8 @@ const propstat = z.object({
     z.literal(''),
     z.object({
       resourcetype: z.unknown().optional(),
+      /** Of Apache and XRootD: 1 for a folder. */
+      iscollection: z.unknown().optional(),
       getcontentlength: z.union([z.string(), z.array(z.string())]).optional(),
     }),
   ]),
@@ -90,19 +102,28 @@ export async function parseMultistatus(xml: string, path: string): Promise<reado
   if (!parsed.success)
     throw malformed(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`)
   const { multistatus: found } = parsed.data
-  const requested = plainPath(path)
-  return (found === '' ? [] : found.response).map((response) => {
+  const responses = found === '' ? [] : found.response
+  const requested = pathInAnswer(
+    plainPath(path),
+    responses.map(({ href }) => plainPath(href)),
+  )
+  return responses.map((response) => {
     const props = response.propstat
       .filter(({ status }) => status === undefined || / 200( |$)/.test(status))
       .map(({ prop }) => prop)
     const lengths = props.flatMap((prop) => (prop === '' ? [] : [prop.getcontentlength ?? []].flat()))
-    const length = lengths.find((text) => /^\d+$/.test(text))
     return {
       segment: segmentBelow(requested, response.href),
-      isFolder: props.some((prop) => prop !== '' && isCollection(prop.resourcetype)),
-      sizeBytes: length === undefined ? null : Number(length),
+      isFolder: response.href.endsWith('/') || props.some((prop) => prop !== '' && isCollection(prop)),
+      sizeBytes: sizeOf(lengths),
     }
   })
+}
+
+/** Null also where contradictory sizes are stated. */
+function sizeOf(lengths: readonly string[]): number | null {
+  const [first = '', ...others] = lengths
+  return /^\d+$/.test(first) && others.every((other) => other === first) ? Number(first) : null
 }
 
 const malformed = (why: string) => new TransientError(`the endpoint's listing cannot be read: ${why}`)
@@ -115,7 +136,22 @@ function parseWith(parser: { parse(xml: string): unknown }, xml: string): unknow
   }
 }
 
-const isCollection = (type: unknown) => typeof type === 'object' && type !== null && 'collection' in type
+const isCollection = (prop: { readonly resourcetype?: unknown; readonly iscollection?: unknown }) =>
+  [prop.iscollection].flat().includes('1') ||
+  [prop.resourcetype].flat().some((type) => typeof type === 'object' && type !== null && 'collection' in type)
+
+/**
+ * The requested path as the answer writes it. dCache may write paths below the root of its namespace: without
+ * any that begins as requested, the shortest one is meant if it has the same last segment.
+ */
+function pathInAnswer(requested: string, paths: readonly string[]): string {
+  if (paths.some((path) => path === requested || path.startsWith(`${requested}/`))) return requested
+  const [shortest] = paths.toSorted((a, b) => a.length - b.length)
+  const isRewritten = shortest !== undefined && lastSegment(shortest) === lastSegment(requested)
+  return isRewritten ? shortest : requested
+}
+
+const lastSegment = (path: string) => path.slice(path.lastIndexOf('/') + 1)
 
 function segmentBelow(requested: string, href: string): string {
   const path = plainPath(href)

@@ -3,7 +3,7 @@ import { TransientError } from '../../errors.ts'
 import type { TapeFile } from '../driver.ts'
 import type { Endpoint } from './endpoint.ts'
 import { nameInUse } from './media.ts'
-import { thirdPartyCopy } from './third-party.ts'
+import { thirdPartyCopy, throwMarked } from './third-party.ts'
 
 /**
  * As TapeDriver.send. An endpoint that fails before the first byte counts as `unsupported` for some minutes.
@@ -30,7 +30,7 @@ export async function sendFile(
     },
     { progressMs: progressSeconds * 1000, now: endpoint.now },
     signal,
-  )
+  ).catch(throwMarked)
   if (outcome.kind === 'success') return 'sent'
   const reason = outcome.kind === 'exists' ? 'the store already has an object there' : outcome.reason
   if (outcome.kind === 'unsupported' || (outcome.kind === 'failure' && outcome.bytesMoved === 0)) {
@@ -38,5 +38,5 @@ export async function sendFile(
     endpoint.thirdParty.failed('push')
     return 'unsupported'
   }
-  throw new TransientError(`sending ${file.name} failed: ${reason}`)
+  throw new TransientError(`sending ${file.name} failed: ${reason}`, { thirdParty: true })
 }

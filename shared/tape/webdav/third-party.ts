@@ -3,11 +3,24 @@
  * progress.
  */
 
+import { TransientError } from '../../errors.ts'
 import type { Answer } from '../http/exchange.ts'
 import { shown } from '../http/failures.ts'
 import { refusal } from './answers.ts'
 import { discard, type TapeHttp } from './http.ts'
 import { type Ending, type MarkerOptions, readMarkers } from './markers.ts'
+
+/**
+ * Rethrows an error, marked with `thirdParty` when it ended a third-party copy or that took too long. One that
+ * kept the request from reaching the endpoint, or of a caller that was stopped, is no failure of the copy.
+ */
+export function throwMarked(error: unknown): never {
+  const isTimeOut = error instanceof Error && error.name === 'TimeoutError'
+  const details = error instanceof TransientError ? error.details : isTimeOut ? {} : null
+  const isConnected = details?.error === undefined || details.reset === true || details.error === 'SILENCE'
+  if (details === null || !isConnected) throw error
+  throw new TransientError((error as Error).message, { ...details, thirdParty: true }, { cause: error })
+}
 
 export type ThirdPartyOutcome =
   /** The endpoint reports success. The caller verifies it. */

@@ -20,6 +20,7 @@ import { listFiles } from './list.ts'
 import { checkCopy, nameInUse, releaseFile, stageFile } from './media.ts'
 import { createPlaces } from './places.ts'
 import { readBytes } from './read.ts'
+import { assertRootExists } from './root.ts'
 import { sendFile } from './send.ts'
 
 export interface WebdavOptions {
@@ -57,11 +58,15 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
     kind: 'webdav',
     endpoint: places.root.href,
     url: places.url,
-    copy: (file, source, _, signal) =>
+    copy: (file, source, { thirdParty = true }, signal) =>
       withinSeconds(limits.copySeconds, `the copy of ${file.name}`, signal, (limited) =>
-        copyFile(endpoint, file, source, limited),
+        copyFile(endpoint, { file, source, thirdParty }, limited),
       ),
-    check: (file, checkOptions, signal) => checkCopy(endpoint, file, checkOptions, signal),
+    async check(file, checkOptions, signal) {
+      const found = await checkCopy(endpoint, file, checkOptions, signal)
+      if (found.kind === 'absent') await assertRootExists(endpoint, signal)
+      return found
+    },
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),
     release: (file, reference, signal) => releaseFile(endpoint, file, reference, signal),
     async *read(file, signal) {

@@ -137,6 +137,27 @@ describe('following', () => {
     })
   })
 
+  it.each([
+    ['of root', ['root://tape.example.org:1094//cygno/']],
+    ['of another door of the same site', ['https://door2.example.org:8443/cygno/']],
+    ['below another root of the endpoint', ['davs://tape.example.org:8443/cygno-test/']],
+    ['of several', ['root://tape.example.org:1094//cygno/', 'srm://tape.example.org/cygno/', 'https://a/b/']],
+  ])('a file is found at the endpoint although Rucio prefers an address %s', async (_, otherPrefixes) => {
+    const mixed = await startRucioFixture({ otherPrefixes, transfer: async () => arrive() }, endpoint)
+    driver = mixed.open()
+    const reference = await submit()
+    await mixed.rucio.run()
+    expect(await check(reference)).toMatchObject({
+      kind: 'present',
+      verifiedBy: expect.stringContaining('adler32 of the endpoint'),
+    })
+    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, signal)).toMatchObject({
+      kind: 'online',
+    })
+    expect(Buffer.concat(await Array.fromAsync(driver.read(file, signal)))).toEqual(bytes)
+    await mixed.rucio.close()
+  })
+
   it.each(['https://tape.example.org:8443/cygno', 'davs://tape.example.org:8443//cygno/'])(
     '%s is the same endpoint written otherwise',
     async (root) => {

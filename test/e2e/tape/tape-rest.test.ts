@@ -8,7 +8,7 @@ import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
 import type { TapeFile } from '../../../shared/tape/driver.ts'
 import { discoverTapeRest } from '../../../shared/tape/tape-rest.ts'
 import { createTapeHttp } from '../../../shared/tape/webdav/http.ts'
-import { tapeFileOf } from '../../support/tape/files.ts'
+import { freshName, tapeFileOf } from '../../support/tape/files.ts'
 import { startTapeRestServer, type TapeRestServer } from '../../support/tape-rest-server.ts'
 import {
   BYTES,
@@ -239,6 +239,63 @@ describe('staging', () => {
   })
 })
 
+describe('a tape system that answers with other paths than it was asked for', () => {
+  it.each<[string, (asked: string) => string]>([
+    ['below the root of its namespace', (asked) => `/pnfs/lngs.infn.it/data${asked}`],
+    ['below the root of the user', (asked) => asked.replace(/^\/cygno/, '')],
+    ['below another root', (asked) => asked.replace(/^\/cygno/, '/tape/pools/cygno-archive')],
+    ['without its first slash', (asked) => asked.slice(1)],
+    ['with doubled slashes', (asked) => asked.replaceAll('/', '//')],
+    ['percent-encoded', (asked) => `/pnfs${asked.split('/').map(encodeURIComponent).join('/')}`],
+  ])('a file whose path it answers %s is followed with one request', async (_, pathInAnswers) => {
+    const name = freshName('run 12345+é.mid.gz')
+    file = await tapeFileOf(BYTES, name)
+    path = `/cygno/${name}`
+    fixture.server.files.set(name, BYTES)
+    tape.localities.set(path, 'TAPE')
+    tape.pathInAnswers = pathInAnswers
+    expect(await check()).toMatchObject({ kind: 'present', onMedia: true })
+    const { reference } = await stage()
+    expect(await stage(reference)).toMatchObject({ kind: 'staging', reference })
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    expect(await stage(reference)).toEqual({ kind: 'online', reference })
+    await fixture.driver.release(file, reference ?? '', never)
+    expect(tape.requests).toMatchObject([{ paths: [path], released: true }])
+  })
+
+  it('the same name in another folder is another file', async () => {
+    tape.pathInAnswers = () => '/pnfs/another/run12345.mid.gz'
+    expect(await check()).toMatchObject({ kind: 'present', onMedia: false })
+  })
+
+  it.each([
+    ['twice with one state', ['TAPE', 'TAPE'], true],
+    ['twice with two states', ['TAPE', 'LOST'], null],
+  ])('a file that is answered %s has that state, or none', async (_, localities, onMedia) => {
+    const entries = localities.map((locality) => ({ path: `/pnfs${path}`, locality }))
+    tape.answerWith('POST /archiveinfo', 200, JSON.stringify(entries))
+    if (onMedia === null) await transientOf(check())
+    else expect(await check()).toMatchObject({ kind: 'present', onMedia })
+  })
+
+  it('a request that is answered without any file is not made again: its state is unknown', async () => {
+    const { reference } = await stage()
+    tape.answerWith('GET /stage', 200, JSON.stringify({ files: [] }))
+    await transientOf(stage(reference))
+    expect(tape.requests).toHaveLength(1)
+  })
+})
+
+describe('an error of the tape system about a file', () => {
+  it('an error ends no recall: the file is asked for again, and nothing is staged meanwhile', async () => {
+    const entry = { path, error: 'internal error, try again later' }
+    tape.answerWith('POST /archiveinfo', 200, JSON.stringify([entry]))
+    expect(await transientOf(stage())).toMatchObject({ details: { missing: true } })
+    expect(tape.requests).toEqual([])
+    expect(await stage()).toMatchObject({ kind: 'staging' })
+  })
+})
+
 describe('releasing', () => {
   const release = (reference: string | null) => fixture.driver.release(file, reference ?? '', never)
   const ends = () => tape.requests.map(({ released, cancelled }) => ({ released, cancelled }))
@@ -393,7 +450,7 @@ describe('finding the API', () => {
       `["${randomBytes(3_000_000).toString('hex')}"]`,
     ]) {
       tape.answerWith('POST /archiveinfo', 200, body)
-      await transientOf(rest?.archiveInfo([path], never) ?? Promise.resolve())
+      await transientOf(rest?.archiveInfo(path, never) ?? Promise.resolve())
     }
   })
 })

@@ -91,6 +91,38 @@ describe('a stated checksum', () => {
       expect(compareDigest(stated, file).kind).toBe('same')
   })
 
+  it('a checksum stated as a structured field is compared with the others', () => {
+    const hash = (name: string, encoding: 'hex' | 'base64') => createHash(name).update('run').digest(encoding)
+    const file = { adler32: '00c0ffee', md5: hash('md5', 'hex'), sha256: hash('sha256', 'hex') }
+    const compare = (reprDigest: string, digest: string | null = null) =>
+      compareDigest(digest, file, reprDigest).kind
+    for (const stated of [
+      'adler=:AMD/7g==:',
+      'ADLER=:AMD/7g==:',
+      `md5=:${hash('md5', 'base64')}:`,
+      `sha-256=:${hash('sha256', 'base64')}:;by="disk"`,
+      `sha-512=:${hash('sha512', 'base64')}:,  sha-256=:${hash('sha256', 'base64')}: , unixsum=:AA==:`,
+    ])
+      expect(compare(stated)).toBe('same')
+    expect(compare('adler=:AMD/7w==:')).toBe('different')
+    expect(compare(`md5=:${hash('md5', 'base64')}:, adler=:AMD/7w==:`)).toBe('different')
+    expect(compare(`md5=:${hash('md5', 'base64')}:`, 'adler32=00c0ffef')).toBe('different')
+    expect(compare('adler=:AMD/7w==:', 'adler32=00c0ffee')).toBe('different')
+    // Other forms are no structured field with bytes, or bytes of another checksum.
+    for (const stated of [
+      'adler=00c0ffee',
+      'adler=AMD/7g==',
+      'adler="AMD/7g=="',
+      'adler=:wP/u:',
+      'adler=::',
+      `md5=:${Buffer.from(file.md5).toString('base64')}:`,
+      'adler',
+      'adler=:AMD/7g==',
+      '',
+    ])
+      expect(compare(stated)).toBe('unknown')
+  })
+
   it('an invalid checksum does not count as one', () => {
     const file = { adler32: '00000001', md5: 'x', sha256: 'y' }
     fc.assert(

@@ -104,6 +104,77 @@ describe('reading', () => {
   })
 })
 
+it.each(['repr-adler32', 'repr-md5', 'repr-sha256'] as const)(
+  'a copy is verified by a checksum that the endpoint states only as %s',
+  async (digest) => {
+    fixture.server.digest = digest
+    const check = () => fixture.driver.check(file, { reference: null, readBack: 'never' }, never)
+    expect(await check()).toMatchObject({ kind: 'present' })
+    fixture.server.files.set(file.name, randomBytes(BYTES.length))
+    expect(await check()).toMatchObject({ kind: 'different' })
+  },
+)
+
+describe('an endpoint that answers 404 for every address', () => {
+  const notFound = () => {
+    for (const method of ['HEAD', 'GET', 'PROPFIND'])
+      fixture.server.meet(method, ({ response }) => void response.writeHead(404).end(), 1000)
+  }
+
+  it('no file of an endpoint that answers 404 for every address counts as missing', async () => {
+    notFound()
+    const check = fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never)
+    expect((await transientOf(check)).message).toContain('the root')
+    await transientOf(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never))
+    expect((await transientOf(readAll())).details.missing).toBeUndefined()
+    await transientOf(Array.fromAsync(fixture.driver.list?.('', never) ?? []))
+  })
+
+  it.each([401, 500, 503])('no file counts as missing where the root answers %i', async (status) => {
+    fixture.server.meet('HEAD', ({ response }) => void response.writeHead(404).end(), 1000)
+    fixture.server.meet('PROPFIND', ({ response }) => void response.writeHead(status).end(), 1000)
+    await transientOf(fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never))
+  })
+
+  it.each([207, 403, 405])('a file counts as missing where the root answers %i', async (status) => {
+    fixture.server.files.clear()
+    fixture.server.meet('PROPFIND', ({ response }) => void response.writeHead(status).end(), 1000)
+    const check = fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never)
+    expect(await check).toEqual({ kind: 'absent' })
+  })
+})
+
+it('an endpoint that describes more than it was asked for gives the size of the file itself', async () => {
+  const entry = (name: string, size: number) =>
+    `<d:response><d:href>/cygno/${name}</d:href><d:propstat><d:prop><d:getcontentlength>${size}</d:getcontentlength></d:prop></d:propstat></d:response>`
+  const folder = file.name.replace(/[^/]*$/, '')
+  const answers = [
+    [entry(`${file.name}/x`, 1), entry(file.name, BYTES.length)],
+    [entry(file.name, BYTES.length), entry(file.name, 1)],
+    [entry(folder, 1)],
+  ]
+  const sizes: unknown[] = []
+  for (const entries of answers) {
+    fixture.server.meet(
+      'HEAD',
+      ({ response }) => void response.writeHead(200, { 'transfer-encoding': 'chunked' }).end(),
+    )
+    fixture.server.meet(
+      'PROPFIND',
+      ({ response }) =>
+        void response.writeHead(207).end(`<d:multistatus xmlns:d="DAV:">${entries.join('')}</d:multistatus>`),
+    )
+    const check = fixture.driver.check(file, { reference: null, readBack: 'never' }, never)
+    sizes.push(
+      await check.then(
+        ({ kind }) => kind,
+        (error: Error) => error.name,
+      ),
+    )
+  }
+  expect(sizes).toEqual(['unverified', 'TransientError', 'TransientError'])
+})
+
 describe('sending to a store', () => {
   const got: Buffer[] = []
   let status = 200
@@ -205,6 +276,18 @@ describe('listing', () => {
   it.each([200, 403, 500])('so is %i', async (status) => {
     answering(multistatus('/cygno/'), status)
     await transientOf(list())
+  })
+
+  it('names are read below the path that the endpoint writes for the folder', async () => {
+    answering(multistatus('/pnfs/lngs.infn.it/cygno/', '/pnfs/lngs.infn.it/cygno/run1.mid'))
+    expect(await list()).toContainEqual({ name: 'run1.mid', sizeBytes: 7 })
+  })
+
+  it('a folder is one although its type is missing', async () => {
+    answering(multistatus('/cygno/', '/cygno/b/', '/cygno/run1.mid'))
+    answering(multistatus('/cygno/', '/cygno/b/', '/cygno/run1.mid'))
+    expect(await list('run')).toEqual([{ name: 'run1.mid', sizeBytes: 7 }])
+    expect((await list()).map(({ name }) => name)).not.toContain('b')
   })
 
   it('names that no copy can have are skipped', async () => {
