@@ -1,6 +1,7 @@
 /** Chooses the key of each file, and refuses files that cannot be sent. */
 import { basename, resolve } from 'node:path'
 import { isTag, parseRunKey } from '../../shared/run.ts'
+import { cutText } from '../../shared/text.ts'
 
 export type PlannedFile =
   | { readonly file: string; readonly key: string; readonly refusal: null }
@@ -32,7 +33,7 @@ function keyProblem(key: string, anyName: boolean): string | null {
   const slash = key.lastIndexOf('/')
   const [tag, name] = [key.slice(0, Math.max(slash, 0)), key.slice(slash + 1)]
   if (Buffer.byteLength(key) > LONGEST_KEY_BYTES)
-    return `the key ${key.slice(0, 40)}… is longer than ${LONGEST_KEY_BYTES} bytes`
+    return `the key ${cutText(key, 40)}… is longer than ${LONGEST_KEY_BYTES} bytes`
   const isPlain = (slash < 0 || isTag(tag)) && isTag(name)
   if (!isPlain)
     return `"${key}" is not a valid key: it must not have empty, . or .. segments or control characters`

@@ -6,6 +6,7 @@
  * have no ODB path.
  */
 import type { OdbScalar, OdbTree, OdbValue } from '../midas/odb/tree.ts'
+import { cutText } from '../text.ts'
 
 /**
  * A Runlog column's value as stored: numbers, text (DATETIME as `YYYY-MM-DD HH:MM:SS` local time), booleans
@@ -177,7 +178,7 @@ export function coerceParameter(value: OdbValue | undefined, sqlType: RunlogSqlT
     case 'TEXT':
       return typeof given === 'string' ? cutBytes(given, TEXT_BYTES) : null
     case 'VARCHAR(255)':
-      return typeof given === 'string' ? [...given].slice(0, VARCHAR_CHARACTERS).join('') : null
+      return typeof given === 'string' ? cutText(given, VARCHAR_CHARACTERS) : null
   }
 }
 

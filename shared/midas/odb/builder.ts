@@ -1,5 +1,6 @@
 /** Builds the tree of a dump, within limits that real ODBs never reach and malicious ones must not exceed. */
 import { InvalidInputError } from '../../errors.ts'
+import { isWellFormed, wellFormed } from '../../text.ts'
 import type { Finding } from '../finding.ts'
 import type { OdbKey } from './tree.ts'
 
@@ -19,10 +20,12 @@ export interface OdbBuild {
   values: number
   /** Number of decimal commas that were corrected. */
   decimalCommas: number
+  /** Number of texts with characters that were replaced. */
+  replacedTexts: number
 }
 
 export function newBuild(): OdbBuild {
-  return { keys: 0, values: 0, decimalCommas: 0 }
+  return { keys: 0, values: 0, decimalCommas: 0, replacedTexts: 0 }
 }
 
 export function newDirectory(name: string): OpenDirectory {
@@ -70,6 +73,23 @@ export function newKey(
   itemSize: number | null = null,
 ): OdbKey {
   return { kind: 'key', name, type, value, link, itemSize }
+}
+
+/** A text without characters that the catalogue, the queues or a page would refuse. */
+export function cleaned(build: OdbBuild, text: string): string {
+  if (isWellFormed(text)) return text
+  build.replacedTexts += 1
+  return wellFormed(text)
+}
+
+/** The warning about replaced characters. */
+export function replacedTextWarning(count: number): Finding {
+  const plural = count === 1 ? 'text has' : 'texts have'
+  return {
+    code: 'odb-text',
+    message: `${count} ${plural} characters in the ODB dump that are no text (halves of characters, NULs); replaced by U+FFFD`,
+    offset: null,
+  }
 }
 
 /** The warning about corrected decimal commas. */

@@ -11,6 +11,7 @@ import { TID } from '../tid.ts'
 import {
   addNode,
   checkDepth,
+  cleaned,
   countValues,
   newBuild,
   newDirectory,
@@ -185,7 +186,7 @@ function readString(scanner: Scanner): string {
     if (char === '"') {
       scanner.at = at + 1
       const last = text.slice(plain, at)
-      return parts.length === 0 ? last : parts.join('') + last
+      return cleaned(scanner.build, parts.length === 0 ? last : parts.join('') + last)
     }
     if (char !== '\\') continue
     parts.push(text.slice(plain, at))

@@ -1,7 +1,7 @@
 /** Parses an ODB dump, the body of a begin-of-run or end-of-run event, in any of MIDAS's dialects. */
 import { InvalidInputError } from '../../errors.ts'
 import type { Finding } from '../finding.ts'
-import { decimalCommaWarning, odbLimits } from './builder.ts'
+import { decimalCommaWarning, odbLimits, replacedTextWarning } from './builder.ts'
 import { parseJsonOdb } from './json.ts'
 import { parseTextOdb } from './text.ts'
 import { type OdbTree, odbTree } from './tree.ts'
@@ -34,6 +34,7 @@ export function parseOdb(bytes: Uint8Array): ParsedOdb {
   if (first === undefined) throw new InvalidInputError('ODB dump: it is empty')
   const parsed = parseDialect(first, text)
   if (parsed.build.decimalCommas > 0) warnings.push(decimalCommaWarning(parsed.build.decimalCommas))
+  if (parsed.build.replacedTexts > 0) warnings.push(replacedTextWarning(parsed.build.replacedTexts))
   return { tree: odbTree(parsed.root), dialect: parsed.dialect, warnings }
 }
 

@@ -20,6 +20,7 @@ import { TID, tidOfName } from '../tid.ts'
 import {
   addNode,
   checkDepth,
+  cleaned,
   countValues,
   newBuild,
   newDirectory,
@@ -64,8 +65,9 @@ function next(lines: Lines): string | undefined {
  * Parses a dump. Lines that are neither a section nor a key are skipped, as in MIDAS. Throws
  * InvalidInputError when a limit is exceeded or there is no key.
  */
-export function parseTextOdb(text: string): { root: OpenDirectory; build: OdbBuild } {
+export function parseTextOdb(dump: string): { root: OpenDirectory; build: OdbBuild } {
   const build = newBuild()
+  const text = cleaned(build, dump)
   const root = newDirectory('')
   const lines: Lines = { text, at: 0 }
   let directory = root

@@ -6,10 +6,12 @@
  * linear, with bounded depth.
  */
 import { InvalidInputError } from '../../errors.ts'
+import { cutText } from '../../text.ts'
 import { tidOfName } from '../tid.ts'
 import {
   addNode,
   checkDepth,
+  cleaned,
   countValues,
   newBuild,
   newDirectory,
@@ -101,7 +103,7 @@ function readValues(scanner: Scanner, array: Tag, read: (text: string) => OdbSca
     if (tag.name !== 'value') throw fault(scanner, `<${tag.name}> inside an array`)
     const index = tag.attributes.get('index')
     if (index !== undefined && index !== String(values.length))
-      throw fault(scanner, `element ${values.length} of an array says it is "${index.slice(0, 20)}"`)
+      throw fault(scanner, `element ${values.length} of an array says it is "${cutText(index, 20)}"`)
     values.push(read(tag.kind === 'empty' ? '' : readText(scanner, 'value')))
   }
 }
@@ -111,7 +113,7 @@ function readText(scanner: Scanner, name: string): string {
   const closing = `</${name}>`
   const end = scanner.text.indexOf('<', scanner.at)
   if (end === -1 || !scanner.text.startsWith(closing, end)) throw fault(scanner, `${closing} was expected`)
-  const text = decodeEntities(scanner.text.slice(scanner.at, end))
+  const text = decodeEntities(scanner, scanner.text.slice(scanner.at, end))
   scanner.at = end + closing.length
   return text
 }
@@ -145,7 +147,7 @@ function nextTag(scanner: Scanner): Tag | undefined {
   scanner.at = TAG.lastIndex
   const attributes = new Map<string, string>()
   for (const [, name = '', double, single] of (match[3] ?? '').matchAll(ATTRIBUTE))
-    attributes.set(name, decodeEntities(double ?? single ?? ''))
+    attributes.set(name, decodeEntities(scanner, double ?? single ?? ''))
   return {
     name: match[2] ?? '',
     kind: match[1] === '/' ? 'close' : match[4] === '/' ? 'empty' : 'open',
@@ -165,9 +167,9 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
  * The five entities of XML and character numbers; anything else is kept unchanged (MIDAS did not always
  * encode names).
  */
-function decodeEntities(text: string): string {
-  if (!text.includes('&')) return text
-  return text.replace(
+function decodeEntities({ build }: Scanner, text: string): string {
+  if (!text.includes('&')) return cleaned(build, text)
+  const decoded = text.replace(
     /&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|([a-z]{2,4}));/g,
     (whole, decimal, hexadecimal, name) => {
       if (name !== undefined) return ENTITIES.get(name) ?? whole
@@ -175,4 +177,5 @@ function decodeEntities(text: string): string {
       return code <= 0x10ffff ? String.fromCodePoint(code) : whole
     },
   )
+  return cleaned(build, decoded)
 }
