@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { parseTag } from '../../cli/arguments.ts'
 import * as runs from '../../cli/commands/runs.ts'
 import { createHandler } from '../../functions/catalog-api/handler.ts'
 import { createToken } from '../../shared/access/tokens.ts'
@@ -13,6 +14,7 @@ import { encodeNotification } from '../../shared/messages/runs.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 import { parseNotification } from '../../shared/notifications/parse.ts'
 import { describeRun, findRuns } from '../../shared/queries/runs.ts'
+import { isTag } from '../../shared/run.ts'
 import { isWellFormed, wellFormed } from '../../shared/text.ts'
 import { anyText } from '../support/any-text.ts'
 import { record, runlogRow } from '../support/catalogue.ts'
@@ -161,6 +163,33 @@ test('any text in a request of the API is kept exactly or refused with a reason'
     RUNS,
   )
 })
+
+test('any tag is one of the documented alphabet, or refused by API, CLI and scopes alike', async () => {
+  await fc.assert(
+    fc.asyncProperty(anyText, async (tag) => {
+      const query = `/api/v1/runs?tag=${encodeURIComponent(tag.toWellFormed())}`
+      expect((await ask(query)).status).toBe(isTag(tag.toWellFormed()) ? 200 : 400)
+      if (isTag(tag)) expect(parseTag(tag)).toBe(tag)
+      else expect(() => parseTag(tag)).toThrow()
+    }),
+    RUNS,
+  )
+})
+
+test.each(['*', 'a\\b', 'LN\u202eGS', 'LNGS\uffff', ' LNGS'])(
+  'a run file in %j, which is no tag, is kept as invalid, alerted once and never tried again',
+  async (tag) => {
+    const arrival = await context.put(`${tag}/run00009.mid`, runWith(9, 'text', 'json'))
+    for (let time = 0; time < 2; time++)
+      expect(await processArrival(context, arrival, signal, context.log)).toBe('invalid')
+    expect(await findArrival(context.database, arrival)).toMatchObject({
+      state: 'invalid',
+      nextAttemptAt: null,
+      reason: expect.stringContaining('a tag has letters'),
+    })
+    expect(await context.drain('alerts')).toMatchObject([{ rule: 'misnamed-object', key: arrival.key }])
+  },
+)
 
 test('any description that the logger wrote into the Runlog is taken', async () => {
   await fc.assert(
