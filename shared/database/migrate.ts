@@ -3,8 +3,9 @@ import { DEFAULT_MIGRATION_TABLE, Migrator, sql } from 'kysely'
 import { InvalidInputError, TransientError } from '../errors.ts'
 import type { Database } from './connect.ts'
 import * as schema from './migrations/0001-schema/0001-schema.ts'
+import * as contents from './migrations/0006-contents/0006-contents.ts'
 
-const migrations = { '0001-schema': schema }
+const migrations = { '0001-schema': schema, '0006-contents': contents }
 
 /**
  * Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock).
