@@ -100,6 +100,22 @@ export const isTag = (tag: string): boolean => tag.length <= MAX_TAG_LENGTH && t
 const isTagPart = (part: string): boolean =>
   TAG_PART.test(part) && !UNSAFE_PARTS.has(part) && Buffer.byteLength(part) <= MAX_PART_BYTES
 
+/** Whether two tags can be confused: by case, accents, blanks and punctuation, or by one character. */
+export function isSimilarTag(one: string, other: string): boolean {
+  const [a, b] = [bareLetters(one), bareLetters(other)]
+  let start = 0
+  while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++
+  let end = 0
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++
+  return Math.max(a.length, b.length) - start - end <= 1
+}
+
+const bareLetters = (tag: string) =>
+  tag
+    .normalize('NFKD')
+    .replace(/[^\p{L}\p{Nd}/]/gu, '')
+    .toLowerCase()
+
 /**
  * The file name that MIDAS gives: five digits for the run, four for the subrun, more where needed.
  * @throws InvalidInputError for an invalid number.

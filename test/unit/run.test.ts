@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isTag, parseRunKey, type RunCompression, runFileName } from '../../shared/run.ts'
+import { isSimilarTag, isTag, parseRunKey, type RunCompression, runFileName } from '../../shared/run.ts'
 
 describe('run files', () => {
   test.each([
@@ -85,6 +85,21 @@ describe('run files', () => {
     '/',
   ])('%j is none', (key) => {
     expect(parseRunKey(key)).toBeNull()
+  })
+
+  test.each([
+    ['lngs', 'LNGS', true],
+    ['L.N-G S', 'LNGS', true],
+    ['LNG', 'LNGS', true],
+    ['LMGS', 'LNGS', true],
+    ['FLASH/2025', 'FLASH/2024', true],
+    ['prova e', 'prova \u00e8', true],
+    ['LNF', 'LNGS', false],
+    ['MAN', 'LNGS', false],
+    ['LNGS/2024', 'LNGS', false],
+  ])('the tag %s can be confused with %s: %s', (one, other, expected) => {
+    expect(isSimilarTag(one, other)).toBe(expected)
+    expect(isSimilarTag(other, one)).toBe(expected)
   })
 
   test('every name that is made is read back', () => {
