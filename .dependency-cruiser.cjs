@@ -7,7 +7,7 @@
  * Inside shared, LAYERS states what each folder may import besides itself; imports of types count like all
  * others.
  */
-const FOUNDATION = 'shared/(errors|log|csv|run)[.]ts$|^shared/(config|time)/'
+const FOUNDATION = 'shared/(errors|log|csv|run|text)[.]ts$|^shared/(config|time)/'
 
 /** What every use case may import. */
 const USE_CASE = [
@@ -65,25 +65,25 @@ module.exports = {
     ),
     only(
       'midas-is-pure',
-      'shared/midas: bytes in, values out; of ours it knows the errors alone',
+      'shared/midas: bytes in, values out; of ours it knows the errors and text.ts',
       '^shared/midas/',
-      ['^shared/midas/', '^shared/errors[.]ts$'],
+      ['^shared/midas/', '^shared/(errors|text)[.]ts$'],
     ),
     only(
       'notifications-are-pure',
-      'shared/notifications: text in, arrivals out; of ours it knows the errors and run.ts',
+      'shared/notifications: text in, arrivals out; of ours it knows the errors, run.ts and text.ts',
       '^shared/notifications/',
-      ['^shared/notifications/', '^shared/(errors|run)[.]ts$'],
+      ['^shared/notifications/', '^shared/(errors|run|text)[.]ts$'],
     ),
     only(
       'messages-are-pure',
-      'shared/messages: text in, messages out; of ours it knows notifications, the errors and run.ts',
+      'shared/messages: text in, messages out; of ours it knows notifications, the errors, run.ts and text.ts',
       '^shared/messages/',
-      ['^shared/(messages|notifications)/', '^shared/(errors|run)[.]ts$'],
+      ['^shared/(messages|notifications)/', '^shared/(errors|run|text)[.]ts$'],
     ),
     only(
       'foundation-first',
-      'errors, log, csv, config and time import no layer',
+      'errors, log, csv, run, text, config and time import no layer',
       `^${FOUNDATION}`,
       `^${FOUNDATION}`,
     ),

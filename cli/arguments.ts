@@ -1,6 +1,7 @@
 /** Parsers of the arguments and options that several commands share. */
 import { InvalidArgumentError, Option } from 'commander'
-import { isTag, LARGEST_RUN_NUMBER } from '../shared/run.ts'
+import { isTag, LARGEST_RUN_NUMBER, TAG_RULE } from '../shared/run.ts'
+import { quoted } from '../shared/text.ts'
 import { parseTimeText } from '../shared/time/text.ts'
 
 /** Both ends included. */
@@ -14,7 +15,7 @@ export const tagOption = () =>
   new Option('--tag <tag>', 'the tag; needed when several tags have a run of this number').argParser(parseTag)
 
 export function parseTag(text: string): string {
-  if (!isTag(text)) throw new InvalidArgumentError('A tag is a site such as LNGS, without / at its ends.')
+  if (!isTag(text)) throw new InvalidArgumentError(`${quoted(text)} is no tag: ${TAG_RULE}.`)
   return text
 }
 

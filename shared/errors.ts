@@ -5,6 +5,8 @@
  * and the handler acts on its kind: retry, check again later, or keep the input and alert a person.
  */
 
+import { wellFormed } from './text.ts'
+
 /** Details of an error that are safe to log: identifiers and numbers, never credentials or payloads. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>
 
@@ -110,6 +112,8 @@ interface Thrown {
   readonly code?: string
   readonly message?: string
   readonly errno?: number
+  /** Of MariaDB. */
+  readonly sqlMessage?: string
   readonly errors?: readonly Error[]
   readonly $metadata?: { readonly httpStatusCode?: number }
   readonly $retryable?: unknown
@@ -138,14 +142,14 @@ export function classify(thrown: unknown): Failure {
     typeof thrown === 'object' && thrown !== null ? thrown : { message: String(thrown) }
   ) as Thrown
   const status = error.$metadata?.httpStatusCode
-  const known = error.code ?? error.name ?? 'Error'
+  const known = codeOf(error)
   const details: Record<string, string | number> = { error: known }
   if (status !== undefined) details.httpStatus = status
   // A failed HEAD has no body, and the SDK has no name for its error.
   const isSilent = error.message === 'UnknownError' && status !== undefined
   const reason = isSilent
     ? `the store answered with status ${status} and no reason`
-    : `${known}: ${messageOf(error)}`
+    : wellFormed(`${known}: ${messageOf(error)}`)
   const request = requests.get(error)
   const text = request === undefined ? reason : `${request}: ${reason}`
   if (OPERATOR_NAMES.has(error.name ?? '') || OPERATOR_NAMES.has(error.code ?? ''))
@@ -160,6 +164,10 @@ export function classify(thrown: unknown): Failure {
     )
   return new TransientError(text, details, { cause: thrown })
 }
+
+/** An error of MariaDB is named by its number: the driver knows only the names that MySQL gives to numbers. */
+const codeOf = ({ code, name, errno, sqlMessage }: Thrown): string =>
+  sqlMessage === undefined ? (code ?? name ?? 'Error') : `MariaDB error ${errno}`
 
 /**
  * An AggregateError (connections refused on all addresses of a name) has no message of its own, but its parts

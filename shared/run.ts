@@ -1,6 +1,7 @@
 /**
  * The identity of a run, of its files, of an object, and of a version. A key is parsed only here:
- * `LNGS/run12345.mid.gz` is run 12345 of tag LNGS, `LNGS/run00104sub0001.mid.lz4` the second file of run 104.
+ * `LNGS/run12345.mid.gz` is run 12345 of tag LNGS, `LNGS/run00104sub0001.mid.lz4` (or `run00104_0001.mid.lz4`)
+ * the second file of run 104.
  *
  * Numbers are formatted as by MIDAS (printf formats of the ODB, `run%05d.mid` by default): padding is a
  * minimum, so names are never compared as text.
@@ -40,7 +41,7 @@ export interface ObjectVersion extends ObjectName {
   readonly lastModified: Date
 }
 
-const FILE_NAME = /^run(?<run>\d+)(?:sub(?<sub>\d+))?\.mid(?:\.(?<suffix>gz|lz4|bz2))?$/
+const FILE_NAME = /^run(?<run>\d+)(?:(?:sub|_)(?<sub>\d+))?\.mid(?:\.(?<suffix>gz|lz4|bz2))?$/
 
 const COMPRESSION_BY_SUFFIX: Readonly<Record<string, RunCompression>> = {
   gz: 'gzip',
@@ -60,21 +61,31 @@ export const LARGEST_RUN_NUMBER = 0xffffffff
 /** Longest tag that the catalogue can store, characters. */
 const MAX_TAG_LENGTH = 200
 
-/**
- * Segments that file systems and tape paths would resolve to another location: `a//b` and `a/./b` mean `a/b`
- * there.
- */
-const UNSAFE_SEGMENTS = new Set(['', '.', '..'])
+/** Longest part of a key between slashes, bytes: names of copies on tape add a few to those of objects. */
+const MAX_PART_BYTES = 240
 
 /**
- * Parses a key. Returns null for anything but a run file below a tag: another name, no tag, a tag of more
- * than 200 characters or with empty, `.` or `..` segments or control characters, a number above 4294967295.
+ * Parts of a tag: letters and digits of any script, blanks inside, and some punctuation. Not `*` (all tags, in
+ * scopes), `\` (no tape endpoint keeps it), or what cannot be seen.
+ */
+const TAG_PART = /^(?! )(?:(?!\p{Default_Ignorable_Code_Point})[\p{L}\p{M}\p{Nd} ._+=:,@&%()<>'-])+(?<! )$/u
+
+/** The rule of `isTag` for people. */
+export const TAG_RULE =
+  "a tag has letters, digits, blanks and . _ - + = : , @ & % ( ) < > ' in parts separated by /, as in LNGS or FLASH/2024"
+
+/** Parts that file systems and tape paths would resolve to another location: `a/./b` means `a/b` there. */
+const UNSAFE_PARTS = new Set(['.', '..'])
+
+/**
+ * Parses a key. Returns null for anything but a run file below a tag: another name, no tag, a text that is no
+ * tag, a number above 4294967295.
  */
 export function parseRunKey(key: string): RunFileId | null {
   const tag = folderOf(key)
   const fileName = key.slice(key.lastIndexOf('/') + 1)
   const { run, sub, suffix } = FILE_NAME.exec(fileName)?.groups ?? {}
-  if (run === undefined || !isTag(tag)) return null
+  if (run === undefined || !isTag(tag) || fileName.length > MAX_PART_BYTES) return null
   const runNumber = Number(run)
   const subrun = sub === undefined ? null : Number(sub)
   if (runNumber > LARGEST_RUN_NUMBER || (subrun ?? 0) > LARGEST_RUN_NUMBER) return null
@@ -86,10 +97,26 @@ export function parseRunKey(key: string): RunFileId | null {
 export const folderOf = (key: string): string => key.slice(0, Math.max(key.lastIndexOf('/'), 0))
 
 /** Whether a text is a valid tag: `LNGS`, `FLASH/2024`. */
-export function isTag(tag: string): boolean {
-  if (tag.length > MAX_TAG_LENGTH || /\p{Cc}/u.test(tag) || !tag.isWellFormed()) return false
-  return tag.split('/').every((segment) => !UNSAFE_SEGMENTS.has(segment))
+export const isTag = (tag: string): boolean => tag.length <= MAX_TAG_LENGTH && tag.split('/').every(isTagPart)
+
+const isTagPart = (part: string): boolean =>
+  TAG_PART.test(part) && !UNSAFE_PARTS.has(part) && Buffer.byteLength(part) <= MAX_PART_BYTES
+
+/** Whether two tags can be confused: by case, accents, blanks and punctuation, or by one character. */
+export function isSimilarTag(one: string, other: string): boolean {
+  const [a, b] = [bareLetters(one), bareLetters(other)]
+  let start = 0
+  while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++
+  let end = 0
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++
+  return Math.max(a.length, b.length) - start - end <= 1
 }
+
+const bareLetters = (tag: string) =>
+  tag
+    .normalize('NFKD')
+    .replace(/[^\p{L}\p{Nd}/]/gu, '')
+    .toLowerCase()
 
 /**
  * The file name that MIDAS gives: five digits for the run, four for the subrun, more where needed.

@@ -6,6 +6,7 @@ import { InvalidInputError } from '../../shared/errors.ts'
 import { parseNotification } from '../../shared/notifications/parse.ts'
 import { retryDeadLetters, withDeadLetters } from '../../shared/queue/dead-letters.ts'
 import { QUEUES, type QueuedMessage, type QueueName } from '../../shared/queue/queues.ts'
+import { cutText } from '../../shared/text.ts'
 import { print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -135,7 +136,7 @@ async function describe(context: Context<'database'>, message: QueuedMessage) {
     id: message.messageId,
     sentAt: message.sentAt,
     receiveCount: message.receiveCount,
-    about: arrival === undefined ? message.body.slice(0, 60) : `${arrival.bucket}/${arrival.key}`,
+    about: arrival === undefined ? cutText(message.body, 60) : `${arrival.bucket}/${arrival.key}`,
     state: known?.state ?? null,
     lastError: known?.reason ?? null,
   }

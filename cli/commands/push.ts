@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { parseRunKey } from '../../shared/run.ts'
 import { LARGEST_PART_BYTES, SMALLEST_PART_BYTES } from '../../shared/storage/upload-layout.ts'
 import { bytesOfText, parseTag, wholeNumber } from '../arguments.ts'
 import { bytes, duration, print } from '../output.ts'
@@ -24,6 +25,7 @@ interface Flags {
   readonly concurrency: number
   readonly overwrite: boolean
   readonly anyName: boolean
+  readonly newTag: boolean
   readonly dryRun: boolean
   readonly json: boolean
 }
@@ -37,6 +39,7 @@ Examples:
 The file's md5, sha256 and adler32 are sent as metadata, and the store's answer is compared with them. A file that is already in
 the store is not sent again; another object under the same key is kept unless --overwrite is given. A large file is sent in parts:
 after any interruption the same command sends the missing parts. Files are only read, never deleted.
+A tag of which the store has nothing yet is confirmed, by an answer or by --new-tag: lngs beside LNGS would be a second site.
 Exit code 0 means that every file is in the store and was compared.
 
 Watching a folder:
@@ -79,6 +82,7 @@ export function register(program: Command): void {
     )
     .option('--overwrite', 'replace another object under the key', false)
     .option('--any-name', 'also send files whose names are not those of runs', false)
+    .option('--new-tag', 'the tag is that of a new site, of which the store has nothing yet', false)
     .option('--dry-run', 'only show what would be sent', false)
     .option('--json', 'one JSON object a line for each file', false)
     .addOption(
@@ -123,17 +127,27 @@ async function run(files: readonly string[], flags: Flags, command: Command): Pr
       { exitCode: 2 },
     )
   const place = placeOf(files, flags, command)
-  const [{ pushFiles }, { loadPushSettings }, { createProgressBars }] = await Promise.all([
+  const [{ pushFiles }, { loadPushSettings }, { checkTag }, { createProgressBars }] = await Promise.all([
     import('../push/push.ts'),
     import('../push/open-store.ts'),
+    import('../push/new-tag.ts'),
     import('../push/progress.ts'),
   ])
   const signal = interruption()
-  const store = await (await loadPushSettings()).open(signal)
+  const settings = await loadPushSettings(flags)
+  const store = await settings.open(signal)
   const bars = process.stderr.isTTY && !flags.json ? createProgressBars(process.stderr) : null
   const results: PushResult[] = []
   const startedAt = performance.now()
   try {
+    const tag = 'tag' in place ? place.tag : parseRunKey(place.key)?.tag
+    if (tag !== undefined && !flags.newTag && !flags.anyName)
+      await checkTag(
+        store,
+        settings.config,
+        { tag, bucket: flags.bucket ?? store.bucket, canAsk: !flags.json },
+        signal,
+      )
     const request = {
       files,
       place,

@@ -3,6 +3,7 @@ import * as openid from 'openid-client'
 import * as z from 'zod'
 import { isSafeAddress } from '../../shared/access/safe-address.ts'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
+import { cutText } from '../../shared/text.ts'
 import type { Login } from './store.ts'
 
 export const settingsSchema = z.object({
@@ -127,4 +128,4 @@ async function explainRefusals<T>(work: () => Promise<T>, signal: AbortSignal): 
 }
 
 /** Text of another service, made safe for a terminal. */
-const plain = (text: string) => text.replace(/\p{Cc}/gu, '').slice(0, 500)
+const plain = (text: string) => cutText(text.replace(/\p{Cc}/gu, ''), 500)

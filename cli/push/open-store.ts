@@ -29,7 +29,12 @@ export interface PushSettings {
  * Credentials for the store in the environment go first, then an API token, then the running local stack.
  * @throws InvalidInputError, with what to set, when no store is configured.
  */
-export async function loadPushSettings(): Promise<PushSettings> {
+export async function loadPushSettings({
+  newTag,
+}: {
+  /** Whether the API may be asked to sign for a tag that it does not know. */
+  readonly newTag: boolean
+}): Promise<PushSettings> {
   const environment = processEnvironment()
   const isSet = (name: string) => Boolean(environment[name] || environment[`${name}_FILE`])
   if (isSet('CYGNET_API_URL') && isSet('CYGNET_API_TOKEN') && !isSet('CYGNET_S3_ACCESS_KEY_ID')) {
@@ -41,7 +46,7 @@ export async function loadPushSettings(): Promise<PushSettings> {
       return {
         config,
         place: `api ${config.api.url}`,
-        open: (signal) => openThroughApi(config, signal),
+        open: (signal) => openThroughApi(config, signal, newTag),
       }
   }
   const config = await loadStoreSettings()
@@ -61,8 +66,8 @@ function openDirectly(config: Config): PushStore {
   return { s3, name: nameOf(config.store.endpoint), bucket, remote: null, close: () => s3.destroy() }
 }
 
-async function openThroughApi(config: Config, signal: AbortSignal): Promise<PushStore> {
-  const remote = await openRemoteStore(config, signal)
+async function openThroughApi(config: Config, signal: AbortSignal, newTag: boolean): Promise<PushStore> {
+  const remote = await openRemoteStore(config, signal, newTag)
   const { s3, endpoint, buckets } = remote
   return {
     s3,

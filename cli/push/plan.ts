@@ -1,6 +1,7 @@
 /** Chooses the key of each file, and refuses files that cannot be sent. */
 import { basename, resolve } from 'node:path'
-import { isTag, parseRunKey } from '../../shared/run.ts'
+import { isTag, parseRunKey, TAG_RULE } from '../../shared/run.ts'
+import { cutText, isWellFormed, quoted } from '../../shared/text.ts'
 
 export type PlannedFile =
   | { readonly file: string; readonly key: string; readonly refusal: null }
@@ -32,11 +33,13 @@ function keyProblem(key: string, anyName: boolean): string | null {
   const slash = key.lastIndexOf('/')
   const [tag, name] = [key.slice(0, Math.max(slash, 0)), key.slice(slash + 1)]
   if (Buffer.byteLength(key) > LONGEST_KEY_BYTES)
-    return `the key ${key.slice(0, 40)}… is longer than ${LONGEST_KEY_BYTES} bytes`
-  const isPlain = (slash < 0 || isTag(tag)) && isTag(name)
-  if (!isPlain)
-    return `"${key}" is not a valid key: it must not have empty, . or .. segments or control characters`
+    return `the key ${cutText(key, 40)}… is longer than ${LONGEST_KEY_BYTES} bytes`
+  const isUnsafe = key.split('/').some((part) => ['', '.', '..'].includes(part))
+  if (isUnsafe || /\p{Cc}/u.test(key) || !isWellFormed(key))
+    return `${quoted(key)} is not a valid key: it must not have empty, . or .. segments or control characters`
   if (anyName || parseRunKey(key) !== null) return null
+  if (slash >= 0 && !isTag(tag))
+    return `${quoted(key)} is not the key of a run: ${TAG_RULE}; --any-name sends it anyway`
   return `"${slash < 0 ? key : name}" ${slash < 0 ? 'has no tag before it (LNGS/run12345.mid.gz)' : 'is not the name of a run file (run12345.mid, .mid.gz, .mid.lz4 or .mid.bz2)'}; --any-name sends it anyway`
 }
 

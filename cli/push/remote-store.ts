@@ -85,11 +85,15 @@ export const hasApiToken = (config: Config): boolean =>
 
 /**
  * Reads the address of the store from the API, and makes the client. The signal also aborts later requests to
- * the API.
+ * the API. `newTag`: files may be of a tag that the catalogue does not know.
  * @throws InvalidInputError when a setting is missing or wrong, TransientError when the API does not answer
  * or does not accept the token.
  */
-export async function openRemoteStore(config: Config, signal: AbortSignal): Promise<RemoteStore> {
+export async function openRemoteStore(
+  config: Config,
+  signal: AbortSignal,
+  newTag = false,
+): Promise<RemoteStore> {
   const {
     api: { url, token },
   } = config
@@ -109,7 +113,7 @@ export async function openRemoteStore(config: Config, signal: AbortSignal): Prom
       secretAccessKey: 'signed-by-the-api',
     },
   })
-  const signer = createRemoteSigner(api)
+  const signer = createRemoteSigner(api, newTag)
   s3.config.signer = async () => signer
   return {
     s3,
@@ -150,7 +154,7 @@ const UNSIGNED = /^(?:user-agent|amz-sdk-.*|expect)$/i
 /** Headers that the signature replaces, and a second user agent that would have to be signed. */
 const DROPPED = /^(?:authorization|x-amz-date|x-amz-user-agent)$/i
 
-function createRemoteSigner(api: Api): Signer {
+function createRemoteSigner(api: Api, newTag: boolean): Signer {
   return {
     async sign(request: HttpRequest): Promise<HttpRequest> {
       const given = Object.entries(request.headers).filter(([name]) => !DROPPED.test(name))
@@ -160,7 +164,8 @@ function createRemoteSigner(api: Api): Signer {
       const headers = { ...Object.fromEntries(toSign), 'x-amz-content-sha256': payloadHash(request.body) }
       const { method, path, query = {} } = request
       // The date of the signature is from the API's clock: that of a DAQ machine may be wrong.
-      const signed = await api.post('api/v1/uploads/sign', { method, path, query, headers }, signedHeaders)
+      const toBeSigned = { method, path, query, headers, ...(newTag ? { newTag } : {}) }
+      const signed = await api.post('api/v1/uploads/sign', toBeSigned, signedHeaders)
       request.headers = {
         ...Object.fromEntries(given.filter(([name]) => UNSIGNED.test(name))),
         ...headers,

@@ -65,7 +65,11 @@ export function addRunListOptions(command: Command): Command {
         parsePastTime(text)(new Date()),
       ),
     )
-    .addOption(option('--until <time>', 'started before this time').argParser((text) => parsePastTime(text)(new Date())))
+    .addOption(
+      option('--until <time>', 'started before this time').argParser((text) =>
+        parsePastTime(text)(new Date()),
+      ),
+    )
     .option('--incomplete', 'only runs that are not complete')
     .addOption(
       option('--problem <kind>', 'only runs with an open problem of this kind, or any').choices(

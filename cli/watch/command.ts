@@ -5,6 +5,7 @@ import type { Config } from '../../shared/config/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { createLogger } from '../../shared/log.ts'
 import { print } from '../output.ts'
+import { checkTag } from '../push/new-tag.ts'
 import { loadPushSettings, type PushStore } from '../push/open-store.ts'
 import { hasApiToken, openRemoteStore } from '../push/remote-store.ts'
 import { interruption, stackFolder } from '../settings.ts'
@@ -28,6 +29,7 @@ export interface WatchFlags {
   readonly deleteWhenSafe: boolean
   readonly keepNewest: number
   readonly keepHours: number
+  readonly newTag: boolean
 }
 
 const POLL_MS = 10_000
@@ -44,7 +46,16 @@ const CLOCK: Clock = { wallMs: () => Date.now(), steadyMs: () => performance.now
 
 /** Runs the watch; the exit code of one pass is 1 when something is pending. */
 export async function runWatch(flags: WatchFlags): Promise<void> {
-  const settings = await loadPushSettings()
+  const settings = await loadPushSettings(flags)
+  let isTagChecked = flags.newTag
+  const openStore = async (opening: AbortSignal) => {
+    const store = await settings.open(opening)
+    const bucket = flags.bucket ?? store.bucket
+    if (!isTagChecked)
+      await checkTag(store, settings.config, { tag: flags.tag, bucket, canAsk: false }, opening)
+    isTagChecked = true
+    return store
+  }
   const log = createLogger({
     function: 'push',
     level: settings.config.host.logLevel,
@@ -55,7 +66,7 @@ export async function runWatch(flags: WatchFlags): Promise<void> {
   const terminal = terminalFor(flags)
   const pending = await watchFolder(requestOf(flags), {
     place: settings.place,
-    openStore: settings.open,
+    openStore,
     openSafety,
     stateFolder: stackFolder(),
     signal,

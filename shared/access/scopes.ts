@@ -35,7 +35,10 @@ export function allows(scopes: readonly string[], right: Right, tag: string): bo
   return wanted.some((each) => scopes.includes(`${each}:${tag}`) || scopes.includes(`${each}:${EVERY_TAG}`))
 }
 
+/** Of a valid scope. */
+const tagOf = (scope: string) => scope.slice(scope.indexOf(':') + 1)
+
 /** Tags for which the scopes grant the right. */
 export const tagsOf = (scopes: readonly string[], right: Right): readonly string[] => [
-  ...new Set(scopes.map(parseScope).flatMap(({ tag }) => (allows(scopes, right, tag) ? [tag] : []))),
+  ...new Set(scopes.map(tagOf).filter((tag) => allows(scopes, right, tag))),
 ]

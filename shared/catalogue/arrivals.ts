@@ -9,6 +9,7 @@ import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from '.
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import { runInName } from '../notifications/run-in-name.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
+import { cutText } from '../text.ts'
 import { storeBreaker } from '../work/breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, NO_LEASE } from '../work/lease.ts'
 import { retryOf, type UnfinishedEnding } from '../work/retry-policy.ts'
@@ -292,9 +293,6 @@ export interface UnfinishedArrival {
   readonly nextAttemptAt: Date | null
 }
 
-/** Some stores answer an error with a whole page: the row must still fit, so that its lease is released. */
-const MOST_CHARACTERS = 4000
-
 /** Follows the retry policy of tasks. @param attempts including the one that has ended. */
 export function unfinishedArrival(
   attempts: number,
@@ -306,7 +304,7 @@ export function unfinishedArrival(
   return {
     state: retry.isFailing ? 'failed' : 'received',
     attempts: retry.attempts,
-    reason: reason.slice(0, MOST_CHARACTERS),
+    reason: cutText(reason),
     nextAttemptAt: retry.attempts < MOST_ATTEMPTS ? retry.nextAttemptAt : null,
   }
 }

@@ -6,6 +6,7 @@ import { type Database, inTransaction } from '../database/connect.ts'
 import type { CataloguedRun, Correction, Parameters } from '../database/schema.ts'
 import { InvalidInputError } from '../errors.ts'
 import { coerceParameter, runlogColumns } from '../extraction/run-parameters.ts'
+import { shortened } from '../text.ts'
 import { lockGenerations } from './run-generations.ts'
 import { addHistory, refreshRun } from './runs.ts'
 
@@ -52,7 +53,7 @@ export async function correctParameters(
       lines.push(
         value === null
           ? `${name}: correction withdrawn`
-          : `${name}: ${shortened(value)} instead of ${shortened(generation.parameters[name] ?? 'nothing')}`,
+          : `${name}: ${inHistory(value)} instead of ${inHistory(generation.parameters[name] ?? 'nothing')}`,
       )
       if (value === null) corrections.delete(name)
       else corrections.set(name, { value, by: request.by, at: at.toISOString() })
@@ -81,8 +82,4 @@ function validated(name: string, value: Parameters[string]): Correction['value']
   return coerced
 }
 
-function shortened(value: number | string): string {
-  const characters = [...String(value)]
-  if (characters.length <= MAX_HISTORY_CHARACTERS) return String(value)
-  return `${characters.slice(0, MAX_HISTORY_CHARACTERS - 1).join('')}…`
-}
+const inHistory = (value: number | string): string => shortened(String(value), MAX_HISTORY_CHARACTERS)

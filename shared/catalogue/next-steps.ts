@@ -104,6 +104,25 @@ export function reusedNumberAlert(
   })
 }
 
+/** A file has the bytes of a file of another run, which is under another tag or number. */
+export function sameContentsAlert(
+  run: CataloguedRun,
+  object: ObjectName,
+  twin: { readonly runId: number; readonly objectKey: string },
+  sha256: string,
+): Request {
+  return alertRequest({
+    rule: 'same-contents',
+    severity: 'warning',
+    summary: `${object.key} has the same bytes as ${twin.objectKey}: one of them was probably sent under a wrong tag or name`,
+    tag: run.tag,
+    runNumber: run.runNumber,
+    runId: run.id,
+    object: { bucket: object.bucket, key: object.key },
+    occurrence: `${sha256}:${[run.id, twin.runId].toSorted((a, b) => a - b).join('-')}`,
+  })
+}
+
 /** The Runlog and the file state different begins of a run. Both times are quoted as written there. */
 export function differingStartAlert(run: CataloguedRun, inRunlog: string, inFile: string): Request {
   return alertRequest({

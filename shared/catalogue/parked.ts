@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
+import { cutText } from '../text.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { alertRequest } from './next-steps.ts'
 
@@ -25,7 +26,7 @@ export async function parkNotification(
     .values({
       receivedAt: at,
       reason: cut ? `${reason} (cut from ${body.length} characters)` : reason,
-      body: body.slice(0, MAX_BODY_CHARACTERS),
+      body: cutText(body, MAX_BODY_CHARACTERS),
       digest,
     })
     .onDuplicateKeyUpdate({ times: sql`times + 1` })

@@ -16,6 +16,7 @@ import {
   type RunInput,
   recoRequest,
   reusedNumberAlert,
+  sameContentsAlert,
   tapeRequest,
 } from './next-steps.ts'
 import {
@@ -126,6 +127,9 @@ export async function recordFile(
       recoMinimumEvents: options.recoMinimumEvents,
     })
     const firstFile = locked.generation.fileCount === 0
+    const twin = await findTwin(trx, run, metadata.checksums.sha256)
+    if (twin !== undefined)
+      next.requests.push(sameContentsAlert(run, version, twin, metadata.checksums.sha256))
     const requests =
       !file.isHistory && (reused || (firstFile && locked.generations.length > 1))
         ? [...next.requests, reusedNumberAlert(run, metadata.startedAt ?? 0, version)]
@@ -315,6 +319,20 @@ async function countOtherContents(trx: Trx, version: ObjectVersion, sha256: stri
     .executeTakeFirstOrThrow()
   return Number(row.others)
 }
+
+/** A file of another run, by its tag or number, that has the same bytes. */
+const findTwin = (trx: Trx, run: CataloguedRun, sha256: string) =>
+  trx
+    .selectFrom('runFiles')
+    .innerJoin('runs', 'runs.id', 'runFiles.runId')
+    .select(['runFiles.runId', 'runFiles.objectKey'])
+    .where('runFiles.sha256', '=', sha256)
+    .where('runFiles.isLive', '=', true)
+    .where((where) =>
+      where.or([where('runs.tag', '!=', run.tag), where('runs.runNumber', '!=', run.runNumber)]),
+    )
+    .orderBy('runFiles.id')
+    .executeTakeFirst()
 
 function nextSteps(
   file: FileToRecord,

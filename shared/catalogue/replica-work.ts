@@ -7,6 +7,7 @@ import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { CopyState, Replica, ReplicaState } from '../database/replica-schema.ts'
 import type { Schema } from '../database/schema.ts'
+import { cutText } from '../text.ts'
 import { assertHeld, isFree, type Lease, leaseFor, NO_LEASE, renew, whileHeld } from '../work/lease.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { lockRunOfReplica, refreshStorage } from './replicas.ts'
@@ -154,15 +155,12 @@ export async function recordStep(
   return { ...claim, replica: { ...claim.replica, ...outcome.change } }
 }
 
-/** Endpoints sometimes answer with whole pages. */
-const MOST_CHARACTERS = 4000
 const withErrorCut = (change: ReplicaChange): ReplicaChange =>
-  change.lastError == null ? change : { ...change, lastError: change.lastError.slice(0, MOST_CHARACTERS) }
+  change.lastError == null ? change : { ...change, lastError: cutText(change.lastError) }
 
 async function writeOutcome(trx: Trx, runId: number, outcome: ReplicaOutcome, at: Date): Promise<void> {
   const { note } = outcome
-  if (note != null)
-    await addHistory(trx, [{ runId, what: note.what, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
+  if (note != null) await addHistory(trx, [{ runId, what: note.what, detail: cutText(note.detail) }], at)
   await addRequests(trx, outcome.requests ?? [], at)
   await outcome.also?.(trx)
   if (outcome.change.state !== undefined) await refreshStorage(trx, runId)

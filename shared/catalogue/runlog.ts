@@ -12,6 +12,7 @@ import type { Parameters, Run, Schema } from '../database/schema.ts'
 import { type StorageSummary, storageOf } from '../database/storage-summary.ts'
 import { runlogColumns } from '../extraction/run-parameters.ts'
 import type { RunId } from '../run.ts'
+import { wellFormed } from '../text.ts'
 
 /** Columns that Cygnet sets itself, whatever the ODB states. */
 const OWN_COLUMNS = new Set([
@@ -115,8 +116,14 @@ export async function takeLoggedRow(
     WHERE tag = ${run.tag} AND run_number = ${run.runNumber} AND logged_at IS NOT NULL FOR UPDATE`.execute(
     trx.withoutPlugins(),
   )
-  const [row] = rows
-  if (row === undefined) return null
+  const [found] = rows
+  if (found === undefined) return null
+  const row = Object.fromEntries(
+    Object.entries(found).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? wellFormed(value) : value,
+    ]),
+  )
   await sql`UPDATE Runlog SET logged_at = NULL
     WHERE tag = ${run.tag} AND run_number = ${run.runNumber}`.execute(trx)
   const written: Parameters = before === null ? {} : writtenOf(run, before)

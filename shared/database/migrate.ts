@@ -7,6 +7,7 @@ import * as evidence from './migrations/0002-evidence/0002-evidence.ts'
 import * as takeOvers from './migrations/0003-take-overs.ts'
 import * as openProblems from './migrations/0004-open-problems/0004-open-problems.ts'
 import * as tokenMachines from './migrations/0005-token-machines/0005-token-machines.ts'
+import * as contents from './migrations/0006-contents/0006-contents.ts'
 
 const migrations = {
   '0001-schema': schema,
@@ -14,6 +15,7 @@ const migrations = {
   '0003-take-overs': takeOvers,
   '0004-open-problems': openProblems,
   '0005-token-machines': tokenMachines,
+  '0006-contents': contents,
 }
 
 /**

@@ -6,6 +6,7 @@
  * have no ODB path.
  */
 import type { OdbScalar, OdbTree, OdbValue } from '../midas/odb/tree.ts'
+import { cutText } from '../text.ts'
 
 /**
  * A Runlog column's value as stored: numbers, text (DATETIME as `YYYY-MM-DD HH:MM:SS` local time), booleans
@@ -96,15 +97,15 @@ export const runlogColumns: readonly RunlogColumn[] = [
 ]
 
 /**
- * All Runlog columns from the ODB. Begin-of-run columns come from the begin dump or, if that is missing, from
- * the end dump. Absent values, and values of a wrong type or outside the range of the SQL type, are null.
+ * All Runlog columns from the ODB. Begin-of-run columns come from the begin dump or, where that is missing or
+ * could not be read, from the end dump. Absent values, and values of a wrong type or outside the range of the SQL type, are null.
  */
 export function runParameters(beginDump: OdbTree | null, endDump: OdbTree | null): RunParameters {
-  const atBegin = beginDump ?? endDump
   const ended = stopOf(beginDump, endDump) === null ? null : endDump
   const entries = runlogColumns.map((column) => {
-    const source = column.dump === 'begin' ? atBegin : ended
-    const value = coerceParameter(source?.get(column.odbPath), column.sqlType)
+    const { odbPath } = column
+    const found = column.dump === 'begin' ? atBegin(beginDump, endDump, odbPath) : ended?.get(odbPath)
+    const value = coerceParameter(found, column.sqlType)
     const later =
       column.odbPathAtEnd === null ? null : coerceParameter(ended?.get(column.odbPathAtEnd), column.sqlType)
     return [column.name, later ?? value] as const
@@ -121,12 +122,21 @@ export function runTimes(
   beginDump: OdbTree | null,
   endDump: OdbTree | null,
 ): { readonly startedAt: number | null; readonly stoppedAt: number | null } {
-  return { startedAt: startOf(beginDump ?? endDump), stoppedAt: stopOf(beginDump, endDump) }
+  return {
+    startedAt: unixSeconds(atBegin(beginDump, endDump, START_TIME)),
+    stoppedAt: stopOf(beginDump, endDump),
+  }
 }
 
-function startOf(dump: OdbTree | null): number | null {
-  return unixSeconds(dump?.get('/Runinfo/Start time binary'))
+/** A begin dump of which only a part could be read is completed by the end dump. */
+function atBegin(beginDump: OdbTree | null, endDump: OdbTree | null, path: string): OdbValue | undefined {
+  const value = beginDump?.get(path)
+  return value === undefined && beginDump?.isWhole !== true ? endDump?.get(path) : value
 }
+
+const START_TIME = '/Runinfo/Start time binary'
+
+const startOf = (dump: OdbTree | null): number | null => unixSeconds(dump?.get(START_TIME))
 
 /**
  * The stop time is valid only in an end dump, if it is set and not before the start; MIDAS sets it to 0 when
@@ -177,7 +187,7 @@ export function coerceParameter(value: OdbValue | undefined, sqlType: RunlogSqlT
     case 'TEXT':
       return typeof given === 'string' ? cutBytes(given, TEXT_BYTES) : null
     case 'VARCHAR(255)':
-      return typeof given === 'string' ? [...given].slice(0, VARCHAR_CHARACTERS).join('') : null
+      return typeof given === 'string' ? cutText(given, VARCHAR_CHARACTERS) : null
   }
 }
 

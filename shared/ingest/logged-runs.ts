@@ -8,6 +8,7 @@ import { lockGenerations } from '../catalogue/run-generations.ts'
 import type { Context } from '../context.ts'
 import { type Database, inTransaction } from '../database/connect.ts'
 import { isTag, type RunId } from '../run.ts'
+import { cutText } from '../text.ts'
 import { addRequests } from '../work/outbox.ts'
 
 /**
@@ -57,7 +58,7 @@ async function refuseRow(database: Database, { tag, runNumber }: RunId, at: Date
     runNumber,
     runId: null,
     object: null,
-    occurrence: `${named.slice(0, 200)}:${at.toISOString().slice(0, 10)}`,
+    occurrence: `${cutText(named, 200)}:${at.toISOString().slice(0, 10)}`,
   })
   await inTransaction(database, async (trx) => {
     await addRequests(trx, [alert], at)

@@ -53,6 +53,11 @@ export const ALERT_RULES = {
   },
   'incomplete-file': { severities: ['warning'], meaning: 'cut, damaged, or without end of run' },
   'no-camera-bank': { severities: ['warning'], meaning: 'triggers, but no camera frame' },
+  'same-contents': {
+    severities: ['warning'],
+    meaning:
+      'the same bytes are catalogued for two runs: a file was probably sent under a wrong tag or name; both are kept; once a pair',
+  },
   'misnamed-object': {
     severities: ['warning'],
     meaning: 'the object looks like a run, but is not named like one',

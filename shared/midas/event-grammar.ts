@@ -5,6 +5,10 @@
  * next event, since the event's own size is plausible; an impossible event header ends the walk. After the
  * end of the run the rules are stricter: anything but a complete, undamaged event is garbage, and ends the
  * walk without being a fault.
+ *
+ * An event need not have banks (MIDAS's format FIXED: bare data): it is counted and passed over. Nothing in it
+ * states so. It is recognised by contradicting the header of all banks, with an id that had no banks before
+ * and a time of this run; anything else that contradicts it is damage.
  */
 import { BankTally, bankName, bankNameCode, MAX_BANK_NAMES, readBankHeader } from './banks.ts'
 import { Capture } from './capture.ts'
@@ -31,6 +35,9 @@ const MAX_DIGITIZER_HEADER_BYTES = 1024 * 1024
 /** Camera numbers by the codes of their banks' names. */
 const CAMERAS = new Map(Array.from({ length: 10 }, (_, number) => [bankNameCode(`CAM${number}`), number]))
 const DIGITIZER_HEADER = bankNameCode('DGH0')
+
+/** Longer than any run lasts: times of events are compared with the first time in the file. */
+const LONGEST_RUN_SECONDS = 30 * 86_400
 
 /** The event being read. */
 interface Current {
@@ -73,6 +80,13 @@ export class EventGrammar implements Grammar {
   #left = 0
   /** How many of these belong to banks according to the size of all banks; negative after their end. */
   #declaredLeft = 0
+  /** Ids of events that had banks. */
+  readonly #idsWithBanks = new Set<number>()
+  #firstTime: number | null = null
+  /** Banks of the event that were read. */
+  #bankCount = 0
+  /** Whether the event contradicts the header of all banks, but can be one without banks. */
+  #mayBeBare = false
   /** For the event being read: counted once it is complete. */
   #newHeader: { readonly type: number; readonly capture: Capture } | null = null
   readonly #newCameraBytes = new Map<number, number>()
@@ -152,6 +166,7 @@ export class EventGrammar implements Grammar {
         'event-too-large',
         `its header states ${dataBytes} bytes, more than the ${this.#limits.maxEventBytes} an event may have`,
       )
+    this.#firstTime ??= timeSeconds
     if (kind === 'begin-of-run' || kind === 'end-of-run') return this.#runBoundary(kind, header, offset)
     if (kind === 'message') this.#countInternal(header)
     if (kind === 'first-fragment' || kind === 'next-fragment')
@@ -163,12 +178,8 @@ export class EventGrammar implements Grammar {
     if (kind !== 'data') return dataBytes
     if (dataBytes < BANKS_HEADER_BYTES) {
       if (this.ended) return this.#end('', '')
-      this.warnings.add(
-        'event-without-banks',
-        offset,
-        (count) => `${count} events are too short to hold banks (the first at byte ${offset})`,
-      )
-      return dataBytes
+      this.#left = dataBytes
+      return this.#passOverBare(offset)
     }
     this.#step = 'banks'
     this.#left = dataBytes - BANKS_HEADER_BYTES
@@ -216,7 +227,13 @@ export class EventGrammar implements Grammar {
   #allBanks(allBanksBytes: number, flags: number): number {
     const { current } = this
     if (current === null) return 0
-    const { offset } = current
+    const { offset, header } = current
+    const hasItsSize = allBanksBytes === this.#left
+    this.#bankCount = 0
+    const isSound = hasItsSize && hasUsualFlags(flags)
+    if (isSound) this.#idsWithBanks.add(header.id)
+    this.#mayBeBare = !isSound && this.#isOfRun(header) && !this.#idsWithBanks.has(header.id)
+    if (this.#mayBeBare && !hasItsSize && !hasUsualFlags(flags)) return this.#passOverBare(offset)
     this.#step = 'bank'
     this.#format = bankFormat(flags)
     this.#declaredLeft = allBanksBytes
@@ -228,7 +245,7 @@ export class EventGrammar implements Grammar {
         (count) => `${count} events have bank flags that MIDAS does not write (the first at byte ${offset})`,
       )
     }
-    if (allBanksBytes !== this.#left) {
+    if (!hasItsSize) {
       current.inconsistent = true
       this.warnings.add(
         'banks-size',
@@ -269,6 +286,7 @@ export class EventGrammar implements Grammar {
       this.capture = new Capture(Math.min(sizeBytes, MAX_DIGITIZER_HEADER_BYTES))
       this.#newHeader = { type, capture: this.capture }
     }
+    this.#bankCount += 1
     const camera = CAMERAS.get(nameCode)
     if (sizeBytes > 0 && camera !== undefined) this.#noteCamera(camera, sizeBytes, offset)
     const taken = Math.min(paddedBankBytes(sizeBytes), this.#left)
@@ -299,6 +317,7 @@ export class EventGrammar implements Grammar {
     if (current !== null && !surplus) {
       const { offset, header } = current
       if (this.ended) return this.#end('', '')
+      if (this.#mayBeBare && this.#bankCount === 0) return this.#passOverBare(offset)
       current.damaged = true
       this.damaged.add('event-damaged', offset, (count) =>
         count === 1
@@ -306,10 +325,27 @@ export class EventGrammar implements Grammar {
           : `${count} events are damaged, the first at byte ${offset} (id ${header.id}, serial number ${header.serial}): ${reason()}`,
       )
     }
+    return this.#skipRest()
+  }
+
+  #skipRest(): number {
     this.#step = 'event'
     const rest = this.#left
     this.#left = 0
     return rest
+  }
+
+  #isOfRun({ timeSeconds }: EventHeader): boolean {
+    return !this.ended && Math.abs(timeSeconds - (this.#firstTime ?? timeSeconds)) < LONGEST_RUN_SECONDS
+  }
+
+  #passOverBare(offset: number): number {
+    this.warnings.add(
+      'event-without-banks',
+      offset,
+      (count) => `${count} events have no banks and are only counted (the first at byte ${offset})`,
+    )
+    return this.#skipRest()
   }
 
   /** Ends the walk at the current event; after the end of the run that is not a fault. */

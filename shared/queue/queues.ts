@@ -9,6 +9,7 @@ import {
   type SQSClient,
 } from '@aws-sdk/client-sqs'
 import { TransientError } from '../errors.ts'
+import { escaped } from '../text.ts'
 
 export const QUEUES = ['runs', 'tape-requests', 'recall-requests', 'reco-requests', 'alerts'] as const
 export type QueueName = (typeof QUEUES)[number]
@@ -32,7 +33,7 @@ export interface QueueDepth {
 
 export interface Queues {
   url(queue: AnyQueue, signal: AbortSignal): Promise<string>
-  /** Sends every body or throws. A partly accepted batch is reported as failed and may be sent again. */
+  /** Sends every body (JSON) or throws. A partly accepted batch is reported as failed and may be sent again. */
   send(queue: AnyQueue, bodies: readonly string[], signal: AbortSignal): Promise<void>
   /** Receives up to ten messages; they become visible again after `visibilitySeconds` unless deleted. */
   receive(queue: AnyQueue, visibilitySeconds: number, signal: AbortSignal): Promise<readonly QueuedMessage[]>
@@ -65,7 +66,7 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
     url,
     send: coalescing(async (queue: AnyQueue, bodies, signal) => {
       const QueueUrl = await url(queue, signal)
-      for (const batch of batches(bodies)) {
+      for (const batch of batches(bodies.map(escapedJson))) {
         const Entries = batch.map((MessageBody, index) => ({ Id: String(index), MessageBody }))
         const answer = await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries }), {
           abortSignal: signal,
@@ -126,6 +127,12 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
     },
   }
 }
+
+/**
+ * SQS refuses U+FFFE and U+FFFF, and some of its implementations all beyond the BMP. In JSON these occur in
+ * texts only, where an escape means the same character.
+ */
+const escapedJson = (body: string): string => body.replace(/[\ufffe\uffff]|[\ud800-\udfff]+/g, escaped)
 
 type Send<Queue> = (queue: Queue, bodies: readonly string[], signal: AbortSignal) => Promise<void>
 

@@ -322,4 +322,4 @@ async function endingOfFailure<Host extends TaskContext, Subject, Result>(
 
 /** Recognized by the error codes of MariaDB and of its client. */
 const isDatabaseError = ({ details: { error } }: TransientError): boolean =>
-  /^(ER|PROTOCOL)_/.test(String(error))
+  /^(?:(?:ER|PROTOCOL)_|MariaDB )/.test(String(error))

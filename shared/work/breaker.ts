@@ -14,6 +14,7 @@ import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import { classify, TransientError } from '../errors.ts'
+import { cutText } from '../text.ts'
 import { addRequests, type Request } from './outbox.ts'
 
 /** Fewer failures in a row may be due to single tasks; this many are due to the dependency. */
@@ -23,8 +24,6 @@ const FIRST_PROBE_MS = 15_000
 const LONGEST_PROBE_MS = 40_000
 /** Long enough for a server to restart without an alert. */
 const ALERTED_AFTER_MS = 60_000
-
-const MOST_CHARACTERS = 4000
 
 export const tapeBreaker = (endpoint: string): string => `tape:${endpoint}`
 /** For staging and reading, which may fail while copying works. */
@@ -180,7 +179,7 @@ export async function noteFailure(
         failedStep: step,
         openSince,
         probeAt: opens ? new Date(at.getTime() + probeMs) : null,
-        lastError: reason.slice(0, MOST_CHARACTERS),
+        lastError: cutText(reason),
       })
       .where('dependency', '=', dependency)
       .execute()

@@ -7,6 +7,7 @@ import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import type { Reference, Task, TaskState } from '../database/work-schema.ts'
+import { cutText } from '../text.ts'
 import { nextCheckAt } from './back-off.ts'
 import { beginProbe, lockBreaker, openBreakers } from './breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, leaseOwner, NO_LEASE } from './lease.ts'
@@ -317,11 +318,6 @@ export interface TaskChange {
 
 export const hasEnded = ({ state }: TaskChange): boolean => state === 'done' || state === 'given-up'
 
-/**
- * Some endpoints answer an error with a whole page: the row must still fit, so that its lease is released.
- */
-const MOST_CHARACTERS = 4000
-
 /** Ends a claim, in the transaction that writes the facts. @throws ConflictError when the lease was lost. */
 export async function endClaim(trx: Trx, { lease }: Claim, change: TaskChange, at: Date): Promise<void> {
   const { lastError, reference, ...rest } = change
@@ -329,7 +325,7 @@ export async function endClaim(trx: Trx, { lease }: Claim, change: TaskChange, a
     .updateTable('tasks')
     .set({
       ...rest,
-      ...(lastError === undefined ? {} : { lastError: lastError?.slice(0, MOST_CHARACTERS) ?? null }),
+      ...(lastError === undefined ? {} : { lastError: lastError === null ? null : cutText(lastError) }),
       ...(reference === undefined
         ? {}
         : { reference: reference === null ? null : JSON.stringify(reference) }),

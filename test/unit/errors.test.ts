@@ -57,6 +57,17 @@ describe('what libraries throw becomes one of three kinds', () => {
     expect(classify(error).message).toBe('the store answered with status 503 and no reason')
   })
 
+  test('an error of MariaDB is named by its number: the driver has only the names of MySQL', () => {
+    const sqlMessage = 'CONSTRAINT `runs.parameters` failed for `cygnet`.`runs`'
+    const code = 'ER_INNODB_AUTOEXTEND_SIZE_OUT_OF_RANGE'
+    const error = thrown({ code, errno: 4025, sqlMessage, message: sqlMessage })
+    expect(classify(error).message).toBe(`MariaDB error 4025: ${sqlMessage}`)
+  })
+
+  test('the words of a foreign server are made well-formed', () => {
+    expect(classify(thrown({ code: 'X', message: 'a\ud83d\0' })).message).toBe('X: a\ufffd\ufffd')
+  })
+
   test('an error without a text still states its name', () => {
     expect(
       classify(

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isTag, parseRunKey, type RunCompression, runFileName } from '../../shared/run.ts'
+import { isSimilarTag, isTag, parseRunKey, type RunCompression, runFileName } from '../../shared/run.ts'
 
 describe('run files', () => {
   test.each([
@@ -16,6 +16,12 @@ describe('run files', () => {
     [
       'LNGS/run0000000000000000000042.mid.gz',
       { tag: 'LNGS', runNumber: 42, subrun: null, compression: 'gzip' },
+    ],
+    ['LNGS/run00101_0000.mid.lz4', { tag: 'LNGS', runNumber: 101, subrun: 0, compression: 'lz4' }],
+    ['LNGS/run00101_0012.mid', { tag: 'LNGS', runNumber: 101, subrun: 12, compression: 'none' }],
+    [
+      "FLASH 2024/é+&%(1)'/run00001.mid.gz",
+      { tag: "FLASH 2024/é+&%(1)'", runNumber: 1, subrun: null, compression: 'gzip' },
     ],
     ['prova è/run00000.mid.gz', { tag: 'prova è', runNumber: 0, subrun: null, compression: 'gzip' }],
   ])('%s', (key, wanted) => {
@@ -35,6 +41,30 @@ describe('run files', () => {
     'LN\u0000GS/run12345.mid.gz',
     'LN\nGS/run12345.mid.gz',
     `${'L'.repeat(201)}/run12345.mid.gz`,
+    '*/run1.mid.gz',
+    'LNGS*/run1.mid.gz',
+    'a\\b/run1.mid.gz',
+    'LN\u202eGS/run1.mid.gz',
+    'LN\ufffeGS/run1.mid.gz',
+    'LNGS\uffff/run1.mid.gz',
+    'LN\ud83dGS/run1.mid.gz',
+    'LN\ufeffGS/run1.mid.gz',
+    'LN\u200bGS/run1.mid.gz',
+    'LN\u3164GS/run1.mid.gz',
+    'LN\u00a0GS/run1.mid.gz',
+    ' LNGS/run1.mid.gz',
+    'LNGS /run1.mid.gz',
+    'LNGS/ /run1.mid.gz',
+    'LNGS/ 2024/run1.mid.gz',
+    'LN"GS/run1.mid.gz',
+    'LN|GS/run1.mid.gz',
+    'LNGS?/run1.mid.gz',
+    '🦢/run1.mid.gz',
+    `${'ü'.repeat(121)}/run1.mid.gz`,
+    `LNGS/run${'0'.repeat(240)}1.mid.gz`,
+    'LNGS/run1_.mid.gz',
+    'LNGS/run1_1sub1.mid.gz',
+    'LNGS/run1_4294967296.mid.gz',
     'LNGS/run4294967296.mid.gz',
     `LNGS/run${'9'.repeat(400)}.mid.gz`,
     'LNGS/run1sub4294967296.mid.gz',
@@ -57,10 +87,26 @@ describe('run files', () => {
     expect(parseRunKey(key)).toBeNull()
   })
 
+  test.each([
+    ['lngs', 'LNGS', true],
+    ['L.N-G S', 'LNGS', true],
+    ['LNG', 'LNGS', true],
+    ['LMGS', 'LNGS', true],
+    ['FLASH/2025', 'FLASH/2024', true],
+    ['prova e', 'prova \u00e8', true],
+    ['LNF', 'LNGS', false],
+    ['MAN', 'LNGS', false],
+    ['LNGS/2024', 'LNGS', false],
+  ])('the tag %s can be confused with %s: %s', (one, other, expected) => {
+    expect(isSimilarTag(one, other)).toBe(expected)
+    expect(isSimilarTag(other, one)).toBe(expected)
+  })
+
   test('every name that is made is read back', () => {
     const number = fc.nat({ max: 0xffffffff })
     const compression = fc.constantFrom<RunCompression>('none', 'gzip', 'lz4', 'bzip2')
-    const tag = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter(isTag)
+    const unit = fc.constantFrom(..."LNGSlngs09 ._-+=:,@&%()<>'/èü日本", 'e\u0301')
+    const tag = fc.string({ unit, minLength: 1, maxLength: 40 }).filter(isTag)
     fc.assert(
       fc.property(tag, number, fc.option(number), compression, (tag, runNumber, subrun, compression) => {
         const fileName = runFileName({ runNumber, subrun, compression })

@@ -5,6 +5,7 @@
  */
 import { allows } from '../../../shared/access/scopes.ts'
 import { parseRunKey } from '../../../shared/run.ts'
+import { cutText } from '../../../shared/text.ts'
 import { refusal } from '../http/problem.ts'
 
 /** A request to the store as it will be sent: path encoded, query values not encoded. */
@@ -158,7 +159,7 @@ function checkHeaders(headers: Readonly<Record<string, string>>, host: string): 
     if (allowed !== true)
       throw refusal(
         403,
-        `the header ${JSON.stringify(name.slice(0, 80))} is not allowed here, or its value is not`,
+        `the header ${JSON.stringify(cutText(name, 80))} is not allowed here, or its value is not`,
       )
   }
 }

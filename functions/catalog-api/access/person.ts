@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { type Grant, scopesOfGroups } from '../../../shared/access/roles.ts'
+import { cutText, wellFormed } from '../../../shared/text.ts'
 
 /**
  * A length that cookies and log lines can hold. OpenID Connect Core 1.0 §2: a subject has at most 255
@@ -51,4 +52,9 @@ function groupsIn(claims: Readonly<Record<string, unknown>>, claim: string): rea
 
 /** Removes control characters and those that change the direction of text. */
 const plain = (text: string) =>
-  [...text.replace(/[\p{Cc}\p{Cf}\p{Z}]+/gu, ' ').trim()].slice(0, NAME_LENGTH).join('')
+  cutText(
+    wellFormed(text)
+      .replace(/[\p{Cc}\p{Cf}\p{Z}]+/gu, ' ')
+      .trim(),
+    NAME_LENGTH,
+  )

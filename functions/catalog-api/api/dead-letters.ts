@@ -5,6 +5,7 @@ import { parseNotification } from '../../../shared/notifications/parse.ts'
 import { errorOfObject } from '../../../shared/queries/waiting-work.ts'
 import { withDeadLetters } from '../../../shared/queue/dead-letters.ts'
 import type { QueuedMessage, QueueName } from '../../../shared/queue/queues.ts'
+import { cutText } from '../../../shared/text.ts'
 
 export interface DeadLetter {
   readonly id: string
@@ -44,7 +45,7 @@ async function describe(
   return {
     id: message.messageId,
     sentAt: message.sentAt,
-    about: object === undefined ? message.body.slice(0, WORDS) : `${object.bucket}/${object.key}`,
+    about: object === undefined ? cutText(message.body, WORDS) : `${object.bucket}/${object.key}`,
     attempts: known?.attempts ?? null,
     lastError: known?.error ?? null,
   }

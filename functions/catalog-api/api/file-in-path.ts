@@ -5,9 +5,10 @@
 import * as z from 'zod'
 import { MACHINE } from '../../../shared/access/tokens.ts'
 import { type ObjectName, parseRunKey } from '../../../shared/run.ts'
+import { isWellFormed } from '../../../shared/text.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext, Rule } from '../http/route.ts'
-import { describeValidationError } from '../http/validation-errors.ts'
+import { describeValidationError, NOT_WELL_FORMED } from '../http/validation-errors.ts'
 
 /** In hono's notation. */
 export const FILE_PATH = '/api/v1/files/:bucket/:key{.+}'
@@ -36,6 +37,7 @@ export const fileOnDisk = z.strictObject({
     .string()
     .max(1300)
     .regex(/^\//, 'expected an absolute path')
+    .refine(isWellFormed, NOT_WELL_FORMED)
     .openapi({ description: 'Absolute', example: '/data/run12345.mid.gz' }),
 })
 

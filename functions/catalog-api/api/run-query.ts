@@ -15,6 +15,7 @@ import {
 import type { RunPosition, RunSearch } from '../../../shared/queries/search-runs.ts'
 import { isStorageStatus, shownColumns } from '../../../shared/queries/shown-parameters.ts'
 import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/run.ts'
+import { cutText } from '../../../shared/text.ts'
 import { parseTimeText } from '../../../shared/time/text.ts'
 
 export const LONGEST_PAGE = 500
@@ -204,7 +205,7 @@ function parameterCondition(name: string, value: unknown): ParameterCondition | 
   if (isStorageStatus(columnName))
     return 'this is the state in the ODB at the begin of run; for the current one use cloud=present or tape=on-media'
   const column = columns.get(columnName)
-  if (column === undefined) return `unknown parameter ${columnName.slice(0, LONGEST_TEXT)}`
+  if (column === undefined) return `unknown parameter ${cutText(columnName, LONGEST_TEXT)}`
   const operator = PARAMETER_OPERATORS.find((each) => each === operatorName)
   if (operator === undefined || more.length > 0)
     return `parameters are compared by ${PARAMETER_OPERATORS.join(', ')}`

@@ -5,9 +5,11 @@ import type { Context } from '../../../shared/context.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { fileView, parametersView, runDetailsView } from '../../../shared/queries/run-view.ts'
 import { describeRun } from '../../../shared/queries/runs.ts'
+import { isWellFormed } from '../../../shared/text.ts'
 import { taggedJson } from '../http/etag.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addRoute } from '../http/route.ts'
+import { NOT_WELL_FORMED } from '../http/validation-errors.ts'
 import { problems, SECURITY } from './problems.ts'
 import { findGeneration, forTagInPath, generationQuery, runParams } from './run-params.ts'
 import { runDetails, runFiles, runParameters } from './schemas.ts'
@@ -44,16 +46,18 @@ const filesRoute = createRoute({
   },
 })
 
+const text = z.string().refine(isWellFormed, NOT_WELL_FORMED)
+
 const correction = z
   .strictObject({
     parameters: z
-      .record(z.string().max(64), z.union([z.number(), z.string().max(10_000), z.null()]))
+      .record(z.string().max(64), z.union([z.number(), text.max(10_000), z.null()]))
       .refine((values) => Object.keys(values).length > 0, 'name at least one')
       .openapi({
         description: 'By column of the Runlog; booleans are 1 and 0. Null withdraws a correction',
         example: { GEM1_V: 440, source_type: null },
       }),
-    reason: z.string().trim().min(1).max(500).openapi({ example: 'mistyped by the shifter' }),
+    reason: text.trim().min(1).max(500).openapi({ example: 'mistyped by the shifter' }),
   })
   .openapi('Correction')
 

@@ -11,6 +11,7 @@ import {
   SearchTooLongError,
   searchRuns,
 } from '../../../shared/queries/search-runs.ts'
+import { cutText } from '../../../shared/text.ts'
 import { taggedJson } from '../http/etag.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'
@@ -100,7 +101,7 @@ function fieldsOf(query: RunQuery): FieldChoice {
   if ('unknown' in choice)
     throw refusal(
       400,
-      `fields: ${choice.unknown === '' ? 'name at least one' : `unknown field ${choice.unknown.slice(0, 80)}`}`,
+      `fields: ${choice.unknown === '' ? 'name at least one' : `unknown field ${cutText(choice.unknown, 80)}`}`,
     )
   return choice
 }

@@ -3,9 +3,12 @@ import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import { tagsOf } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
+import type { Database } from '../../../shared/database/connect.ts'
+import { isSimilarTag, parseRunKey } from '../../../shared/run.ts'
 import { sdkChecksumsOf } from '../../../shared/storage/client.ts'
-import { allowedRequest } from '../access/allowed-request.ts'
+import { allowedRequest, type Operation } from '../access/allowed-request.ts'
 import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
+import { refusal } from '../http/problem.ts'
 import { type Api, addRoute, type Rule } from '../http/route.ts'
 import { problems, SECURITY } from './problems.ts'
 
@@ -60,6 +63,9 @@ const signRoute = createRoute({
             path: z.string().max(4096).openapi({ example: '/cygno-data/LNGS/run12345.mid.gz' }),
             query: fields.default({}),
             headers: fields.default({}),
+            newTag: z.boolean().default(false).openapi({
+              description: 'The tag is that of a new site, of which the catalogue has no run yet',
+            }),
           }),
         },
       },
@@ -74,8 +80,8 @@ const signRoute = createRoute({
   },
 })
 
-export function registerUploads(api: Api, context: Context<'s3'>): void {
-  const { config, s3, log, now } = context
+export function registerUploads(api: Api, context: Context<'database' | 's3'>): void {
+  const { config, database, s3, log, now } = context
   const address = storeAddress(config)
   const sign = createRequestSigner(s3, address)
 
@@ -94,7 +100,7 @@ export function registerUploads(api: Api, context: Context<'s3'>): void {
 
   addRoute(api, signRoute, RULE, async (c) => {
     const { subject, name, scopes } = c.get('caller')
-    const request = c.req.valid('json')
+    const { newTag, ...request } = c.req.valid('json')
     const rules = {
       buckets: config.store.rawBuckets,
       scopes,
@@ -102,10 +108,30 @@ export function registerUploads(api: Api, context: Context<'s3'>): void {
       basePath: address.basePath,
     }
     const { operation, bucket, key } = allowedRequest(request, rules)
+    const tag = key === null ? undefined : parseRunKey(key)?.tag
+    // A token for this tag alone was made by an operator who named it.
+    const isNamed = scopes.some((scope) => scope === `push:${tag}` || scope === `overwrite:${tag}`)
+    if (tag !== undefined && BEGINS.has(operation) && !newTag && !isNamed) await refuseNewTag(database, tag)
     const headers = await sign(request, now())
     // Parts and checks are numerous and logged at a lower level than what begins or ends an object.
     const level = operation === 'UploadPart' || operation === 'HeadObject' ? 'debug' : 'info'
     log[level]({ operation, bucket, key, subject, name }, 'upload-signed')
     return c.json({ headers: { ...headers } }, 200)
   })
+}
+
+/** The first request of an object. */
+const BEGINS: ReadonlySet<Operation> = new Set(['PutObject', 'CreateMultipartUpload'])
+
+/** @throws a 403 problem for a tag that no run has, while others have runs: it may be a mistyped one. */
+async function refuseNewTag(database: Database, tag: string): Promise<void> {
+  const rows = await database.selectFrom('runs').select('tag').distinct().execute()
+  const known = rows.map((row) => row.tag)
+  if (known.length === 0 || known.includes(tag)) return
+  const similar = known.filter((other) => isSimilarTag(other, tag))
+  const but = similar.length === 0 ? '' : `, but of ${similar.join(', ')}`
+  throw refusal(
+    403,
+    `the catalogue has no run of the tag ${tag} yet${but}; newTag: true (cygnet push --new-tag) states that this is a new site`,
+  )
 }

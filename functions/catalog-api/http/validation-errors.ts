@@ -3,6 +3,7 @@
  * such as LNGS`. Pure.
  */
 import type * as z from 'zod'
+import { cutText } from '../../../shared/text.ts'
 
 type Issue = z.core.$ZodIssue
 
@@ -25,7 +26,7 @@ const placeOf = ({ path }: Issue): string =>
     .map((part, index) =>
       typeof part === 'number'
         ? `[${part}]`
-        : `${index === 0 ? '' : '.'}${String(part).slice(0, LONGEST_NAME)}`,
+        : `${index === 0 ? '' : '.'}${cutText(String(part), LONGEST_NAME)}`,
     )
     .join('')
 
@@ -34,7 +35,7 @@ function sentenceOf(issue: Issue): string {
   if (!/^(?:Invalid|Too|Unrecognized)/.test(issue.message)) return issue.message
   switch (issue.code) {
     case 'unrecognized_keys':
-      return `unknown field ${issue.keys.map((key) => key.slice(0, LONGEST_NAME)).join(', ')}`
+      return `unknown field ${issue.keys.map((key) => cutText(key, LONGEST_NAME)).join(', ')}`
     case 'invalid_type':
       if (issue.message.endsWith('received undefined')) return 'missing'
       if (issue.expected === 'int') return 'expected a whole number'
@@ -51,6 +52,9 @@ function sentenceOf(issue: Issue): string {
       return issue.message
   }
 }
+
+/** For text that is stored: the sender can correct it, so it is refused rather than changed. */
+export const NOT_WELL_FORMED = 'it contains half a character (a surrogate), NUL, U+FFFE or U+FFFF'
 
 const unitOf = (origin: string) =>
   origin === 'string' ? ' characters' : origin === 'array' ? ' entries' : ''

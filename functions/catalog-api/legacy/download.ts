@@ -13,7 +13,7 @@ import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
 
 /** Any path that ends like the name of a run file; routes that were added before take precedence. */
-const PATH = '/:path{.+/run[0-9]+(?:sub[0-9]+)?\\.mid(?:\\.(?:gz|lz4|bz2))?}'
+const PATH = '/:path{.+/run[0-9]+(?:(?:sub|_)[0-9]+)?\\.mid(?:\\.(?:gz|lz4|bz2))?}'
 
 /** Mounting and reading a tape takes minutes at best. */
 const RECALL_RETRY_SECONDS = '600'

@@ -54,9 +54,3 @@ export function parameter(value: number | string | null): string {
     ? String(Number(value.toPrecision(7)))
     : String(value)
 }
-
-/** At most this many characters; an ellipsis replaces the rest. */
-export function cut(text: string, most: number): string {
-  const characters = [...text.slice(0, 2 * most + 2)]
-  return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`
-}

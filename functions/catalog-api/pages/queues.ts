@@ -7,6 +7,7 @@ import { oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
 import { parseRunKey } from '../../../shared/run.ts'
+import { cutText } from '../../../shared/text.ts'
 import { type DeadLetter, readDeadLetters } from '../api/dead-letters.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { refusal } from '../http/problem.ts'
@@ -173,6 +174,6 @@ const parkedTable = (parked: readonly Parked[]): Html =>
       { head: 'First at (UTC)', cell: ({ receivedAt: at }) => timeOf(at) },
       { head: 'Times', numeric: true, cell: ({ times }) => times },
       { head: 'Why', prose: true, cell: ({ reason }) => reason },
-      { head: 'Begins with', cell: ({ body }) => html`<code class="address">${body.slice(0, 200)}</code>` },
+      { head: 'Begins with', cell: ({ body }) => html`<code class="address">${cutText(body, 200)}</code>` },
     ],
   })

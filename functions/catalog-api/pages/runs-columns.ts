@@ -2,7 +2,8 @@
 import { html } from 'hono/html'
 import type { Run } from '../../../shared/database/schema.ts'
 import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
-import { bytes, count, cut, duration, parameter } from './format.ts'
+import { shortened } from '../../../shared/text.ts'
+import { bytes, count, duration, parameter } from './format.ts'
 import { type Column, type Html, mark, timeOf } from './parts.ts'
 import { cloudMark, runMark, tapeMark } from './run-marks.ts'
 
@@ -41,7 +42,7 @@ const MOST_CHARACTERS = 160
 
 /** On one line as far as there is room. */
 const sentence = (text: string | null): Html =>
-  html`<span class="cut">${text === null ? '–' : cut(text, MOST_CHARACTERS)}</span>`
+  html`<span class="cut">${text === null ? '–' : shortened(text, MOST_CHARACTERS)}</span>`
 
 /** Parameters without a column of their own. */
 const PARAMETERS = shownColumns.filter(({ name }) => !/^(run_|start_time|stop_time|pedestal_run)/.test(name))
@@ -69,6 +70,6 @@ export function columnOf(name: string): Column<Run> {
     numeric: !/^(TEXT|VARCHAR|DATETIME)/.test(
       PARAMETERS.find((column) => column.name === name)?.sqlType ?? '',
     ),
-    cell: (run) => cut(parameter(run.parameters[name] ?? null), MOST_CHARACTERS),
+    cell: (run) => shortened(parameter(run.parameters[name] ?? null), MOST_CHARACTERS),
   }
 }

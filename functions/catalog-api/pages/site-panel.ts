@@ -4,8 +4,9 @@ import { html } from 'hono/html'
 import { TO_TAPE, WRONG } from '../../../shared/catalogue/replica-states.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import type { CopiesInState, SiteState } from '../../../shared/queries/site-state.ts'
+import { shortened } from '../../../shared/text.ts'
 import { siteId } from './attention.ts'
-import { bytes, count, counted, cut, duration } from './format.ts'
+import { bytes, count, counted, duration } from './format.ts'
 import { ageOf, type Content, type Html, mark, NOTHING, runPath, type Tone, table, timeOf } from './parts.ts'
 import { runMark } from './run-marks.ts'
 
@@ -22,7 +23,7 @@ export function sitePanel(site: SiteState, now: Date): Html {
 <span class="ago">${last.isBegin ? 'started' : 'catalogued'} ${ageOf(last.at, now)} ago <span class="quiet">${timeOf(last.at)} UTC</span></span></p>
 <p>${runMark(run)}${run.pedestal === true ? html` <span class="label">pedestal</span>` : ''}</p>
 ${run.firstFileAt === null ? NOTHING : html`<p class="quiet">${counted(run.eventCount, 'MIDAS event')} · ${bytes(run.sizeBytes)}${lasted(run)}</p>`}
-${run.description ? html`<p class="description">${cut(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
+${run.description ? html`<p class="description">${shortened(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
 <p class="quiet">catalogued in the last day: ${recentText(site)}</p>
 ${moving(site, now, id)}

@@ -3,6 +3,7 @@ import type { Executor } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Evidence, Replica, Tombstone } from '../../database/replica-schema.ts'
 import type { ObjectVersion } from '../../run.ts'
+import { cutText } from '../../text.ts'
 import type { Survivor } from './surviving-copy.ts'
 
 export interface NewTombstone {
@@ -31,7 +32,7 @@ export async function writeTombstone(
       versionId: version.versionId,
       sizeBytes: replica.sizeBytes,
       sha256: replica.sha256,
-      reason: more.reason.slice(0, 255),
+      reason: cutText(more.reason, 255),
       survivorId: survivor.replica.id,
       survivorUrl: survivor.replica.url,
       survivorVerifiedBy: survivor.verifiedBy,

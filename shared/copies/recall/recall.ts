@@ -14,6 +14,7 @@ import { ConflictError, classify, InvalidInputError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import type { ObjectDescription } from '../../storage/objects.ts'
 import type { TapeDriver, TapeFile } from '../../tape/driver.ts'
+import { cutText } from '../../text.ts'
 import { blame, storeBreaker } from '../../work/breaker.ts'
 import type { Checked, Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
@@ -85,8 +86,7 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
         .execute()
     }
     const note = noteOf(work, ending, change)
-    if (note !== null)
-      await addHistory(trx, [{ runId, ...note, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
+    if (note !== null) await addHistory(trx, [{ runId, ...note, detail: cutText(note.detail) }], at)
     if (change.state !== 'given-up') return []
     const summary = `${nameOf(recall)} was not brought back from tape: ${change.lastError}`
     return [replicaAlert(recall, 'recall-failed', 'error', summary, String(recall.generation))]
@@ -95,7 +95,6 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   dependencyAlert,
 }
 
-const MOST_CHARACTERS = 4000
 const failed = (reason: string): RecallEnding => ({ kind: 'failed', reason, jobEnded: false })
 const givenUp = (reason: string): RecallEnding => ({ kind: 'given-up', reason, result: null })
 

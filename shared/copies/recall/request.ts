@@ -17,6 +17,7 @@ import { inTransaction } from '../../database/connect.ts'
 import type { CopyState, Recall, ShownRecall } from '../../database/replica-schema.ts'
 import type { RunFile, Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
+import { cutText } from '../../text.ts'
 import { storeBreaker, tapeReadBreaker } from '../../work/breaker.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
@@ -175,7 +176,7 @@ async function startRecall(
   { until, deadlineAt, requestedBy: by }: DatedRequest,
   at: Date,
 ): Promise<boolean> {
-  const requestedBy = by.slice(0, 100)
+  const requestedBy = cutText(by, 100)
   const newRequest = { requestedAt: at, requestedBy, updatedAt: at, ...factsOf(where) }
   if (before === null) {
     const id = await insertRecall(trx, content, { ...newRequest, expiresAt: until })

@@ -17,6 +17,7 @@ import type { Logger } from '../../log.ts'
 import type { AlertRule, SeverityOf } from '../../messages/alert-rules.ts'
 import type { CopyResult, TapeCheck, TapeDriver } from '../../tape/driver.ts'
 import { alternateTapeName } from '../../tape/names.ts'
+import { cutText } from '../../text.ts'
 import { advance } from '../../work/advance.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import type { Request } from '../../work/outbox.ts'
@@ -141,8 +142,7 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
     // A verification changed the row meanwhile: the copy is checked again.
     if (result.numUpdatedRows === 0n) throw new ConflictError('the copy was changed by another function')
     const note = noteOf(work, ending, change, wasToDo)
-    if (note !== null)
-      await addHistory(trx, [{ runId, ...note, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
+    if (note !== null) await addHistory(trx, [{ runId, ...note, detail: cutText(note.detail) }], at)
     await refreshStorage(trx, runId)
     return alertsOf(work, ending, change)
   },
@@ -165,7 +165,6 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
   dependencyAlert,
 }
 
-const MOST_CHARACTERS = 4000
 const NOT_STORED = {
   state: 'planned',
   storedAt: null,

@@ -1,10 +1,19 @@
 /** Builds the tree of a dump, within limits that real ODBs never reach and malicious ones must not exceed. */
 import { InvalidInputError } from '../../errors.ts'
+import { isWellFormed, wellFormed } from '../../text.ts'
 import type { Finding } from '../finding.ts'
 import type { OdbKey } from './tree.ts'
 
 /** CYGNO's dumps have 0.05 to 0.3 MB, 5000 values and at most 9 levels. */
 export const odbLimits = { sizeBytes: 16 * 1024 * 1024, values: 400_000, keys: 200_000, depth: 64 } as const
+
+/**
+ * Thrown where a dump is not what it should be: cut, or damaged in one place. What is read elsewhere counts.
+ */
+export class DumpFault extends InvalidInputError {}
+
+/** After so many faults the rest of a dump is not read. */
+const MOST_FAULTS = 100
 
 /** A directory while it is being filled. */
 export interface OpenDirectory {
@@ -19,10 +28,14 @@ export interface OdbBuild {
   values: number
   /** Number of decimal commas that were corrected. */
   decimalCommas: number
+  /** Number of texts with characters that were replaced. */
+  replacedTexts: number
+  /** In the order of the dump. */
+  readonly faults: DumpFault[]
 }
 
 export function newBuild(): OdbBuild {
-  return { keys: 0, values: 0, decimalCommas: 0 }
+  return { keys: 0, values: 0, decimalCommas: 0, replacedTexts: 0, faults: [] }
 }
 
 export function newDirectory(name: string): OpenDirectory {
@@ -70,6 +83,55 @@ export function newKey(
   itemSize: number | null = null,
 ): OdbKey {
   return { kind: 'key', name, type, value, link, itemSize }
+}
+
+/** A dump and the current position in it. */
+export interface Scanner {
+  readonly text: string
+  readonly build: OdbBuild
+  at: number
+}
+
+/**
+ * Runs a step of a parser, after which reading goes on: a fault is noted. After too many, reading goes on at
+ * the end of the dump. False after a fault.
+ */
+export function noteFaults(scanner: Scanner, step: () => void): boolean {
+  try {
+    step()
+    return true
+  } catch (fault) {
+    if (!(fault instanceof DumpFault)) throw fault
+    const { faults } = scanner.build
+    if (faults.at(-1)?.message !== fault.message) faults.push(fault)
+    if (faults.length >= MOST_FAULTS) scanner.at = scanner.text.length
+    return false
+  }
+}
+
+/** The warning that not all of a dump was read. */
+export function damagedWarning([first, ...more]: readonly DumpFault[]): readonly Finding[] {
+  if (first === undefined) return []
+  const others = more.length === 0 ? '' : ` (and ${more.length} more)`
+  const message = `${first.message}${others}; the other keys were read`
+  return [{ code: 'odb-damaged', message, offset: null }]
+}
+
+/** A text without characters that the catalogue, the queues or a page would refuse. */
+export function cleaned(build: OdbBuild, text: string): string {
+  if (isWellFormed(text)) return text
+  build.replacedTexts += 1
+  return wellFormed(text)
+}
+
+/** The warning about replaced characters. */
+export function replacedTextWarning(count: number): Finding {
+  const plural = count === 1 ? 'text has' : 'texts have'
+  return {
+    code: 'odb-text',
+    message: `${count} ${plural} characters in the ODB dump that are no text (halves of characters, NULs); replaced by U+FFFD`,
+    offset: null,
+  }
 }
 
 /** The warning about corrected decimal commas. */

@@ -3,20 +3,23 @@
  * `X/key` with its type, and the plain one of MIDAS clients.
  *
  * Needs its own parser, because real dumps are not valid JSON: decimal commas of a DAQ with an Italian
- * locale, control characters in strings. It reads once from left to right, in linear time and with bounded
- * depth.
+ * locale, control characters in strings; some are cut. It reads once from left to right, in linear time and
+ * with bounded depth. After a fault it continues with the next member.
  */
-import { InvalidInputError } from '../../errors.ts'
 import { TID } from '../tid.ts'
 import {
   addNode,
   checkDepth,
+  cleaned,
   countValues,
+  DumpFault,
   newBuild,
   newDirectory,
   newKey,
+  noteFaults,
   type OdbBuild,
   type OpenDirectory,
+  type Scanner,
 } from './builder.ts'
 import type { OdbKey, OdbScalar } from './tree.ts'
 import { exact, valueOfJson } from './values.ts'
@@ -27,32 +30,29 @@ interface JsonObject {
   readonly members: Map<string, Json>
 }
 
-interface Scanner {
-  readonly text: string
-  readonly build: OdbBuild
-  at: number
-}
-
 /**
- * Parses a dump; `raw` is true if it had `/key` metadata. Throws InvalidInputError with the position of the
- * error.
+ * Parses a dump; `raw` is true if it had `/key` metadata. Faults are in the build, with their positions.
+ * @throws InvalidInputError when a limit is exceeded.
  */
 export function parseJsonOdb(text: string): { root: OpenDirectory; raw: boolean; build: OdbBuild } {
   const scanner: Scanner = { text, build: newBuild(), at: 0 }
-  const value = readValue(scanner, 1)
-  skipBlanks(scanner)
-  if (scanner.at < text.length) throw fault(scanner, 'something follows the closing brace')
-  if (!isObject(value)) throw new InvalidInputError('ODB dump: not a JSON object')
+  const members: JsonObject['members'] = new Map()
+  noteFaults(scanner, () => {
+    skipBlanks(scanner)
+    readObject(scanner, members, 1)
+    skipBlanks(scanner)
+    if (scanner.at < text.length) throw fault(scanner, 'something follows the closing brace')
+  })
   const root = newDirectory('')
-  const raw = fillDirectory(scanner.build, root, value)
+  const raw = fillDirectory(scanner.build, root, { members })
   return { root, raw, build: scanner.build }
 }
 
 const isObject = (value: Json): value is JsonObject =>
   typeof value === 'object' && value !== null && 'members' in value
 
-function fault(scanner: Scanner, what: string): InvalidInputError {
-  return new InvalidInputError(`ODB dump: not valid JSON at character ${scanner.at}: ${what}`)
+function fault(scanner: Scanner, what: string): DumpFault {
+  return new DumpFault(`ODB dump: not valid JSON at character ${scanner.at}: ${what}`)
 }
 
 // ---- text to JSON values
@@ -104,19 +104,19 @@ function takeChar(scanner: Scanner, char: string): boolean {
   return true
 }
 
-function readValue(scanner: Scanner, depth: number): Json {
-  skipBlanks(scanner)
-  const char = scanner.text[scanner.at]
-  if (char === '{') return readObject(scanner, depth)
-  if (char === '[') return readArray(scanner)
-  return readScalar(scanner)
-}
-
 function readScalar(scanner: Scanner): OdbScalar | null {
   const char = scanner.text[scanner.at]
   countValues(scanner.build, 1)
-  if (char === '"') return readString(scanner)
-  if (char === undefined) throw fault(scanner, 'it ends in the middle')
+  const value = char === '"' ? readString(scanner) : readWord(scanner)
+  skipBlanks(scanner)
+  const after = scanner.text[scanner.at]
+  if (after === undefined) throw endsInTheMiddle(scanner)
+  // The beginning of something else is not a value: 1.#QNAN is not 1.
+  if (after !== ',' && after !== '}' && after !== ']') throw fault(scanner, 'a value was expected')
+  return value
+}
+
+function readWord(scanner: Scanner): OdbScalar | null {
   const comma = take(scanner, COMMA)
   if (comma !== undefined) {
     scanner.build.decimalCommas += 1
@@ -125,49 +125,78 @@ function readScalar(scanner: Scanner): OdbScalar | null {
   const number = take(scanner, NUMBER)
   if (number !== undefined) return /^-?\d{16,20}$/.test(number) ? exact(BigInt(number)) : Number(number)
   const word = WORDS.get((take(scanner, WORD) ?? '').toLowerCase())
-  if (word === undefined) throw fault(scanner, 'a value was expected')
+  if (word === undefined)
+    throw scanner.at < scanner.text.length ? fault(scanner, 'a value was expected') : endsInTheMiddle(scanner)
   return word
 }
 
-function readObject(scanner: Scanner, depth: number): JsonObject {
+const endsInTheMiddle = (scanner: Scanner) => fault(scanner, 'it ends in the middle')
+
+/** Reads members from the opening brace on. What is read before a fault is in `members`. */
+function readObject(scanner: Scanner, members: JsonObject['members'], depth: number): void {
   checkDepth(depth)
   scanner.at += 1
-  const members = new Map<string, Json>()
-  if (takeChar(scanner, '}')) return { members }
-  for (;;) {
+  if (takeChar(scanner, '}')) return
+  let last = ''
+  do {
+    noteFaults(scanner, () => {
+      skipBlanks(scanner)
+      const char = scanner.text[scanner.at] ?? ''
+      if (char !== '"') {
+        // It may be the rest of a number with a decimal comma: what precedes it is not the value.
+        if (/\d/.test(char)) members.delete(last)
+        throw fault(scanner, 'a key name in quotes was expected')
+      }
+      last = readString(scanner)
+      if (!takeChar(scanner, ':')) throw fault(scanner, 'a colon was expected after the key name')
+      countValues(scanner.build, 1)
+      readMember(scanner, members, last, depth)
+    })
+  } while (hasNext(scanner, '}'))
+}
+
+function readMember(scanner: Scanner, members: JsonObject['members'], name: string, depth: number): void {
+  skipBlanks(scanner)
+  const char = scanner.text[scanner.at]
+  if (char === '{') {
+    const object: JsonObject = { members: new Map() }
+    members.set(name, object)
+    readObject(scanner, object.members, depth + 1)
+  } else if (char === '[') {
+    const values: OdbScalar[] = []
+    members.set(name, values)
+    readArray(scanner, values)
+  } else members.set(name, readScalar(scanner))
+}
+
+/** Elements from the opening bracket on; one that cannot be read is undefined. */
+function readArray(scanner: Scanner, values: OdbScalar[]): void {
+  scanner.at += 1
+  if (takeChar(scanner, ']')) return
+  do {
     skipBlanks(scanner)
-    if (scanner.text[scanner.at] !== '"') throw fault(scanner, 'a key name in quotes was expected')
-    const name = readString(scanner)
-    if (!takeChar(scanner, ':')) throw fault(scanner, `a colon was expected after the key name`)
-    countValues(scanner.build, 1)
-    members.set(name, readValue(scanner, depth + 1))
-    if (takeChar(scanner, ',')) continue
-    if (takeChar(scanner, '}')) return { members }
-    throw fault(
-      scanner,
-      scanner.at >= scanner.text.length ? 'it ends in the middle' : 'a comma or a closing brace was expected',
-    )
+    if (!noteFaults(scanner, () => values.push(readScalar(scanner) ?? undefined))) values.push(undefined)
+  } while (hasNext(scanner, ']'))
+}
+
+/** Whether another element follows, which may be after a fault; false at the closing bracket, which is taken. */
+function hasNext(scanner: Scanner, closing: '}' | ']'): boolean {
+  for (;;) {
+    if (takeChar(scanner, ',')) return true
+    if (takeChar(scanner, closing)) return false
+    if (scanner.at >= scanner.text.length) throw endsInTheMiddle(scanner)
+    const what = closing === '}' ? 'brace' : 'bracket'
+    noteFaults(scanner, () => {
+      throw fault(scanner, `a comma or a closing ${what} was expected`)
+    })
+    if (scanner.text[scanner.at] === '"') return true
+    scanner.at += 1
+    take(scanner, REST)
   }
 }
 
-function readArray(scanner: Scanner): readonly OdbScalar[] {
-  scanner.at += 1
-  const values: OdbScalar[] = []
-  if (takeChar(scanner, ']')) return values
-  for (;;) {
-    skipBlanks(scanner)
-    const value = readScalar(scanner)
-    values.push(value ?? undefined)
-    if (takeChar(scanner, ',')) continue
-    if (takeChar(scanner, ']')) return values
-    throw fault(
-      scanner,
-      scanner.at >= scanner.text.length
-        ? 'it ends in the middle'
-        : 'a comma or a closing bracket was expected',
-    )
-  }
-}
+/** What stands between a fault and the next place where reading can continue. */
+const REST = /[^,}\]"]*/y
 
 const ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 
@@ -181,11 +210,14 @@ function readString(scanner: Scanner): string {
   const parts: string[] = []
   for (let at = from; ; at++) {
     const char = text[at]
-    if (char === undefined) throw fault(scanner, 'a string has no closing quote')
+    if (char === undefined) {
+      scanner.at = text.length
+      throw fault(scanner, 'a string has no closing quote')
+    }
     if (char === '"') {
       scanner.at = at + 1
       const last = text.slice(plain, at)
-      return parts.length === 0 ? last : parts.join('') + last
+      return cleaned(scanner.build, parts.length === 0 ? last : parts.join('') + last)
     }
     if (char !== '\\') continue
     parts.push(text.slice(plain, at))
@@ -206,7 +238,7 @@ function readString(scanner: Scanner): string {
 function fillDirectory(build: OdbBuild, directory: OpenDirectory, object: JsonObject): boolean {
   let raw = false
   for (const [name, value] of object.members) {
-    if (isMetadata(name, value, object)) {
+    if (isMetadata(name, value)) {
       raw = true
       continue
     }
@@ -226,10 +258,8 @@ function fillDirectory(build: OdbBuild, directory: OpenDirectory, object: JsonOb
   return raw
 }
 
-/** `X/key` next to `X`: ODB names cannot contain a slash, so no other key has such a name. */
-function isMetadata(name: string, value: Json, object: JsonObject): boolean {
-  return name.endsWith('/key') && isObject(value) && object.members.has(name.slice(0, -'/key'.length))
-}
+/** `X/key` of `X`: ODB names cannot contain a slash, so no other key has such a name. */
+const isMetadata = (name: string, value: Json): boolean => name.endsWith('/key') && isObject(value)
 
 function keyOf(
   build: OdbBuild,

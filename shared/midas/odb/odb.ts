@@ -1,10 +1,10 @@
 /** Parses an ODB dump, the body of a begin-of-run or end-of-run event, in any of MIDAS's dialects. */
 import { InvalidInputError } from '../../errors.ts'
 import type { Finding } from '../finding.ts'
-import { decimalCommaWarning, odbLimits } from './builder.ts'
+import { damagedWarning, decimalCommaWarning, odbLimits, replacedTextWarning } from './builder.ts'
 import { parseJsonOdb } from './json.ts'
 import { parseTextOdb } from './text.ts'
-import { type OdbTree, odbTree } from './tree.ts'
+import { type OdbDirectory, type OdbTree, odbTree } from './tree.ts'
 import { parseXmlOdb } from './xml.ts'
 
 export type { OdbTree } from './tree.ts'
@@ -19,9 +19,10 @@ export interface ParsedOdb {
 
 /**
  * Parses a dump of at most 16 MiB. Typical faults of real dumps (decimal commas, broken UTF-8, control
- * characters, trailing NULs) are corrected and reported in `warnings`.
- * @throws InvalidInputError with the error and its position, when it is in none of the dialects or exceeds a
- * limit.
+ * characters, trailing NULs) are corrected and reported in `warnings`. Of a dump that is cut or damaged, the
+ * other keys are read.
+ * @throws InvalidInputError with the error and its position, when it is in none of the dialects, exceeds a
+ * limit, or not one key can be read.
  */
 export function parseOdb(bytes: Uint8Array): ParsedOdb {
   if (bytes.length > odbLimits.sizeBytes)
@@ -33,8 +34,13 @@ export function parseOdb(bytes: Uint8Array): ParsedOdb {
   const warnings = warning === null ? [] : [warning]
   if (first === undefined) throw new InvalidInputError('ODB dump: it is empty')
   const parsed = parseDialect(first, text)
+  const { faults } = parsed.build
+  const [fault] = faults
+  if (fault !== undefined && !hasKey(parsed.root)) throw fault
+  warnings.push(...damagedWarning(faults))
   if (parsed.build.decimalCommas > 0) warnings.push(decimalCommaWarning(parsed.build.decimalCommas))
-  return { tree: odbTree(parsed.root), dialect: parsed.dialect, warnings }
+  if (parsed.build.replacedTexts > 0) warnings.push(replacedTextWarning(parsed.build.replacedTexts))
+  return { tree: odbTree(parsed.root, faults.length === 0), dialect: parsed.dialect, warnings }
 }
 
 function parseDialect(first: string, text: string) {
@@ -46,6 +52,9 @@ function parseDialect(first: string, text: string) {
   if (first === '[') return { ...parseTextOdb(text), dialect: 'text' as const }
   throw new InvalidInputError('ODB dump: neither JSON, XML nor the old text form of MIDAS')
 }
+
+const hasKey = ({ children }: OdbDirectory): boolean =>
+  children.values().some((node) => node.kind === 'key' || hasKey(node))
 
 /** XML and text dumps end with NULs, and some versions pad. */
 function trimEnd(bytes: Uint8Array): Uint8Array {

@@ -15,18 +15,21 @@
  *
  * `[.]` is the root. A string's number in brackets is the room it has, an array element's is its index.
  */
-import { InvalidInputError } from '../../errors.ts'
 import { TID, tidOfName } from '../tid.ts'
 import {
   addNode,
   checkDepth,
+  cleaned,
   countValues,
+  DumpFault,
   newBuild,
   newDirectory,
   newKey,
+  noteFaults,
   type OdbBuild,
   type OpenDirectory,
   openDirectory,
+  type Scanner,
 } from './builder.ts'
 import type { OdbScalar } from './tree.ts'
 import { valueOfText } from './values.ts'
@@ -38,20 +41,15 @@ const STRING_VALUE = /^\[(\d{1,9})\] ?(.*)$/s
 const MULTI_LINE = '====#$@$#===='
 
 /**
- * The dump and the current position. Lines are extracted one at a time: a list of all lines would need more
- * memory than the dump.
+ * The position is the start of the next line. Lines are extracted one at a time: a list of all lines would need
+ * more memory than the dump.
  */
-interface Lines {
-  readonly text: string
-  /** Start of the next line. */
-  at: number
-}
+type Lines = Scanner
 
-/** The next line, without moving on; undefined at the end. */
+/** The next whole line, without moving on; undefined at the end. */
 function peek({ text, at }: Lines): string | undefined {
-  if (at >= text.length) return undefined
   const end = text.indexOf('\n', at)
-  return end === -1 ? text.slice(at) : text.slice(at, end)
+  return end === -1 ? undefined : text.slice(at, end)
 }
 
 function next(lines: Lines): string | undefined {
@@ -61,13 +59,20 @@ function next(lines: Lines): string | undefined {
 }
 
 /**
- * Parses a dump. Lines that are neither a section nor a key are skipped, as in MIDAS. Throws
- * InvalidInputError when a limit is exceeded or there is no key.
+ * Parses a dump. Lines that are neither a section nor a key are skipped, as in MIDAS. Faults are in the build.
+ * @throws InvalidInputError when a limit is exceeded.
  */
-export function parseTextOdb(text: string): { root: OpenDirectory; build: OdbBuild } {
+export function parseTextOdb(dump: string): { root: OpenDirectory; build: OdbBuild } {
   const build = newBuild()
+  const text = cleaned(build, dump)
   const root = newDirectory('')
-  const lines: Lines = { text, at: 0 }
+  const lines: Lines = { text, build, at: 0 }
+  noteFaults(lines, () => readLines(lines, root))
+  return { root, build }
+}
+
+function readLines(lines: Lines, root: OpenDirectory): void {
+  const { build } = lines
   let directory = root
   for (let line = next(lines); line !== undefined; line = next(lines)) {
     const section = SECTION.exec(line)
@@ -80,9 +85,8 @@ export function parseTextOdb(text: string): { root: OpenDirectory; build: OdbBui
     const key = KEY.exec(line)
     if (key !== null) readKey(build, directory, lines, key)
   }
-  if (build.values === 0)
-    throw new InvalidInputError('ODB dump: it looks like the old text form but holds no key')
-  return { root, build }
+  if (build.values === 0) throw new DumpFault('ODB dump: it looks like the old text form but holds no key')
+  if (lines.at < lines.text.length) throw new DumpFault('ODB dump: it ends in the middle of a line')
 }
 
 function readKey(build: OdbBuild, directory: OpenDirectory, lines: Lines, match: RegExpExecArray): void {
@@ -137,8 +141,7 @@ function readMultiLine(lines: Lines): string {
   // The mark is on a line of its own; the text before it may be empty.
   const from = lines.at
   const end = lines.text.indexOf(`\n${MULTI_LINE}\n`, from - 1)
-  if (end === -1)
-    throw new InvalidInputError(`ODB dump: the text at character ${from} has no end mark ${MULTI_LINE}`)
+  if (end === -1) throw new DumpFault(`ODB dump: the text at character ${from} has no end mark ${MULTI_LINE}`)
   lines.at = end + MULTI_LINE.length + 2
   return lines.text.slice(from, Math.max(from, end))
 }

@@ -32,6 +32,8 @@ export interface OdbDirectory {
 export type OdbNode = OdbKey | OdbDirectory
 
 export interface OdbTree {
+  /** False when some keys of the dump could not be read. */
+  readonly isWhole: boolean
   readonly root: OdbDirectory
   /**
    * The value at a path such as `/Equipment/HV/Variables/Demand[1]`; links are followed. Undefined when there
@@ -48,7 +50,7 @@ export interface OdbTree {
 const LINK_STEPS = 16
 
 /** Creates the tree from its root directory. */
-export function odbTree(root: OdbDirectory): OdbTree {
+export function odbTree(root: OdbDirectory, isWhole = true): OdbTree {
   const find = (path: string, budget: { steps: number }): OdbNode | OdbValue | undefined => {
     let found: OdbNode | OdbValue | undefined = root
     for (const part of path.split('/')) {
@@ -86,6 +88,7 @@ export function odbTree(root: OdbDirectory): OdbTree {
   const resolve = (path: string) => find(path, { steps: 0 })
   return {
     root,
+    isWhole,
     get(path) {
       const found = resolve(path)
       if (found === undefined || !isNode(found)) return found

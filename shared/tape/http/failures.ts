@@ -1,6 +1,7 @@
 /** Failed connections as errors that a person can act on, and external texts made safe to show. */
 import { TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
+import { cutText, wellFormed } from '../../text.ts'
 
 const MOST_SHOWN = 300
 
@@ -50,15 +51,15 @@ export function shown(text: string, secrets: readonly string[] = []): string {
   const bare = secrets
     .filter((secret) => secret !== '')
     .reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
-  return (
-    withoutSecrets(bare)
+  return cutText(
+    wellFormed(withoutSecrets(bare))
       .replace(QUERY, '$1?***')
       .replace(SECRET_PARAMETERS, '$1***')
       .replace(JSON_WEB_TOKEN, '***')
       .replace(/<[^<>]*>/g, ' ')
       // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
       .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
-      .trim()
-      .slice(0, MOST_SHOWN)
+      .trim(),
+    MOST_SHOWN,
   )
 }

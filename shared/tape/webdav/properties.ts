@@ -1,6 +1,7 @@
 /** PROPFIND (RFC 4918): the entries of a folder, and the size of a file. */
 import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
+import { cutText } from '../../text.ts'
 import { textOf } from '../http/exchange.ts'
 import { refusal } from './answers.ts'
 import { discard, type TapeHttp } from './http.ts'
@@ -158,7 +159,7 @@ function segmentBelow(requested: string, href: string): string {
   if (path === requested) return ''
   const segment = path.startsWith(`${requested}/`) ? path.slice(requested.length + 1) : null
   if (segment === null || segment === '.' || segment === '..' || segment.includes('/'))
-    throw malformed(`it names something outside the folder (${href.slice(0, 200)})`)
+    throw malformed(`it names something outside the folder (${cutText(href, 200)})`)
   return segment
 }
 

@@ -30,7 +30,14 @@ test('the migration derives what counts and what is wrong as it is recorded toda
   await add(1005, cut, {}, '.mid.lz4')
   const version = versionOf('LNGS/run01006.mid.gz', 'bad')
   const lease = await leaseOn(database, version)
-  const refused = { lease, tag: 'LNGS', runNumber: 1006, version, reason: 'it is no gzip file', isHistory: false }
+  const refused = {
+    lease,
+    tag: 'LNGS',
+    runNumber: 1006,
+    version,
+    reason: 'it is no gzip file',
+    isHistory: false,
+  }
   await recordInvalid(database, refused, { at: new Date(), stillCurrent: async () => 'yes' })
   const columns = async () => [
     await database.selectFrom('runs').select(['runNumber', 'problems', 'hasProblem']).orderBy('id').execute(),

@@ -91,6 +91,20 @@ describe('an object that arrives', () => {
     expect(await process(arrivalOf(context.bucket, keyOf(4), null))).toBe('catalogued')
   })
 
+  test('with the bytes of a run of another tag is catalogued, and alerted once', async () => {
+    const bytes = await small(4711)
+    await process(await context.put('LNGS/run04711.mid.gz', bytes))
+    await context.drain('alerts')
+    for (let time = 0; time < 2; time++) await process(await context.put('lngs/run04711.mid.gz', bytes))
+    expect(await context.drain('alerts')).toMatchObject([
+      {
+        rule: 'same-contents',
+        tag: 'lngs',
+        summary: expect.stringContaining('the same bytes as LNGS/run04711.mid.gz'),
+      },
+    ])
+  })
+
   test('in another bucket, or with a key that is not a run, is ignored', async () => {
     expect(await process(arrivalOf('elsewhere', keyOf(5), 'e'))).toBe('ignored')
     for (const key of [

@@ -320,6 +320,33 @@ describe('how a stream ends', () => {
   })
 })
 
+describe('events of the format FIXED, which have no banks', () => {
+  const fixed = (serial: number, ...words: number[]) =>
+    event(2, serial, new Uint8Array(Uint32Array.from(words).buffer))
+  const floats = (...values: number[]) => [...new Uint32Array(Float32Array.from(values).buffer)]
+
+  it.each([
+    ['floats', floats(1, 2, 3, 4, 5, 6)],
+    ['a counter, and a word that looks like the flags of banks', [77, 1, 1234, 5678]],
+    ['words that look like the size of banks and flags of none', [8, 7, 0xffffffff, 0xffffffff]],
+    ['zeros', [0, 0, 0]],
+    ['a single word', [5]],
+  ])('%s: are counted and passed over', (_, words) => {
+    const walked = walkStream(
+      concat(beginOfRun(), fixed(0, ...words), cameraEvent(0), fixed(1, ...words), endOfRun()),
+    )
+    expect(walked).toMatchObject({ eventsById: { 1: 1, 2: 2 }, damage: [], ending: null, serialGaps: {} })
+    expect(walked.banks.CAM0).toEqual({ count: 1, bytes: 512 })
+  })
+
+  it('an event that is not of this run, or whose id has banks, is damaged instead', () => {
+    const bad = new Uint8Array(Uint32Array.of(9, 9, 0xffffffff, 0xffffffff, 0xffffffff).buffer)
+    const other = encodeEvent({ id: 2, mask: 0, serial: 0, timeSeconds: 5, body: bad })
+    for (const damaged of [other, event(1, 1, bad)])
+      expect(walkStream(concat(beginOfRun(), cameraEvent(0), damaged, endOfRun())).damage).toHaveLength(1)
+  })
+})
+
 describe('hostile streams', () => {
   it('a hundred thousand damaged events give one finding', () => {
     const damaged = event(1, 0, encodeBanks('bank32', [{ name: 'CAM0', type: 4, data: new Uint8Array(8) }]))

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database } from '../../../database/connect.ts'
+import { cutText, wellFormed } from '../../../text.ts'
 
 const LONGEST_NAME = 1300
 /**
@@ -22,7 +23,7 @@ export async function noteDark(
   const rows = entries.map(({ name, sizeBytes }) => ({
     identity: identityOf(endpoint, name),
     endpoint,
-    name: name.slice(0, LONGEST_NAME).toWellFormed(),
+    name: cutText(wellFormed(name), LONGEST_NAME),
     sizeBytes,
     firstSeenAt: at,
     lastSeenAt: at,

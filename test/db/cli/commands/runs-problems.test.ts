@@ -110,7 +110,14 @@ describe('lists of runs', () => {
     await record(context.database, versionOf('LNGS/run00502.mid.gz', 'c'), metadataOf(502))
     const version = versionOf('LNGS/run00502sub0001.mid.gz', 'd')
     const lease = await leaseOn(context.database, version)
-    const refused = { lease, tag: 'LNGS', runNumber: 502, version, reason: 'it is no gzip file', isHistory: false }
+    const refused = {
+      lease,
+      tag: 'LNGS',
+      runNumber: 502,
+      version,
+      reason: 'it is no gzip file',
+      isHistory: false,
+    }
     const yes = async () => 'yes' as const
     await recordInvalid(context.database, refused, { at: new Date(), stillCurrent: yes })
   })

@@ -16,7 +16,7 @@ import { loadConfig } from '../../../../shared/config/config.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { serveHttp } from '../../../../shared/runtime/http.ts'
 import { record } from '../../../support/catalogue.ts'
-import { metadataOf } from '../../../support/metadata.ts'
+import { metadataOf, versionOf } from '../../../support/metadata.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const MIB = 1024 ** 2
@@ -73,13 +73,13 @@ describe('with an API token and no other credentials', () => {
     createToken(context.database, { name: 'daq', scopes, days: 1 }, at)
 
   /** The settings of the DAQ machine: an address and a token, and no settings of the store. */
-  const open = async (token: string, apiUrl = url) => {
+  const open = async (token: string, apiUrl = url, newTag = false) => {
     const environment = {
       CYGNET_DATABASE_URL: 'mysql://none@localhost/none',
       CYGNET_API_URL: apiUrl,
       CYGNET_API_TOKEN: token,
     }
-    const store = await openRemoteStore(loadConfig(environment), never)
+    const store = await openRemoteStore(loadConfig(environment), never, newTag)
     opened.push(store)
     return store
   }
@@ -140,6 +140,19 @@ describe('with an API token and no other credentials', () => {
     const key = "FLASH 2024/é+&%(1)'/run00001.mid.gz"
     const store = await openFor("push:FLASH 2024/é+&%(1)'")
     expect(await push(store, path, key)).toMatchObject({ state: 'uploaded', error: null })
+    expect((await stored(key)).equals(bytes)).toBe(true)
+  })
+
+  it('a tag that the catalogue does not know needs a token that names it, or the word that it is new', async () => {
+    await record(context.database, versionOf('LNGS/run00400.mid.gz', 'e'), metadataOf(400))
+    const { path, bytes } = newRun(1000)
+    const key = 'lngs/run00401.mid.gz'
+    const { secret } = await makeToken(['push:*'])
+    const refused = await push(await open(secret), path, key)
+    expect(refused).toMatchObject({ state: 'refused', sentBytes: 0 })
+    expect(refused.error).toContain('no run of the tag lngs yet, but of LNGS')
+    expect(await keys('lngs/')).toEqual([])
+    expect(await push(await open(secret, url, true), path, key)).toMatchObject({ state: 'uploaded' })
     expect((await stored(key)).equals(bytes)).toBe(true)
   })
 

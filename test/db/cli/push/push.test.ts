@@ -13,7 +13,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { deflateSync } from 'node:zlib'
 import {
   AbortMultipartUploadCommand,
@@ -606,4 +606,19 @@ test('two pushes of one key at the same time do not disturb each other; the lock
   expect(refused).toMatchObject({ state: 'failed', error: expect.stringContaining('is sending') })
   await isDead
   expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'uploaded' })
+})
+
+test('a tag of which the store has nothing is sent only with --new-tag, and the similar one is named', async () => {
+  const there = newRun(100)
+  await pushFile(there.path, there.target, options, context)
+  const { path } = newRun(100)
+  const name = basename(path)
+  const refused = await fixture.push(['--tag', 'lngs', path])
+  expect(refused.code).not.toBe(0)
+  expect(refused.stderr).toContain('the tag lngs yet, but of LNGS; give --new-tag')
+  expect(await fixture.content(`lngs/${name}`)).toBeNull()
+  const byKey = await fixture.push(['--key', `lngs/${name}`, path])
+  expect(byKey.stderr).toContain('--new-tag')
+  expect((await fixture.push(['--tag', 'lngs', '--new-tag', path])).code).toBe(0)
+  expect((await fixture.push(['--tag', 'lngs', newRun(100).path])).code).toBe(0)
 })

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import { FILES } from '../../../../functions/catalog-api/pages/assets/files.ts'
-import { age, bytes, count, cut } from '../../../../functions/catalog-api/pages/format.ts'
+import { age, bytes, count } from '../../../../functions/catalog-api/pages/format.ts'
 import { canonicalAddress } from '../../../../functions/catalog-api/pages/runs-query.ts'
 import { temporaryFolder } from '../../../../infra/local/testing.ts'
 import type { Caller } from '../../../../shared/access/caller.ts'
@@ -748,13 +748,6 @@ test('numbers are written for people', () => {
     '1.00 MB',
     '412 MB',
     '1.50 PB',
-  ])
-  expect([cut('', 3), cut('abc', 3), cut('abcd', 3), cut('🦢🦢🦢', 3), cut('🦢🦢🦢🦢', 3)]).toEqual([
-    '',
-    'abc',
-    'ab…',
-    '🦢🦢🦢',
-    '🦢🦢…',
   ])
   expect([0, 999, 1000, 1_234_567].map(count)).toEqual(['0', '999', '1\u202f000', '1\u202f234\u202f567'])
 })
