@@ -224,7 +224,7 @@ describe('a request', () => {
 
   it.each<[object, RegExp]>([
     [{ runs: [{ tag: 'LNF', run: 9 }] }, /"status":403/],
-    [{ runs: [{ tag: '*', run: 9 }] }, /"status":403/],
+    [{ runs: [{ tag: '*', run: 9 }] }, /"status":400.*not a tag/],
     [{ files: [{ bucket: 'BUCKET', key: 'LNF/run00009.mid.gz' }] }, /"status":403/],
     [{ files: [{ bucket: 'BUCKET', key: 'LNGS/../LNF/run00009.mid.gz' }] }, /no such file/],
     [{ files: [{ bucket: 'BUCKET', key: 'secret.txt' }], check: true }, /no such file/],
