@@ -40,6 +40,7 @@ async function recordTombstone(input: FunctionInput) {
     evidence: 'read' as const,
     verifiedAt: at,
     askedAt: at,
+    wallMs: Date.now(),
   }
   await writeTombstone(
     input.context.database,

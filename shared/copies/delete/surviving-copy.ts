@@ -20,6 +20,8 @@ export interface Survivor {
   readonly verifiedAt: Date
   /** The database's own time after the verification. */
   readonly askedAt: Date
+  /** The machine's own clock: unlike the steady one, it goes on while the machine is suspended. */
+  readonly wallMs: number
 }
 
 /**
@@ -28,12 +30,15 @@ export interface Survivor {
  */
 export async function isStale(
   { database, now }: Pick<Context<'database'>, 'database' | 'now'>,
-  { verifiedAt, askedAt }: Survivor,
+  { verifiedAt, askedAt, wallMs }: Survivor,
   leaseSeconds: number,
 ): Promise<boolean> {
+  const asked = await databaseTime(database)
+  // After the answer, since the process may have been suspended while it waited for it.
   const ages = [
+    asked.getTime() - askedAt.getTime(),
     now().getTime() - verifiedAt.getTime(),
-    (await databaseTime(database)).getTime() - askedAt.getTime(),
+    Date.now() - wallMs,
   ]
   return Math.max(...ages) > leaseSeconds * 500
 }
@@ -67,6 +72,7 @@ export async function findSurvivor(
           evidence: check.evidence,
           verifiedAt: context.now(),
           askedAt: await databaseTime(context.database),
+          wallMs: Date.now(),
         }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
       if (check.kind === 'missing' || check.kind === 'different') onBadCopy(copy)

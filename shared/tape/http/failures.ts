@@ -51,8 +51,8 @@ export function shown(text: string, secrets: readonly string[] = []): string {
   const bare = secrets
     .filter((secret) => secret !== '')
     .reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
-  return cutText(
-    wellFormed(withoutSecrets(bare))
+  const line = wellFormed(
+    withoutSecrets(bare)
       .replace(QUERY, '$1?***')
       .replace(SECRET_PARAMETERS, '$1***')
       .replace(JSON_WEB_TOKEN, '***')
@@ -60,6 +60,6 @@ export function shown(text: string, secrets: readonly string[] = []): string {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
       .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
       .trim(),
-    MOST_SHOWN,
   )
+  return cutText(line, MOST_SHOWN)
 }

@@ -10,6 +10,8 @@ import { expect, test } from 'vitest'
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url))
 
 const READERS = [
+  // One of three clocks by which a verification may be too old to delete by.
+  'shared/copies/delete/surviving-copy.ts',
   // Compares it with the database's time.
   'shared/database/clock.ts',
   // The hosts' events; processes without a database; a cron expression means the wall clock.
