@@ -86,7 +86,7 @@ export async function deleteCloudCopy(
   } finally {
     // Not earlier: while the copy in the store is `deleting` it does not count, and the alert would be that
     // of the last copy.
-    for (const tape of badCopies) await recordBadCopy(context, tape, 'if-needed', signal)
+    for (const tape of badCopies) await recordBadCopy(context, tape, signal)
   }
 }
 

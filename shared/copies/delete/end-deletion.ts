@@ -10,7 +10,6 @@ import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { ObjectVersion } from '../../run.ts'
 import { findVersion } from '../../storage/delete-object.ts'
-import type { ReadBack } from '../verify/check-twice.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import type { Deleted, Refusal } from './deletion-rules.ts'
 import { endTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
@@ -105,7 +104,7 @@ export async function recordKept(
     await withdrawTombstones(database, id, refusal.reason, at, claim.owner)
   }
   if (CONTRADICTIONS[refusal.code] !== undefined)
-    await recordBadCopy(context, claim.replica, 'if-needed', requestTimeout(context))
+    await recordBadCopy(context, claim.replica, requestTimeout(context))
   return refusal
 }
 
@@ -117,15 +116,15 @@ const CONTRADICTIONS: Partial<Record<Refusal['code'], 'absent' | 'differs'>> = {
 
 /**
  * Verifies a copy that seems missing or different, so that it is recorded with its alert and no longer counts
- * as a copy when the DAQ's file is to be deleted. A failure here is only logged.
+ * as a copy when the DAQ's file is to be deleted. It is read where no checksum is stated: an ETag that is
+ * another one proves nothing about the bytes. A failure here is only logged.
  */
 export async function recordBadCopy(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
   replica: Replica,
-  readBack: ReadBack,
   signal: AbortSignal,
 ): Promise<void> {
-  await verifyReplica(context, replica.id, { readBack }, signal, context.log).catch((error) =>
+  await verifyReplica(context, replica.id, { readBack: 'if-needed' }, signal, context.log).catch((error) =>
     context.log.warn({ error, key: replica.objectKey, url: replica.url }, 'bad-copy-not-recorded'),
   )
 }

@@ -94,8 +94,7 @@ export async function permit(
     )
     throw error
   } finally {
-    for (const other of badCopies)
-      await recordBadCopy(context, other, other.kind === 'tape' ? 'if-needed' : 'never', signal)
+    for (const other of badCopies) await recordBadCopy(context, other, signal)
   }
 }
 

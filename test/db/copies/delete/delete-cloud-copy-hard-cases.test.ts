@@ -391,7 +391,7 @@ describe('a bucket that keeps versions', () => {
     return withInterference(
       context,
       { at: 'HeadObjectCommand', act: asVersion },
-      { at: 'ListObjectVersionsCommand', act: async () => ({ Versions }) },
+      { at: 'ListObjectVersionsCommand', act: async () => ({ Versions, IsTruncated: false }) },
     )
   }
 
