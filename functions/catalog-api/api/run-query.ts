@@ -27,7 +27,7 @@ const MOST_TAGS = 50
 const MOST_PARAMETERS = 10
 const LONGEST_TEXT = 200
 /** Compared with a margin, which must not exceed the largest number of the database. */
-const LARGEST_NUMBER = 1e300
+const LARGEST_NUMBER = 1e308
 
 const columns: ReadonlyMap<string, RunlogColumn> = new Map(
   shownColumns.map((column) => [column.name, column]),

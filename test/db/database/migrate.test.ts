@@ -49,18 +49,18 @@ test('a migration that a crash ended half-way is finished by the next, and runs 
 })
 
 test('a catalogue of another version is refused with the name of the unknown migration', async () => {
-  await sql`INSERT INTO kysely_migration (name, timestamp) VALUES ('0002-of-a-newer-version', '2027-01-01')`.execute(
+  await sql`INSERT INTO kysely_migration (name, timestamp) VALUES ('9999-of-a-newer-version', '2027-01-01')`.execute(
     catalogue.database,
   )
   const refused = await migrate(catalogue.database).catch((error: unknown) => error)
   expect(refused).toBeInstanceOf(InvalidInputError)
-  expect(String(refused)).toContain('0002-of-a-newer-version')
+  expect(String(refused)).toContain('9999-of-a-newer-version')
 })
 
 test('the tags of a catalogue that was made before take-over times have all their runs as new ones', async () => {
   await sql`INSERT INTO runs (tag, run_number, started_epoch, integrity, parameters, catalogued_at, updated_at)
     VALUES ('LNGS', 1, 0, 'unstated', '{}', UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`.execute(catalogue.database)
-  await sql`DELETE FROM kysely_migration WHERE name = '0003-take-overs'`.execute(catalogue.database)
-  expect(await migrate(catalogue.database)).toEqual(['0003-take-overs'])
+  await sql`DELETE FROM kysely_migration WHERE name >= '0003'`.execute(catalogue.database)
+  expect(await migrate(catalogue.database)).toContain('0003-take-overs')
   expect(await listTakeOvers(catalogue.database)).toMatchObject([{ tag: 'LNGS', since: FROM_THE_BEGINNING }])
 })

@@ -60,9 +60,9 @@ test('the migration derives what counts and what is wrong as it is recorded toda
     sql`ALTER TABLE runs DROP INDEX by_tag_problem, DROP COLUMN problems, DROP COLUMN has_problem`,
     sql`ALTER TABLE run_files DROP COLUMN counts`,
     sql`ALTER TABLE arrivals DROP INDEX by_named_run, DROP COLUMN named_tag, DROP COLUMN named_run`,
-    sql`DELETE FROM kysely_migration WHERE name = '0004-open-problems'`,
+    sql`DELETE FROM kysely_migration WHERE name >= '0004'`,
   ])
     await statement.execute(database)
-  expect(await migrate(database)).toEqual(['0004-open-problems'])
+  expect(await migrate(database)).toContain('0004-open-problems')
   expect(await columns()).toEqual(recorded)
 })

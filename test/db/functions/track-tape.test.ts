@@ -1,4 +1,5 @@
 /** A part of the schedule that fails does not stop the others. */
+import { sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createHandler as createTracker } from '../../../functions/track-tape/handler.ts'
 import { TransientError } from '../../../shared/errors.ts'
@@ -16,8 +17,10 @@ beforeEach(async () => {
 afterEach(() => world.context.close())
 
 test('a file whose name no endpoint can hold does not prevent the copies of other files', async () => {
-  const bad = await context.putRun(keyOf(1, 'A\\B'), 'bad')
-  expect(bad.tag).toBe('A\\B')
+  await context.putRun(keyOf(1), 'bad')
+  // As catalogued before tags had an alphabet.
+  for (const table of ['run_files', 'replicas'])
+    await sql`UPDATE ${sql.table(table)} SET object_key = 'A\\\\B/run00001.mid.gz'`.execute(context.database)
   await context.putRun(keyOf(2), 'good')
   clock.time += 3_600_000
   await createTracker(context)(scheduledEvent('track-tape', new Date()), { signal, log: context.log })

@@ -7,6 +7,7 @@ import { createHandler } from '../../../../functions/catalog-api/handler.ts'
 import { temporaryFolder } from '../../../../infra/local/testing.ts'
 import { createToken } from '../../../../shared/access/tokens.ts'
 import { listTakeOvers } from '../../../../shared/catalogue/take-over.ts'
+import { startAlteringProxy } from '../../../support/altering-proxy.ts'
 import { record } from '../../../support/catalogue.ts'
 import { cygnet, serve } from '../../../support/cli/in-process.ts'
 
@@ -24,16 +25,18 @@ afterEach(() => {
   process.exitCode = undefined
 })
 
-const run = (...args: string[]) =>
+const runWith = (environment: Record<string, string>, ...args: string[]) =>
   cygnet(
     [adopt, reconcile],
     {
       CYGNET_DATABASE_URL: context.catalogue.url,
       ...context.store.environment,
       CYGNET_FOLDER: '/nonexistent',
+      ...environment,
     },
     ...args,
   )
+const run = (...args: string[]) => runWith({}, ...args)
 
 describe('cygnet adopt', () => {
   test('shows what a time will make of the objects, and sets it only with --yes', async () => {
@@ -67,13 +70,16 @@ describe('cygnet adopt', () => {
       Array.from({ length: 101 }, (_, index) => `WAIT/run${index + 1}.mid.gz`),
       'x',
     )
-    // They are two days old.
-    vi.useFakeTimers({ now: Date.now() + 2 * 86_400_000, toFake: ['Date'] })
+    const proxy = await startAlteringProxy(String(context.store.environment.CYGNET_S3_ENDPOINT))
+    proxy.alter = (answer) => {
+      const old = `<LastModified>${new Date(Date.now() - 2 * 86_400_000).toISOString()}<`
+      answer.body = Buffer.from(answer.body.toString().replace(/<LastModified>[^<]*</g, old))
+    }
     try {
-      const { stdout } = await run('reconcile', '--prefix', 'WAIT/')
+      const { stdout } = await runWith({ CYGNET_S3_ENDPOINT: proxy.origin }, 'reconcile', '--prefix', 'WAIT/')
       expect(stdout).toMatch(/WAIT: 101 unknown objects from .* cygnet adopt --tag 'WAIT' --since TIME/)
     } finally {
-      vi.useRealTimers()
+      await proxy.close()
     }
   })
 })

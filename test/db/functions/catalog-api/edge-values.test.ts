@@ -105,8 +105,7 @@ test.each([
   '/api/v1/runs?param.exposure_sec=1.7976931348623157e308',
   '/api/v1/runs?param.exposure_sec.gte=-1.7976931348623157e308',
   '/api/v1/runs?limit=999999999999999999999999999999',
-  '/api/v1/runs?since=9999-12-31T23:59-23:59',
-])('a number or time that the catalogue cannot compare is refused: %s', async (path) => {
+])('a number that the catalogue cannot compare is refused: %s', async (path) => {
   expect((await ask(path)).status).toBe(400)
 })
 
