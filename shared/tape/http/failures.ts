@@ -52,14 +52,16 @@ export function shown(text: string, secrets: readonly string[] = []): string {
     .filter((secret) => secret !== '')
     .reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
   return cutText(
-    wellFormed(withoutSecrets(bare))
-      .replace(QUERY, '$1?***')
-      .replace(SECRET_PARAMETERS, '$1***')
-      .replace(JSON_WEB_TOKEN, '***')
-      .replace(/<[^<>]*>/g, ' ')
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-      .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
-      .trim(),
+    wellFormed(
+      withoutSecrets(bare)
+        .replace(QUERY, '$1?***')
+        .replace(SECRET_PARAMETERS, '$1***')
+        .replace(JSON_WEB_TOKEN, '***')
+        .replace(/<[^<>]*>/g, ' ')
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+        .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
+        .trim(),
+    ),
     MOST_SHOWN,
   )
 }
