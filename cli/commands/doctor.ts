@@ -1,17 +1,24 @@
-/** `cygnet doctor`: lists the programs that this machine has, those that are missing, and how to install them. */
+/**
+ * `cygnet doctor`: lists the programs that this machine has, those that are missing, and how to install them; where
+ * a store is configured, whether it takes a first object.
+ */
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
+import type { Diagnosis } from '../../infra/local/doctor.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
 import { print, printJson } from '../output.ts'
-import { stackFolder } from '../settings.ts'
+import { loadStoreSettings, stackFolder } from '../settings.ts'
 
 export function register(program: Command): void {
   program
     .command('doctor')
-    .description('check which programs this machine has and how to install the missing ones')
+    .description(
+      'check which programs this machine has, how to install the missing ones, and a first write to the store',
+    )
     .option('--json', 'one JSON array')
     .action(async (options: { json?: boolean }) => {
       const { diagnose } = await import('../../infra/local/doctor.ts')
-      const findings = await diagnose({ dataFolder: stackFolder() })
+      const findings = [...(await diagnose({ dataFolder: stackFolder() })), ...(await checkConfiguredStore())]
       if (options.json === true) printJson(findings)
       else
         for (const { name, ok, found, neededFor, remedy } of findings) {
@@ -22,4 +29,19 @@ export function register(program: Command): void {
         }
       if (findings.some((finding) => !finding.ok && finding.required)) process.exitCode = 1
     })
+}
+
+/** Not required: other commands need no store. */
+async function checkConfiguredStore(): Promise<readonly Diagnosis[]> {
+  try {
+    const config = await loadStoreSettings()
+    const { checkStore } = await import('../doctor/check-store.ts')
+    return await checkStore(config)
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error
+    const neededFor = 'a first write to the store'
+    return [
+      { name: 'store', ok: false, required: false, found: 'not tested', neededFor, remedy: error.message },
+    ]
+  }
 }

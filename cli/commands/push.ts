@@ -213,7 +213,8 @@ function line(result: PushResult): string {
   if (result.error !== null) return `${word}  ${result.file}: ${result.error}`
   const parts = result.partCount === null || result.partCount === 1 ? '' : ` in ${result.partCount} parts`
   if (result.state === 'would-upload') return `${word}  ${place}  ${bytes(result.sizeBytes)}${parts}`
-  const verified = `verified by ${result.verifiedBy.join(', ')}`
+  const warning = result.warning === null ? '' : ` (${result.warning})`
+  const verified = `verified by ${result.verifiedBy.join(', ')}${warning}`
   if (result.state === 'already-there') return `${word}  ${place}  ${bytes(result.sizeBytes)}, ${verified}`
   const resumed =
     result.sizeBytes !== null && result.sentBytes < result.sizeBytes

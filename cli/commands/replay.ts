@@ -37,10 +37,7 @@ export function register(program: Command): void {
     )
     .action(async (options: Options) => {
       if (options.dead === true)
-        return await (await import('./dead.ts')).retryDead('runs', [], {
-          all: true,
-          yes: options.yes === true,
-        })
+        return await (await import('./dead.ts')).retryDead('runs', 'unfinished', options.yes === true)
       const selection = selectionOf(options)
       const { planReplay, replay } = await import('../../shared/ingest/replay.ts')
       await withContext(['database', 'queues', 's3'], async (context, signal) => {

@@ -10,7 +10,7 @@ import { describeObject, type ObjectDescription } from '../../shared/storage/obj
 import { statusOf, withinSeconds } from '../../shared/storage/send-body.ts'
 import { layUpload } from '../../shared/storage/upload-layout.ts'
 import { checksumFile } from './checksums.ts'
-import { compareExisting, compareSent } from './compare.ts'
+import { type Comparison, compareExisting, compareSent } from './compare.ts'
 import { type LocalFile, openLocalFile } from './local-file.ts'
 import { type PushResult, RefusedError, resultOf } from './result.ts'
 import { sendFile } from './send.ts'
@@ -127,14 +127,14 @@ async function pushOpened(work: Work): Promise<void> {
 
   const comparison =
     existing === null ? null : compareExisting(existing, { ...checksums, sizeBytes: file.sizeBytes })
-  if (comparison?.differs.length === 0) {
+  if (comparison !== null && isSameFile(comparison)) {
     if (!options.dryRun)
       await forgetUpload({ s3: context.s3, signal: context.signal, object, state }, unfinished)
     Object.assign(known, { state: 'already-there', verifiedBy: ['size', ...comparison.agrees] })
     return
   }
   if (existing !== null && comparison !== null && !options.overwrite)
-    throw occupied(name, existing, comparison.differs.join('; '))
+    throw notThisFile(name, existing, comparison)
   if (!options.dryRun) await sendAndCompare(work, { object, checksums, layout })
 }
 
@@ -152,32 +152,35 @@ async function sendAndCompare(work: Work, toSend: ToSend, again = true): Promise
       throw new TransientError(
         'the store accepted the file, but there is no object; keep the file and push it again',
       )
-    const { agrees, differs } = compareSent(object, expected, { etagIsMd5 })
+    const { agrees, differs, unknown } = compareSent(object, expected, { etagIsMd5 })
     if (differs.length > 0) throw differsFromSent(differs)
     await file.assertUnchanged().catch((error: Error) => {
       throw new InvalidInputError(
         `${error.message}; the object in the store has the earlier contents of the file`,
       )
     })
-    Object.assign(known, { state: 'uploaded', verifiedBy: agrees })
+    Object.assign(known, { state: 'uploaded', verifiedBy: agrees, warning: unknown })
     return
   }
-  const { agrees, differs } =
-    object === null ? { agrees: [], differs: ['there is no object'] } : compareExisting(object, expected)
-  if (object !== null && differs.length === 0) {
+  const comparison = object === null ? null : compareExisting(object, expected)
+  if (object !== null && comparison !== null && comparison.differs.length === 0) {
     // It is from this push when the answer to an earlier attempt was lost, else from another uploader.
     const asSent = compareSent(object, expected, { etagIsMd5 })
-    state.remove()
-    Object.assign(
-      known,
-      asSent.differs.length === 0
-        ? { state: 'uploaded', verifiedBy: asSent.agrees }
-        : { state: 'already-there', verifiedBy: ['size', ...agrees] },
-    )
-    return
+    const isSent = asSent.differs.length === 0
+    if (isSent || isSameFile(comparison)) {
+      state.remove()
+      Object.assign(
+        known,
+        isSent
+          ? { state: 'uploaded', verifiedBy: asSent.agrees, warning: asSent.unknown }
+          : { state: 'already-there', verifiedBy: ['size', ...comparison.agrees] },
+      )
+      return
+    }
   }
   if (outcome === 'gone' && again) return await sendAndCompare(work, toSend, false)
-  if (outcome === 'occupied' && object !== null) throw occupied(name, object, differs.join('; '))
+  if (outcome === 'occupied' && object !== null && comparison !== null)
+    throw notThisFile(name, object, comparison)
   throw new TransientError('the upload was aborted by another process; push the file again')
 }
 
@@ -222,9 +225,18 @@ async function assertBucket({ context: { s3, signal }, name: { bucket } }: Work)
   )
 }
 
-function occupied(name: ObjectName, object: ObjectDescription, why: string): RefusedError {
-  const since = object.lastModified.toISOString().slice(0, 19)
-  return new RefusedError(
-    `${name.bucket}/${name.key} is another object, of ${since} UTC: ${why}. Was the run number used again? The object is kept; --overwrite replaces it, --key gives the file another key`,
+const isSameFile = ({ differs, unknown }: Comparison) => differs.length === 0 && unknown === null
+
+const notThisFile = (name: ObjectName, object: ObjectDescription, { differs, unknown }: Comparison) =>
+  differs.length > 0 || unknown === null
+    ? occupied(name, object, differs.join('; '))
+    : new RefusedError(
+        `${name.bucket}/${name.key} has an object of the same size, of ${timeOf(object)} UTC: ${unknown}. The object is kept; keep the file too. --overwrite replaces the object`,
+      )
+
+const occupied = (name: ObjectName, object: ObjectDescription, why: string) =>
+  new RefusedError(
+    `${name.bucket}/${name.key} is another object, of ${timeOf(object)} UTC: ${why}. Was the run number used again? The object is kept; --overwrite replaces it, --key gives the file another key`,
   )
-}
+
+const timeOf = ({ lastModified }: ObjectDescription) => lastModified.toISOString().slice(0, 19)

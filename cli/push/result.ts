@@ -27,6 +27,8 @@ export interface PushResult {
   readonly failed: 'store' | 'file' | null
   /** The checks in which the store's answer agreed. */
   readonly verifiedBy: readonly string[]
+  /** Why the contents could not be compared after they were sent; else null. */
+  readonly warning: string | null
   readonly partCount: number | null
   /** Bytes sent by this command; fewer than the file has when an earlier push had sent some. */
   readonly sentBytes: number
@@ -51,6 +53,7 @@ export function resultOf(
     error: null,
     failed: null,
     verifiedBy: [],
+    warning: null,
     partCount: null,
     sentBytes: 0,
     ...known,

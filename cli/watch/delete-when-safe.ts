@@ -12,7 +12,7 @@ import { describeObject } from '../../shared/storage/objects.ts'
 import { withinSeconds } from '../../shared/storage/send-body.ts'
 import { layUpload } from '../../shared/storage/upload-layout.ts'
 import { checksumFile, type FileChecksums } from '../push/checksums.ts'
-import { contradictions } from '../push/compare.ts'
+import { compareCatalogued } from '../push/compare.ts'
 import { type LocalFile, openLocalFile } from '../push/local-file.ts'
 import type { DeletionLog, DeletionRecord } from './deletion-log.ts'
 import { type FileOnDisk, type Permission, type SafetyPort, TOO_LATE } from './safety.ts'
@@ -118,9 +118,10 @@ async function assertInStore(
 ) {
   const object = await withinSeconds(ANSWER_SECONDS, signal, (limited) => describeObject(s3, name, limited))
   if (object === null) throw new KeptError('it is missing in the store, although the catalogue has it there')
-  const differs = contradictions(object, { ...checksums, sizeBytes: file.sizeBytes })
+  const { differs, unknown } = compareCatalogued(object, { ...checksums, sizeBytes: file.sizeBytes })
   if (differs.length > 0)
     throw new InvalidInputError(`the object in the store is not this file: ${differs.join('; ')}`)
+  if (unknown !== null) throw new KeptError(`the object in the store may be another one: ${unknown}`)
 }
 
 function assertThere(found: RunFileFound): void {

@@ -1,13 +1,12 @@
 /**
- * How long the work of each queue has been waiting, and why some of it failed: from the rows in the
- * catalogue, since a queue reports neither.
+ * How long the work of each queue has been waiting: from the rows in the catalogue, since a queue does not
+ * report it.
  */
-import { type RawBuilder, sql } from 'kysely'
+import { sql } from 'kysely'
 import { RECALL } from '../catalogue/recalls.ts'
 import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { QueueName } from '../queue/queues.ts'
-import type { ObjectName } from '../run.ts'
 
 /**
  * How long the oldest unfinished work has waited: for `runs` the oldest arrival, for copies and recalls the task
@@ -99,24 +98,4 @@ export async function oldestMessages(
     }),
   )
   return new Map(found.flat())
-}
-
-/** The rows of the work of a queue; for all other queues these are the arrivals. */
-const ROWS: Readonly<Partial<Record<QueueName, RawBuilder<unknown>>>> = {
-  'tape-requests': sql`SELECT attempts, last_error AS error FROM copies WHERE kind = 'tape'`,
-  'recall-requests': sql`SELECT attempts, last_error AS error FROM shown_recalls WHERE TRUE`,
-}
-const ARRIVALS = sql`SELECT attempts, reason AS error FROM arrivals WHERE TRUE`
-
-/** The last error of an object's work on a queue; null when there is none. */
-export async function errorOfObject(
-  database: Database,
-  queue: QueueName,
-  { bucket, key }: ObjectName,
-): Promise<{ readonly attempts: number; readonly error: string | null } | null> {
-  const { rows } = await sql<{ readonly attempts: number; readonly error: string | null }>`
-    ${ROWS[queue] ?? ARRIVALS} AND bucket = ${bucket} AND object_key = ${key} ORDER BY id DESC LIMIT 1`.execute(
-    database,
-  )
-  return rows[0] ?? null
 }

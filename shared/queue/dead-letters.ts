@@ -45,20 +45,41 @@ export async function withDeadLetters<T>(
   }
 }
 
+type Which = (message: QueuedMessage) => boolean | Promise<boolean>
+
 /** Sends dead letters back to their queue: sent first, then removed, so that none is lost in between. */
-export async function retryDeadLetters(
+export const retryDeadLetters = (
   queues: Queues,
   queue: QueueName,
-  which: (message: QueuedMessage) => boolean,
+  which: Which,
   signal: AbortSignal,
-): Promise<readonly QueuedMessage[]> {
+): Promise<number> => takeOff(queues, queue, which, signal, ({ body }) => queues.send(queue, [body], signal))
+
+/** Removes dead letters for good. */
+export const dismissDeadLetters = (
+  queues: Queues,
+  queue: QueueName,
+  which: Which,
+  signal: AbortSignal,
+): Promise<number> => takeOff(queues, queue, which, signal, async () => {})
+
+/** Removes the chosen letters, each after `before` has ended. Returns how many. */
+async function takeOff(
+  queues: Queues,
+  queue: QueueName,
+  which: Which,
+  signal: AbortSignal,
+  before: (message: QueuedMessage) => Promise<void>,
+): Promise<number> {
   const limit = (await queues.depth(deadLetterQueue(queue), signal)).waiting + 10
-  return await withDeadLetters(queues, queue, limit, signal, async (messages, takeOff) => {
-    const chosen = messages.filter(which)
-    for (const message of chosen) {
-      await queues.send(queue, [message.body], signal)
-      await takeOff(message)
+  return await withDeadLetters(queues, queue, limit, signal, async (messages, remove) => {
+    let count = 0
+    for (const message of messages) {
+      if (!(await which(message))) continue
+      await before(message)
+      await remove(message)
+      count += 1
     }
-    return chosen
+    return count
   })
 }

@@ -32,6 +32,11 @@ export interface WebdavServer {
   /** The checksum that it states, with `repr-` in the Repr-Digest of RFC 9530 only. */
   digest: 'adler32' | 'md5' | 'repr-adler32' | 'repr-md5' | 'repr-sha256' | 'none'
   markers: MarkerStyle
+  /**
+   * False: as XRootD 5.5, which takes the Destination of a MOVE without decoding it, makes the folders above it
+   * and replaces what has the name.
+   */
+  decodesDestination: boolean
   /** Handles the next `times` requests with this method. */
   meet(method: string, meeting: Meeting, times?: number): void
   close(): Promise<void>
@@ -59,6 +64,7 @@ export async function startWebdavServer(): Promise<WebdavServer> {
     token: null,
     digest: 'adler32',
     markers: PLAIN_MARKERS,
+    decodesDestination: true,
     meet: (method, meeting, times = 1) => void meetings.push({ method, meeting, times }),
     close: () => http.close(),
   }
@@ -134,10 +140,16 @@ async function serve(
       folders.add(name)
       return answer(201)
     case 'MOVE': {
-      const destination = new URL(String(request.headers.destination))
-      if (destination.host !== request.headers.host) return answer(502, 'another server')
-      const target = decodeURIComponent(destination.pathname.slice(ROOT.length))
+      const [, host, path = ''] = /^http:\/\/([^/]*)(.*)$/.exec(String(request.headers.destination)) ?? []
+      if (host !== request.headers.host) return answer(502, 'another server')
+      const written = path.slice(ROOT.length)
       if (file === undefined) return answer(404, 'Not found')
+      if (!endpoint.decodesDestination) {
+        endpoint.files.delete(name)
+        endpoint.files.set(Buffer.from(written, 'latin1').toString(), file)
+        return answer(201)
+      }
+      const target = decodeURIComponent(written)
       if (!hasFolder(endpoint, folders, parentOf(target))) return answer(409, 'Conflict')
       if (request.headers.overwrite === 'F' && endpoint.files.has(target))
         return answer(412, 'Precondition Failed')

@@ -1,16 +1,17 @@
 /** Queues for programs: depth, age and dead letters, which can be sent back. */
 import { createRoute, z } from '@hono/zod-openapi'
 import type { Context } from '../../../shared/context.ts'
+import { dismissChosen, readDeadLetters, retryChosen } from '../../../shared/queries/dead-letters.ts'
 import { oldestWork } from '../../../shared/queries/waiting-work.ts'
-import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
-import { QUEUES } from '../../../shared/queue/queues.ts'
+import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute, type Rule } from '../http/route.ts'
-import { readDeadLetters } from './dead-letters.ts'
 import { problems, SECURITY } from './problems.ts'
 import { queueStates } from './queue-states.ts'
 
 const ANSWER_MS = 10_000
+/** Reading hides the letters from other readers for a moment. */
+const MOST_SHOWN = 50
 /** A queue belongs to no tag. */
 const OPERATORS: Rule = { right: 'operate', everyTag: true }
 
@@ -42,6 +43,13 @@ const deadLetters = z
         id: z.string(),
         sentAt: time,
         about: z.string().openapi({ example: 'cygno-data/LNGS/run12345.mid.gz' }),
+        state: z
+          .string()
+          .nullable()
+          .openapi({ description: 'Of the arrival, copy or recall; null if the catalogue has none' }),
+        finished: z.boolean().openapi({
+          description: 'The work is done without this message, which may be dismissed',
+        }),
         attempts: z.int().nullable(),
         lastError: z.string().nullable(),
       }),
@@ -75,23 +83,42 @@ const deadRoute = createRoute({
   },
 })
 
+const letterParams = z.object({
+  queue,
+  id: z.string().min(1).max(200).openapi({ description: 'Id of the dead letter' }),
+})
+
 const retryRoute = createRoute({
   method: 'post',
   path: '/api/v1/dead/{queue}/{id}/retry',
   tags: ['Queues'],
   summary: 'Send a dead letter back to its queue',
   security: SECURITY,
-  request: {
-    params: z.object({
-      queue,
-      id: z.string().min(1).max(200).openapi({ description: 'Id of the dead letter' }),
-    }),
-  },
+  request: { params: letterParams },
   responses: {
     200: {
       description: 'The dead letter was sent back',
       content: {
         'application/json': { schema: z.strictObject({ queue, retried: z.int() }).openapi('Retried') },
+      },
+    },
+    ...problems(404),
+  },
+})
+
+const dismissRoute = createRoute({
+  method: 'post',
+  path: '/api/v1/dead/{queue}/{id}/dismiss',
+  tags: ['Queues'],
+  summary: 'Remove a dead letter for good',
+  description: 'Meant for one whose work is finished. The rows of the catalogue are not changed.',
+  security: SECURITY,
+  request: { params: letterParams },
+  responses: {
+    200: {
+      description: 'The dead letter was removed',
+      content: {
+        'application/json': { schema: z.strictObject({ queue, dismissed: z.int() }).openapi('Dismissed') },
       },
     },
     ...problems(404),
@@ -122,27 +149,40 @@ export function registerQueues(api: Api, context: Context<'database' | 'queues'>
 
   addRoute(api, deadRoute, OPERATORS, async (c) => {
     const { queue } = c.req.valid('param')
-    const letters = await readDeadLetters(context, queue, withinTime(c))
+    const letters = await readDeadLetters(context, queue, MOST_SHOWN, withinTime(c))
     return c.json(
       {
         queue,
-        letters: letters.map((letter) => ({ ...letter, sentAt: letter.sentAt?.toISOString() ?? null })),
+        letters: letters.map(({ id, sentAt, about, state, isFinished: finished, attempts, lastError }) => ({
+          id,
+          sentAt: sentAt?.toISOString() ?? null,
+          about,
+          state,
+          finished,
+          attempts,
+          lastError,
+        })),
       },
       200,
     )
   })
 
+  /** @throws the refusal 404 when no letter was found. */
+  const act = async (c: ApiContext, how: typeof retryChosen, queue: QueueName, id: string, event: string) => {
+    const count = await how(context, queue, { ids: [id] }, withinTime(c))
+    if (count === 0)
+      throw refusal(404, `there is no dead letter ${id} on ${queue}, or another process is reading it`)
+    context.log.info({ queue, message: id, by: c.get('caller').subject }, event)
+    return count
+  }
+
   addRoute(api, retryRoute, OPERATORS, async (c) => {
     const { queue, id } = c.req.valid('param')
-    const sent = await retryDeadLetters(
-      context.queues,
-      queue,
-      ({ messageId }) => messageId === id,
-      withinTime(c),
-    )
-    if (sent.length === 0)
-      throw refusal(404, `there is no dead letter ${id} on ${queue}, or another process is reading it`)
-    context.log.info({ queue, message: id, by: c.get('caller').subject }, 'dead-letter-retried')
-    return c.json({ queue, retried: sent.length }, 200)
+    return c.json({ queue, retried: await act(c, retryChosen, queue, id, 'dead-letter-retried') }, 200)
+  })
+
+  addRoute(api, dismissRoute, OPERATORS, async (c) => {
+    const { queue, id } = c.req.valid('param')
+    return c.json({ queue, dismissed: await act(c, dismissChosen, queue, id, 'dead-letter-dismissed') }, 200)
   })
 }

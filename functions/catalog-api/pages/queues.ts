@@ -3,12 +3,16 @@ import { html } from 'hono/html'
 import * as z from 'zod'
 import { listParked } from '../../../shared/catalogue/parked.ts'
 import type { Context } from '../../../shared/context.ts'
+import {
+  type DeadLetter,
+  dismissChosen,
+  readDeadLetters,
+  retryChosen,
+} from '../../../shared/queries/dead-letters.ts'
 import { oldestWork } from '../../../shared/queries/waiting-work.ts'
-import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
 import { parseRunKey } from '../../../shared/run.ts'
 import { cutText } from '../../../shared/text.ts'
-import { type DeadLetter, readDeadLetters } from '../api/dead-letters.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
@@ -19,9 +23,10 @@ import { ageOf, type Column, type Html, mark, NOTHING, runPath, table, timeOf } 
 
 const OPERATORS = { right: 'operate', everyTag: true } as const
 const MOST_PARKED = 50
+const MOST_LETTERS = 50
 const ANSWER_MS = 10_000
 
-const retryForm = z.object({ message: z.string().max(200).optional(), all: z.literal('yes').optional() })
+const letterForm = z.object({ message: z.string().max(200).optional(), all: z.literal('yes').optional() })
 
 export function registerQueues(
   api: Api,
@@ -38,13 +43,18 @@ export function registerQueues(
     const withDead = states.filter(({ dead }) => dead > 0).map(({ queue }) => queue)
     const letters = new Map(
       await Promise.all(
-        withDead.map(async (queue) => [queue, await readDeadLetters(context, queue, signal)] as const),
+        withDead.map(
+          async (queue) => [queue, await readDeadLetters(context, queue, MOST_LETTERS, signal)] as const,
+        ),
       ),
     )
     const now = context.now()
-    const retried = /^\d{1,6}$/.exec(c.req.query('retried') ?? '')?.[0]
+    const counts = (['retried', 'dismissed'] as const).map((action) => {
+      const count = /^\d{1,6}$/.exec(c.req.query(action) ?? '')?.[0]
+      return count === undefined ? NOTHING : notice(Number(count), action)
+    })
     const body = html`<div class="title"><h1>Queues</h1><p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
-${retried === undefined ? NOTHING : html`<p class="notice" role="status">${retriedText(Number(retried))}</p>`}
+${counts}
 <div data-live="time">
 ${queueTable(states, oldest, now)}
 ${states.filter(({ dead }) => dead > 0).map(({ queue }) => deadSection(queue, letters.get(queue) ?? [], csrfTokenOf(c, options), now))}
@@ -54,24 +64,35 @@ ${parkedTable(parked)}</section>
     return renderPage(c, options, { title: 'Queues', body, scripts: ['live.js'] })
   })
 
-  addPage(api, 'POST', '/queues/:queue/retry', OPERATORS, async (c) => {
-    const queue = QUEUES.find((name) => name === c.req.param('queue'))
-    if (queue === undefined) throw refusal(404, 'there is no queue of this name')
-    const wanted = retryForm.safeParse(await c.req.parseBody()).data
-    if (wanted === undefined || (wanted.message === undefined) === (wanted.all === undefined))
-      throw refusal(400, 'name a dead letter, or choose all of them')
-    const which = ({ messageId }: { readonly messageId: string }) =>
-      wanted.all === 'yes' || messageId === wanted.message
-    const sent = await retryDeadLetters(context.queues, queue, which, c.req.raw.signal)
-    context.log.info({ queue, messages: sent.length, by: c.get('caller').subject }, 'dead-letters-retried')
-    return c.redirect(`/queues?retried=${sent.length}#${queue}`, 303)
-  })
+  const addAction = (
+    path: 'retry' | 'dismiss',
+    done: 'retried' | 'dismissed',
+    all: 'finished' | 'unfinished',
+    act: typeof retryChosen,
+  ) =>
+    addPage(api, 'POST', `/queues/:queue/${path}`, OPERATORS, async (c) => {
+      const queue = QUEUES.find((name) => name === c.req.param('queue'))
+      if (queue === undefined) throw refusal(404, 'there is no queue of this name')
+      const wanted = letterForm.safeParse(await c.req.parseBody()).data
+      if (wanted === undefined || (wanted.message === undefined) === (wanted.all === undefined))
+        throw refusal(400, 'name a dead letter, or choose all of them')
+      const choice = wanted.message === undefined ? all : { ids: [wanted.message] }
+      const count = await act(context, queue, choice, c.req.raw.signal)
+      context.log.info({ queue, messages: count, by: c.get('caller').subject }, `dead-letters-${done}`)
+      return c.redirect(`/queues?${done}=${count}#${queue}`, 303)
+    })
+  addAction('retry', 'retried', 'unfinished', retryChosen)
+  addAction('dismiss', 'dismissed', 'finished', dismissChosen)
 }
 
-const retriedText = (count: number): string =>
-  count === 0
-    ? 'No message was sent back: it had been sent back already, or another process was reading it. Try again in a minute.'
-    : `${counted(count, 'dead letter')} ${count === 1 ? 'was' : 'were'} sent back.`
+function notice(count: number, action: 'retried' | 'dismissed'): Html {
+  const what = action === 'retried' ? 'sent back' : 'dismissed'
+  const text =
+    count === 0
+      ? `No message was ${what}: it had been removed already, or another process was reading it. Try again in a minute.`
+      : `${counted(count, 'dead letter')} ${count === 1 ? 'was' : 'were'} ${what}.`
+  return html`<p class="notice" role="status">${text}</p>`
+}
 
 function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName, Date>, now: Date): Html {
   const number = (value: number | undefined) => (value === undefined ? '–' : String(value))
@@ -126,7 +147,9 @@ function deadSection(
   token: string | null,
   now: Date,
 ): Html {
-  const action = `/queues/${queue}/retry`
+  const form = (action: 'retry' | 'dismiss', field: Html, button: Html, classes = '') =>
+    html`<form method="post" action="/queues/${queue}/${action}" class="${classes}">${csrfField(token)}${field}${button}</form>`
+  const ofAll = html`<input type="hidden" name="all" value="yes">`
   return html`<section aria-labelledby="dead-${queue}"><h2 id="dead-${queue}">Dead letters of ${queue}</h2>
 ${table<DeadLetter>({
   id: `dead-${queue}-table`,
@@ -136,18 +159,28 @@ ${table<DeadLetter>({
   empty: 'Another process is reading them: reload the page in a minute.',
   columns: [
     { head: 'About', heads: true, cell: ({ about }) => aboutOf(about) },
-    { head: 'Last error', prose: true, cell: ({ lastError }) => lastError ?? 'none in the catalogue' },
+    { head: 'Last error', prose: true, cell: outcomeOf },
     { head: 'Age', numeric: true, cell: ({ sentAt }) => (sentAt === null ? '–' : ageOf(sentAt, now)) },
     { head: 'Attempts', numeric: true, roomy: true, cell: ({ attempts }) => attempts ?? '–' },
     {
-      head: html`<span class="unseen">Retry</span>`,
-      cell: ({ id, about }) =>
-        html`<form method="post" action="${action}">${csrfField(token)}<input type="hidden" name="message" value="${id}"><button aria-label="Retry ${about}">Retry</button></form>`,
+      head: html`<span class="unseen">Action</span>`,
+      cell: ({ id, about, isFinished }) => {
+        const [action, label] = isFinished ? (['dismiss', 'Dismiss'] as const) : (['retry', 'Retry'] as const)
+        const button = html`<button aria-label="${label} ${about}">${label}</button>`
+        return form(action, html`<input type="hidden" name="message" value="${id}">`, button)
+      },
     },
   ],
 })}
-<form method="post" action="${action}" class="actions">${csrfField(token)}<input type="hidden" name="all" value="yes"><button>Retry all of ${queue}</button></form>
+${form('retry', ofAll, html`<button>Retry all of ${queue}</button>`, 'actions')}
+${letters.some(({ isFinished }) => isFinished) ? form('dismiss', ofAll, html`<button>Dismiss all finished of ${queue}</button>`, 'actions') : NOTHING}
 </section>`
+}
+
+/** The state of finished work instead of an error that is over. */
+const outcomeOf = ({ isFinished, state, lastError }: DeadLetter): string => {
+  if (isFinished) return `finished: ${[state, lastError].filter((text) => text !== null).join(', ')}`
+  return lastError ?? (state === null ? 'none in the catalogue' : `none, it is ${state}`)
 }
 
 /**

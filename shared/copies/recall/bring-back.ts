@@ -75,7 +75,7 @@ async function transferToStore(
       context,
       trail,
       object,
-      (upload) => copyAsPart(context, temporary, upload, file.md5, signal),
+      (upload) => copyAsPart(context, temporary, upload, signal),
       signal,
     )
     return 'sent by the endpoint itself'

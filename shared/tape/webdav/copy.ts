@@ -6,11 +6,12 @@ import { TransientError } from '../../errors.ts'
 import type { CopyResult, TapeFile } from '../driver.ts'
 import { refusal } from './answers.ts'
 import type { Endpoint } from './endpoint.ts'
-import { type Filling, fill, type Transfer, tidy } from './fill.ts'
+import { type Filling, fill, type Transfer } from './fill.ts'
 import { discard } from './http.ts'
 import { inspect, sizeAt } from './inspect.ts'
 import { checkCopy, isOnMedia } from './media.ts'
 import { temporaryName } from './places.ts'
+import { tidy } from './remove.ts'
 
 const CHECK_OPTIONS = { reference: null, readBack: 'if-needed' } as const
 
@@ -69,11 +70,11 @@ async function move(
   { file, url, temporary }: { readonly file: TapeFile; readonly url: string; readonly temporary: string },
   signal: AbortSignal,
 ): Promise<TransientError | null> {
-  if ((await sizeAt(endpoint.http, url, signal)) !== null)
-    return new TransientError(`something has just taken the name ${file.name}`)
   const what = `giving ${file.name} its name`
-  const headers = { Destination: url, Overwrite: 'F' }
   try {
+    const headers = { Destination: await endpoint.destinationOf(file.name, signal), Overwrite: 'F' }
+    if ((await sizeAt(endpoint.http, url, signal)) !== null)
+      return new TransientError(`something has just taken the name ${file.name}`)
     const answer = await endpoint.http.request({ method: 'MOVE', url: temporary, what, headers }, signal)
     if (![200, 201, 204].includes(answer.status)) return await refusal(answer, what)
     await discard(answer)

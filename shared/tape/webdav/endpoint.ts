@@ -30,6 +30,11 @@ export interface Endpoint {
   readonly http: TapeHttp
   readonly places: Places
   readonly folders: Folders
+  /**
+   * The value of the header Destination for a file whose folder exists. @throws TransientError when it cannot be
+   * found out how the endpoint reads it.
+   */
+  destinationOf(name: string, signal: AbortSignal): Promise<string>
   readonly limits: TransferLimits
   readonly thirdParty: ThirdPartyMemory
   /**

@@ -5,11 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConflictError, CygnetError, TransientError } from '../../errors.ts'
 import type { ContentEvidence, CopySource, TapeFile } from '../driver.ts'
-import { refusal } from './answers.ts'
 import type { Endpoint } from './endpoint.ts'
-import { discard } from './http.ts'
 import { type Found, inspect, sizeAt } from './inspect.ts'
 import { putFile } from './put.ts'
+import { remove, tidy } from './remove.ts'
 import { type ThirdPartyOutcome, thirdPartyCopy, throwMarked } from './third-party.ts'
 
 export interface Transfer {
@@ -30,7 +29,6 @@ export interface Filling {
 
 /** The link stays valid longer than the copy may take: an endpoint may open it again towards the end. */
 const LINK_MARGIN_SECONDS = 300
-const TIDY_MS = 10_000
 /**
  * Error details: the temporary file may still become complete, or belong to another copy. It is not removed.
  */
@@ -43,7 +41,7 @@ export async function fill(endpoint: Endpoint, filling: Filling, signal: AbortSi
   const leftover = await inspect(endpoint.http, { url: temporary, file, readBack: 'never' }, signal)
   // An earlier attempt may have completed after it was given up.
   if (leftover.kind === 'same') return transferOf(leftover, 'streamed', 0)
-  if (leftover.kind !== 'absent') await remove(endpoint, temporary, signal)
+  if (leftover.kind !== 'absent') await remove(endpoint.http, temporary, signal)
   try {
     const pulled = filling.thirdParty ? await pull(endpoint, filling, signal).catch(throwMarked) : null
     return pulled ?? (await stream(endpoint, filling, signal))
@@ -86,7 +84,7 @@ async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): 
     endpoint.folders.forget()
     await endpoint.folders.ensureAbove(file.name, signal)
   }
-  await remove(endpoint, temporary, signal)
+  await remove(endpoint.http, temporary, signal)
   return null
 }
 
@@ -184,22 +182,4 @@ async function put(
     await endpoint.folders.ensureAbove(file.name, signal)
     await putFile(endpoint.http, copy, signal)
   }
-}
-
-/** Removes one of our temporary files. @throws TransientError when the endpoint refuses. */
-async function remove(endpoint: Endpoint, url: string, signal: AbortSignal): Promise<void> {
-  const what = 'removing the temporary file of an earlier attempt'
-  const answer = await endpoint.http.request({ method: 'DELETE', url, what }, signal)
-  if (![200, 202, 204, 404, 410].includes(answer.status)) throw await refusal(answer, what)
-  await discard(answer)
-}
-
-/**
- * The same after a failure, also when the copy was aborted. What cannot be removed is replaced by the next
- * attempt.
- */
-export async function tidy(endpoint: Endpoint, url: string): Promise<void> {
-  await remove(endpoint, url, AbortSignal.timeout(TIDY_MS)).catch((error: unknown) =>
-    endpoint.log?.info({ error }, 'tape-temporary-left'),
-  )
 }

@@ -13,6 +13,7 @@ import type { TapeDriver } from '../driver.ts'
 import { discoverTapeRest, type TapeRest } from '../tape-rest.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 import { copyFile } from './copy.ts'
+import { createDestinations } from './destination.ts'
 import type { Endpoint, ThirdPartyMemory, TransferLimits } from './endpoint.ts'
 import { createFolders } from './folders.ts'
 import { createTapeHttp, type TapeHttp } from './http.ts'
@@ -90,19 +91,21 @@ function openEndpoint(options: WebdavOptions): Endpoint {
   const http = createTapeHttp({ caFile: options.caFile, token: options.token })
   const now = options.now ?? (() => performance.now())
   const limits = { copySeconds: options.copySeconds, ...DEFAULT_LIMITS, ...options.limits }
+  const log = options.log ?? null
   return {
     http,
     places,
     limits,
     now,
     folders: createFolders(http, places),
+    destinationOf: createDestinations({ http, places, log }),
     thirdParty: rememberThirdParty(
       options.thirdParty === 'auto',
       limits.withoutThirdPartySeconds * 1000,
       now,
     ),
     tapeRest: options.tapeRest === 'never' ? async () => null : rememberTapeRest(http, places.root, now),
-    log: options.log ?? null,
+    log,
   }
 }
 

@@ -21,9 +21,22 @@ export interface DriverTraits {
    * any name.
    */
   readonly plainNames?: boolean
+  /** The endpoint cuts names at a question mark (as XRootD 5.5 does). */
+  readonly cutsNames?: boolean
 }
 
 const never = new AbortController().signal
+const ODD_NAMES = [
+  'run 00012 copy.mid.gz',
+  'run00012+a&b=c;d.mid.gz',
+  'run00012%2F100%.mid.gz',
+  'run00012#1?x.mid.gz',
+  'Läufe/ランス/run00012–é.mid.gz',
+  '~user/.hidden/run00012.mid.gz',
+  'a/b/c/d/e/f/g/h/run00012.mid.gz',
+  `${'x'.repeat(200)}.mid.gz`,
+  'run\'00012"(1)[2]{3}.mid.gz',
+]
 const MB = 1_000_000
 
 export function driverConformance(
@@ -253,27 +266,20 @@ export function driverConformance(
 
     it
       .skipIf(traits.plainNames === true)
-      .each([
-        'run 00012 copy.mid.gz',
-        'run00012+a&b=c;d.mid.gz',
-        'run00012%2F100%.mid.gz',
-        'run00012#1?x.mid.gz',
-        'Läufe/ランス/run00012–é.mid.gz',
-        '~user/.hidden/run00012.mid.gz',
-        'a/b/c/d/e/f/g/h/run00012.mid.gz',
-        `${'x'.repeat(200)}.mid.gz`,
-        'run\'00012"(1)[2]{3}.mid.gz',
-      ])('the name %s is listed and read as it was written', async (name) => {
-      const bytes = randomBytes(999)
-      const file = await tapeFileOf(bytes, freshName(name))
-      await copy(file, bytes)
-      await expectPresent(file, bytes)
-      const names = await listed(folderOf(file))
-      if (names !== null) expect(names).toEqual([{ name: file.name, sizeBytes: 999 }])
-      expect(fingerprint(Buffer.concat(await Array.fromAsync(fixture.driver.read(file, never))))).toBe(
-        fingerprint(bytes),
-      )
-    })
+      .each(ODD_NAMES.filter((name) => traits.cutsNames !== true || !name.includes('?')))(
+      'the name %s is listed and read as it was written',
+      async (name) => {
+        const bytes = randomBytes(999)
+        const file = await tapeFileOf(bytes, freshName(name))
+        await copy(file, bytes)
+        await expectPresent(file, bytes)
+        const names = await listed(folderOf(file))
+        if (names !== null) expect(names).toEqual([{ name: file.name, sizeBytes: 999 }])
+        expect(fingerprint(Buffer.concat(await Array.fromAsync(fixture.driver.read(file, never))))).toBe(
+          fingerprint(bytes),
+        )
+      },
+    )
 
     it.each([
       '../outside.mid',

@@ -107,7 +107,7 @@ export async function startXrootd(options: XrootdOptions): Promise<Xrootd> {
   const issuer = openIssuer(join(folder, 'issuer-key.pem'))
   const served = join(folder, 'served')
   rmSync(join(served, 'admin'), { recursive: true, force: true }) // sockets and links of an earlier start
-  for (const name of ['files', 'admin', 'cache'])
+  for (const name of ['files/cygno', 'admin', 'cache'])
     mkdirSync(join(served, name), { recursive: true, mode: 0o700 })
   const certificates = await makeCertificates(
     folder,

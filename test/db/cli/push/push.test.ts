@@ -17,6 +17,7 @@ import { basename, join } from 'node:path'
 import { deflateSync } from 'node:zlib'
 import {
   AbortMultipartUploadCommand,
+  type CompleteMultipartUploadCommandInput,
   type HeadObjectCommandOutput,
   PutObjectCommand,
   UploadPartCommand,
@@ -391,7 +392,6 @@ describe('a store or network that fails', () => {
 
   test.each([
     ['size', { ContentLength: 7 }],
-    ['ETag', { ETag: `"${'0'.repeat(32)}"` }],
     ['metadata', { Metadata: { md5: '0'.repeat(32) } }],
     ['metadata', { Metadata: {} }],
   ])(
@@ -418,6 +418,70 @@ describe('a store or network that fails', () => {
       s3.destroy()
     },
   )
+})
+
+/** As gateways and stores that encrypt or segment: the same for the same object, and no MD5 of it. */
+function storeWithOtherEtags() {
+  const s3 = throughProxy()
+  const own = new Map<string | undefined, string>()
+  s3.middlewareStack.add(
+    (next) => async (args) => {
+      const { MultipartUpload } = args.input as CompleteMultipartUploadCommandInput
+      for (const part of MultipartUpload?.Parts ?? []) part.ETag = own.get(part.ETag)
+      const result = await next(args)
+      const { output } = result as { output: { ETag?: string } }
+      if (output.ETag !== undefined) {
+        const other = `"${digest('md5', Buffer.from(output.ETag))}"`
+        own.set(other, output.ETag)
+        output.ETag = other
+      }
+      return result
+    },
+    { step: 'initialize' },
+  )
+  return s3
+}
+
+describe('a store whose ETags are not MD5s of the contents', () => {
+  test('has a pushed file with a warning that its contents could not be compared', async () => {
+    const { path, key, target, bytes } = newRun(4000)
+    const s3 = storeWithOtherEtags()
+    expect(await pushFile(path, target, options, { ...context, s3 })).toMatchObject({
+      state: 'uploaded',
+      error: null,
+      verifiedBy: ['size', 'metadata'],
+      warning: expect.stringContaining('cannot be compared'),
+    })
+    expect((await fixture.content(key))?.equals(bytes)).toBe(true)
+    s3.destroy()
+  })
+
+  test('keeps an object that cannot be compared, and it does not count as the file', async () => {
+    const { path, key, target, bytes } = newRun(4000)
+    const other = Buffer.alloc(bytes.length)
+    await fixture.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: other }))
+    const s3 = storeWithOtherEtags()
+    const result = await pushFile(path, target, options, { ...context, s3 })
+    expect(result).toMatchObject({
+      state: 'refused',
+      error: expect.stringMatching(/cannot be compared.*keep the file too/),
+      sentBytes: 0,
+    })
+    expect(result.error).not.toContain('another object')
+    expect((await fixture.content(key))?.equals(other)).toBe(true)
+    s3.destroy()
+  })
+
+  test('takes a file in parts, whose ETags are of the same kind', async () => {
+    const { path, key, target, bytes } = newRun(6 * MIB)
+    const s3 = storeWithOtherEtags()
+    expect(await pushFile(path, target, options, { ...context, s3 })).toMatchObject({
+      state: 'uploaded',
+      warning: expect.stringContaining('cannot be compared'),
+    })
+    expect((await fixture.content(key))?.equals(bytes)).toBe(true)
+    s3.destroy()
+  })
 })
 
 describe('a file that changes while it is read', () => {

@@ -179,6 +179,14 @@ describe('files that are kept', () => {
       new PutObjectCommand({ Bucket: target.bucket, Key: target.key, Body: Buffer.alloc(2000) }),
     )
     expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
+      kind: 'kept',
+      reason: expect.stringContaining('cannot be compared'),
+    })
+    expect(existsSync(path)).toBe(true)
+    await fixture.s3.send(
+      new PutObjectCommand({ Bucket: target.bucket, Key: target.key, Body: Buffer.alloc(2001) }),
+    )
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
       kind: 'failed',
       with: 'file',
     })

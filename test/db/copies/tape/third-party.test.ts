@@ -4,6 +4,7 @@ import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { acceptTapeRequest } from '../../../../shared/copies/tape/tape-request.ts'
 import { describeObject } from '../../../../shared/storage/objects.ts'
 import { signal } from '../../../support/context.ts'
+import { startHttpServer } from '../../../support/http-server.ts'
 import { deleteFromStore, makeRun, type TestRun } from '../../../support/recalled-runs.ts'
 import { advanceRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
@@ -82,16 +83,23 @@ test.each<[string, (met: Met) => void]>([
   expect(endpoint.count('COPY')).toBe(FAILURES + 1)
 })
 
-test('an endpoint that cannot be reached is no reason to stream its files later', async () => {
+test('a COPY that does not reach the endpoint is no reason to stream its files later', async () => {
   const run = await makeRun(context, 1)
   await request(run)
   for (let outage = 1; outage <= FAILURES; outage++) {
-    endpoint.server.meet('HEAD', ({ response }) => void response.writeHead(503).end(), 1)
-    await inNewFunction((own) => copyNext(own, signal, own.log))
+    // The endpoint answers all requests before the COPY, which is sent to an address where nothing listens.
+    const away = await startHttpServer(() => {})
+    await away.close()
+    endpoint.server.meet(
+      'COPY',
+      ({ response }) => void response.writeHead(307, { location: `${away.origin}/cygno/` }).end(),
+    )
+    expect(await inNewFunction((own) => copyNext(own, signal, own.log))).toBe('requested')
+    expect([endpoint.count('COPY'), endpoint.count('PUT')]).toEqual([outage, 0])
     await untilDue()
   }
   expect(await inNewFunction((own) => copyNext(own, signal, own.log))).toBe('on-media')
-  expect([endpoint.count('COPY'), endpoint.count('PUT')]).toEqual([1, 0])
+  expect([endpoint.count('COPY'), endpoint.count('PUT')]).toEqual([FAILURES + 1, 0])
 })
 
 test.each<[string, number, (met: Met) => Promise<void> | void]>([

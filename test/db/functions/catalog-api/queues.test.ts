@@ -105,6 +105,31 @@ describe('dead letters', () => {
   })
 })
 
+describe('a dead letter whose work is finished', () => {
+  const key = 'LNGS/run77.mid.gz'
+
+  test('has the state of its work, and can be dismissed', async () => {
+    await context.putRun(key, Buffer.from('the bytes of run 77'))
+    const body = JSON.stringify({
+      Records: [
+        {
+          eventName: 'ObjectCreated:Put',
+          s3: { bucket: { name: context.bucket }, object: { key } },
+        },
+      ],
+    })
+    await context.queues.send('runs-dead', [body], signal)
+    const [letter] = (await app.get('/api/v1/dead/runs', OPERATOR)).json.letters
+    expect(letter).toMatchObject({ about: `${context.bucket}/${key}`, state: 'done', finished: true })
+    const dismiss = `/api/v1/dead/runs/${letter.id}/dismiss`
+    expect((await app.post(dismiss, {}, caller('operate:LNGS'))).status).toBe(403)
+    const { status, json } = await app.post(dismiss, {}, OPERATOR)
+    expect([status, json]).toEqual([200, { queue: 'runs', dismissed: 1 }])
+    expect((await app.post(dismiss, {}, OPERATOR)).status).toBe(404)
+    expect((await app.get('/api/v1/dead/runs', OPERATOR)).json.letters).toEqual([])
+  })
+})
+
 describe('health', () => {
   test('is open to everyone, as is readiness', async () => {
     const health = restApp(context, registerHealth)

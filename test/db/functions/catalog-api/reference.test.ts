@@ -72,6 +72,7 @@ describe('the description of the API', () => {
       'get /api/v1/queues',
       'get /api/v1/dead/{queue}',
       'post /api/v1/dead/{queue}/{id}/retry',
+      'post /api/v1/dead/{queue}/{id}/dismiss',
       'get /healthz',
       'get /readyz',
       'get /api/v1/upload-settings',
