@@ -39,7 +39,7 @@ const LAYERS = {
   queries: ['catalogue', 'database', 'extraction', 'messages', 'notifications', 'queue', 'storage'],
   ingest: USE_CASE,
   copies: [...USE_CASE, 'tape'],
-  runtime: ['context', 'database', 'queue', 'storage', 'tape'],
+  runtime: ['context', 'database', 'queue', 'storage', 'tape', 'work'],
 }
 
 const layer = (name, comment, from, to) => ({ name, comment, severity: 'error', from: { path: from }, to })

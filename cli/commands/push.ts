@@ -44,7 +44,8 @@ Exit code 0 means that every file is in the store and was compared.
 
 Watching a folder:
   cygnet push --watch /data --tag LNGS                    sends runs as the DAQ closes them, until Ctrl-C
-  cygnet push --watch /data --tag LNGS --once             one pass, and a table of pending files; exit code 1 if there are any
+  cygnet push --watch /data --tag LNGS --once             one pass, and a table of pending files; exit code 1 if there are
+                                                          any, or the catalogue refuses reports about files
   cygnet push --watch /data --tag LNGS --delete-when-safe
 
 A run is closed when a later run has begun, when its file ends with an end-of-run event, or when the file was not written for

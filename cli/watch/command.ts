@@ -44,7 +44,7 @@ const SETTLE_ONCE_MS = 2_000
 
 const CLOCK: Clock = { wallMs: () => Date.now(), steadyMs: () => performance.now() }
 
-/** Runs the watch; the exit code of one pass is 1 when something is pending. */
+/** Runs the watch; the exit code of one pass is 1 when something is pending, or not recorded. */
 export async function runWatch(flags: WatchFlags): Promise<void> {
   const settings = await loadPushSettings(flags)
   let isTagChecked = flags.newTag
@@ -81,7 +81,7 @@ export async function runWatch(flags: WatchFlags): Promise<void> {
   if (!flags.once || pending === null) return
   print(flags.json ? JSON.stringify({ event: 'watch-pending', ...pending }) : pendingTable(pending))
   if (signal.aborted) process.exitCode = 130
-  else if (pending.files.length > 0) process.exitCode = 1
+  else if (pending.files.length > 0 || pending.refusal !== null) process.exitCode = 1
 }
 
 function requestOf(flags: WatchFlags): WatchRequest {

@@ -106,7 +106,14 @@ function fieldsOf(event: WatchEvent): Record<string, unknown> {
   return { run: run.runNumber, tag: run.tag, key, path, sizeBytes, ...others, ...reason }
 }
 
-function pendingFields({ counts, files, bytes, oldestSeconds, kept }: Pending): Record<string, unknown> {
+function pendingFields({
+  counts,
+  files,
+  bytes,
+  oldestSeconds,
+  kept,
+  refusal,
+}: Pending): Record<string, unknown> {
   const troubled = files.filter(({ state }) => state === 'failed' || state === 'refused')
   const named = troubled.slice(0, MOST_NAMED).map(({ name, state, reason }) => ({ name, state, reason }))
   return {
@@ -118,5 +125,6 @@ function pendingFields({ counts, files, bytes, oldestSeconds, kept }: Pending): 
     keptBytes: kept.bytes,
     keptReasons: kept.reasons,
     troubled: named,
+    ...(refusal === null ? {} : { refusal }),
   }
 }

@@ -32,6 +32,8 @@ export interface Pending {
     readonly bytes: number
     readonly reasons: Readonly<Record<string, number>>
   }
+  /** Why the catalogue refuses to record files of this machine; null when it does not. */
+  readonly refusal: string | null
 }
 
 const STATES: readonly PendingState[] = ['sending', 'waiting', 'failed', 'refused', 'open']
@@ -74,6 +76,7 @@ export function pendingOf(tracked: TrackedFiles, clock: Clock, options: PendingO
       bytes: sum(kept.map(({ file }) => file.sizeBytes)),
       reasons: Object.fromEntries(reasons.map(([why, group]) => [why, group?.length ?? 0])),
     },
+    refusal: kept.map(({ noting }) => noting?.refusal ?? null).find((refusal) => refusal !== null) ?? null,
   }
 }
 

@@ -3,14 +3,13 @@
  * by another one.
  */
 import { basename, dirname, join } from 'node:path'
-import { classify, TransientError } from '../../shared/errors.ts'
 import { parseRunKey } from '../../shared/run.ts'
 import type { UnreportedRemoval } from './deletion-log.ts'
 import type { JournalEntry } from './journal.ts'
 import { folderIdentity, isOnDisk } from './on-disk.ts'
 import type { SafetyPort } from './safety.ts'
 import { remember } from './send-next.ts'
-import { sentenceOf, type Watch } from './watch-state.ts'
+import { outcomeOf, type Watch } from './watch-state.ts'
 
 /** Throws when the catalogue does not answer; the rest is reported later. */
 export async function reportRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
@@ -34,19 +33,9 @@ async function endRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
     if (dirname(record.path) !== watch.request.folder) continue
     const deleted = await isDeleted(watch, record)
     if (deleted === null) continue
-    try {
-      await safety.endRemoval(record, record.permission, deleted, context.signal)
-    } catch (error) {
-      // An error of this removal only: it is reported again the next time, and the others go on.
-      if (context.signal.aborted || classify(error) instanceof TransientError) throw error
-      context.report({
-        event: 'watch-failing',
-        what: 'catalogue',
-        error: sentenceOf(error),
-        againSeconds: context.tidyMs / 1000,
-      })
-      continue
-    }
+    // An error of this removal only: it is reported again the next time, and the others go on.
+    const ended = safety.endRemoval(record, record.permission, deleted, context.signal).then(() => true)
+    if (!(await outcomeOf(watch, ended)).isNoted) continue
     deletions.append({ ...record, at: new Date(context.clock.wallMs()).toISOString(), state: 'told' })
   }
 }
@@ -65,7 +54,8 @@ async function reportVanished(watch: Watch, safety: SafetyPort): Promise<void> {
     const { name, bucket, key, sha256, sizeBytes } = entry
     const path = join(watch.request.folder, name)
     const file = { bucket, key, sha256, sizeBytes, path }
-    if (!(await safety.reportVanished(file, watch.context.signal))) continue
+    const reported = await outcomeOf(watch, safety.reportVanished(file, watch.context.signal))
+    if (!reported.isNoted) continue
     remember(watch, { ...entry, state: 'gone' })
     const run = parseRunKey(key)
     if (run !== null)

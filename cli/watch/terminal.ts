@@ -113,6 +113,7 @@ export function pendingTable(pending: Pending): string {
   return [
     ...(rows.length === 0 ? [] : [table(['FILE', 'STATE', 'SIZE', 'AGE', 'REASON'], rows)]),
     ...(kept.length === 0 ? [] : [table(['KEPT', 'BECAUSE'], kept)]),
+    ...(pending.refusal === null ? [] : [`The files are not recorded on this disk: ${pending.refusal}`]),
     pendingText(pending),
   ].join('\n\n')
 }

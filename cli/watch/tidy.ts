@@ -1,5 +1,4 @@
 /** Handles files that are in the store and on this disk: reports them to the catalogue, and removes safe ones. */
-import { classify, TransientError } from '../../shared/errors.ts'
 import { deleteWhenSafe } from './delete-when-safe.ts'
 import { filesToKeep } from './keep.ts'
 import { safetyBackOffMs } from './plan.ts'
@@ -7,7 +6,7 @@ import { reportRemovals } from './report-removals.ts'
 import type { SafetyPort } from './safety.ts'
 import { remember } from './send-next.ts'
 import type { Tracked } from './tracked-files.ts'
-import { sentenceOf, type Watch } from './watch-state.ts'
+import { outcomeOf, sentenceOf, type Watch } from './watch-state.ts'
 
 /**
  * One round. Never throws: if the catalogue or the store does not answer, the rest is done in the next round.
@@ -51,13 +50,11 @@ async function noteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
     if (context.signal.aborted) return
     if (pushed === null || pushed.isNoted || !isDue(watch, noting)) continue
     const { bucket, key, sha256, sizeBytes, at } = pushed
-    const isNoted = await safety
-      .reportPresent({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at), context.signal)
-      .catch((error: unknown) => {
-        if (classify(error) instanceof TransientError) throw error
-        return false // an error of this file only
-      })
-    tracked.noting = nextRetry(watch, noting)
+    const { isNoted, refusal } = await outcomeOf(
+      watch,
+      safety.reportPresent({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at), context.signal),
+    )
+    tracked.noting = { ...nextRetry(watch, noting), refusal }
     if (!isNoted) continue
     tracked.pushed = { ...pushed, isNoted }
     remember(watch, tracked.pushed)

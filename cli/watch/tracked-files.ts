@@ -44,8 +44,8 @@ export interface Tracked {
   isSending: boolean
   /** Why it is still on the disk although it is in the store. */
   kept: (Retry & { readonly reason: string }) | null
-  /** When it is reported again to the catalogue that the file is on this disk. */
-  noting: Retry | null
+  /** When it is reported again to the catalogue that the file is on this disk, and why it refused the last report. */
+  noting: (Retry & { readonly refusal: string | null }) | null
 }
 
 export interface Closed {

@@ -1,6 +1,6 @@
 /** State that the parts of a watch share. */
 
-import { InvalidInputError, TransientError } from '../../shared/errors.ts'
+import { classify, InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
 import type { PushStore } from '../push/open-store.ts'
 import type { PushProgress } from '../push/push-file.ts'
@@ -43,6 +43,8 @@ export interface Watch {
   readonly deletions: DeletionLog | null
   readonly store: StoreConnection
   safety: SafetyPort | null
+  /** Refusals of the catalogue that were reported: each once, since they last until a person acts. */
+  readonly refusals: Set<string>
   /** Why the folder cannot be listed now; then no file is sent or deleted. Else null. */
   folderError: string | null
 }
@@ -95,6 +97,33 @@ export function createStoreConnection(
     close() {
       opened?.then((store) => store.close()).catch(() => {})
     },
+  }
+}
+
+export interface Reported {
+  /** False when the report has to be repeated. */
+  readonly isNoted: boolean
+  /** Why the catalogue refuses the report, for a cause in this file or the token of this machine. */
+  readonly refusal: string | null
+}
+
+/** The outcome of a report to the catalogue. @throws errors of a catalogue that does not answer. */
+export async function outcomeOf(watch: Watch, answer: Promise<boolean>): Promise<Reported> {
+  try {
+    return { isNoted: await answer, refusal: null }
+  } catch (error) {
+    const { context, refusals } = watch
+    if (context.signal.aborted || classify(error) instanceof TransientError) throw error
+    const refusal = sentenceOf(error)
+    if (!refusals.has(refusal))
+      context.report({
+        event: 'watch-failing',
+        what: 'catalogue',
+        error: refusal,
+        againSeconds: context.tidyMs / 1000,
+      })
+    refusals.add(refusal)
+    return { isNoted: false, refusal }
   }
 }
 

@@ -95,6 +95,7 @@ async function begin(request: WatchRequest, context: WatchContext): Promise<Watc
     deletions: openDeletions(request, stateFolder),
     store: createStoreConnection(context),
     safety: null,
+    refusals: new Set(),
     folderError: null,
   }
 }

@@ -1,15 +1,19 @@
 /**
  * Schedule: the buckets are listed against the ledger, and objects without a notification are enqueued; history
- * that a person has adopted is treated as new.
+ * that a person has adopted is treated as new. Leases that were written by a clock that was ahead are shortened.
  */
 import { releaseHistory } from '../../shared/ingest/adopt.ts'
 import { alertStalledListing, reconcile } from '../../shared/ingest/reconcile.ts'
 import { eachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues, s3 } from '../../shared/runtime/open-context.ts'
+import { shortenLeases } from '../../shared/work/lease.ts'
 
 /** A run's own notification gets this long before the listing speaks for it. */
 const GRACE_SECONDS = 120
+
+/** Longer than every lease of a fixed length, and than CYGNET_LEASE_SECONDS usually is. */
+const LONGEST_LEASE_SECONDS = 3600
 
 export const needs = [database, queues, s3]
 
@@ -33,7 +37,17 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
       failed: 'history-not-adopted',
       work: () => releaseHistory(context, signal),
     }
+    const leases = {
+      done: 'leases-shortened',
+      failed: 'leases-not-shortened',
+      work: async () => {
+        const { leaseSeconds } = context.config.work
+        const longest = Math.max(LONGEST_LEASE_SECONDS, leaseSeconds)
+        const shortened = await shortenLeases(context.database, longest)
+        return shortened > 0 ? { shortened } : undefined
+      },
+    }
     // At the same time: a bucket that cannot be listed holds up no other.
-    return eachPart(invocation, [adoption], ...parts.map((part) => [part]))
+    return eachPart(invocation, [leases], [adoption], ...parts.map((part) => [part]))
   }
 }

@@ -3,6 +3,7 @@
  * anonymous callers.
  */
 import { allows, EVERY_TAG, type Right, tagsOf } from './scopes.ts'
+import type { TokenOfCaller } from './tokens.ts'
 
 export interface Caller {
   readonly kind: 'anonymous' | 'token' | 'person'
@@ -12,8 +13,8 @@ export interface Caller {
   readonly name: string
   /** `read:LNGS`, `operate:*`: see scopes.ts. */
   readonly scopes: readonly string[]
-  /** Of an API token: the machine that it speaks for, the only one whose files it may report. */
-  readonly machine?: string
+  /** Of a caller with an API token. */
+  readonly token?: TokenOfCaller
 }
 
 export const mayDo = (caller: Caller, right: Right, tag: string): boolean => allows(caller.scopes, right, tag)

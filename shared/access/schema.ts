@@ -6,8 +6,11 @@ export interface ApiTokensTable {
   id: Generated<number>
   /** For people: the machine or person that has it. */
   name: string
-  /** The machine whose disk its holder may report; null: the token's name is that of the machine. */
-  machine: ColumnType<string | null, string | null, never>
+  /**
+   * The machine whose disk its holder may report; null for a token made before machines were recorded, until its
+   * first report (`machineOf`).
+   */
+  machine: ColumnType<string | null, string, string>
   tokenHash: Buffer
   /** `push:LNGS`, `overwrite:LNGS`: see shared/access/scopes.ts. */
   scopes: ColumnType<readonly string[], string, string>

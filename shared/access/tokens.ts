@@ -6,7 +6,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { ApiToken, ApiTokensTable } from './schema.ts'
-import { parseScope } from './scopes.ts'
+import { allows, EVERY_TAG, parseScope, tagsOf } from './scopes.ts'
 
 const PREFIX = 'cyg_'
 const FORM = /^cyg_[A-Za-z0-9_-]{43}$/
@@ -57,7 +57,7 @@ export async function createToken(
     .insertInto('apiTokens')
     .values({
       name: wanted.name,
-      machine: wanted.machine ?? null,
+      machine: wanted.machine ?? wanted.name,
       tokenHash: hashOf(secret),
       scopes: JSON.stringify([...new Set(wanted.scopes)]),
       createdAt: at,
@@ -83,6 +83,43 @@ export function stateOf(token: Pick<ApiToken, 'expiresAt' | 'revokedAt'>, at: Da
 export async function recordUse(database: Database, token: ApiToken, at: Date): Promise<void> {
   if (token.lastUsedAt !== null && at.getTime() - token.lastUsedAt.getTime() < USE_RECORDED_MS) return
   await tables(database).updateTable('apiTokens').set({ lastUsedAt: at }).where('id', '=', token.id).execute()
+}
+
+/** What is known of the token of a caller. */
+export type TokenOfCaller = Pick<ApiToken, 'id' | 'name' | 'machine' | 'scopes'>
+
+/**
+ * The machine that a token speaks for. A token made before machines were recorded gets its machine at its first
+ * report, from `host`: its name, or the only machine from which files of its tags were reported so far. At that
+ * time any name was accepted (`--name daq-lngs` on the machine daq01), and such a machine must not stop.
+ */
+export async function machineOf(database: Database, token: TokenOfCaller, host: string): Promise<string> {
+  if (token.machine !== null) return token.machine
+  const machine = host === token.name ? host : ((await onlyMachine(database, token)) ?? token.name)
+  const row = tables(database).updateTable('apiTokens').where('id', '=', token.id)
+  await row.set({ machine }).where('machine', 'is', null).execute()
+  // A report at the same time may have been the first.
+  const stored = await findMachine(database, token.id)
+  return stored ?? machine
+}
+
+async function findMachine(database: Database, id: number): Promise<string | null> {
+  const query = tables(database).selectFrom('apiTokens').select('machine').where('id', '=', id)
+  return (await query.executeTakeFirst())?.machine ?? null
+}
+
+/** The machine that all reported files of the token's tags are on; null when there are several, or none. */
+async function onlyMachine(database: Database, { scopes }: TokenOfCaller): Promise<string | null> {
+  const tags = tagsOf(scopes, 'push')
+  const [first, second] = await database
+    .selectFrom('replicas')
+    .select('endpoint')
+    .distinct()
+    .where('kind', '=', 'local')
+    .$if(!allows(scopes, 'push', EVERY_TAG), (query) => query.where('tag', 'in', tags))
+    .limit(2)
+    .execute()
+  return first === undefined || second !== undefined ? null : first.endpoint
 }
 
 /** All tokens, including expired and revoked ones, newest first. */

@@ -26,6 +26,9 @@ export interface MachineClocks {
   readonly steadyMs: () => number
 }
 
+/** Alerts a difference of more than a minute, at each measurement; `at` is the database's time. */
+export type AlertDifference = (differenceMs: number, at: Date) => Promise<void>
+
 const MACHINE: MachineClocks = { wallMs: () => Date.now(), steadyMs: () => performance.now() }
 
 const MEASURED_EVERY_MS = 60_000
@@ -36,6 +39,7 @@ const OPENED_WITHIN_MS = 5000
 /** When the clocks of the machine moved apart by this much, one was set, or the machine was suspended. */
 const JUMP_MS = 1000
 const REPORTED_MS = 5000
+const ALERTED_MS = 60_000
 
 /** The time of the database at this statement. */
 export async function databaseTime(database: Database): Promise<Date> {
@@ -47,11 +51,13 @@ export async function databaseTime(database: Database): Promise<Date> {
 
 /**
  * Measures the database's time, now and every minute; in between the steady clock counts. A database that
- * does not answer leaves the last measurement in force.
+ * does not answer leaves the last measurement in force. Differences from the clock of the machine are logged
+ * when they change.
  */
 export async function startClock(
   database: Database,
   log: Logger,
+  alertDifference: AlertDifference,
   { wallMs, steadyMs }: MachineClocks = MACHINE,
 ): Promise<DatabaseClock> {
   /** Database's time minus the steady clock; null until it was measured. */
@@ -59,7 +65,8 @@ export async function startClock(
   /** Wall clock minus the steady clock, when the last successful measurement began. */
   let wallOffsetMs = 0
   let failure: unknown = new TransientError('the database has not stated its time yet')
-  let isReported = false
+  /** The difference that was logged last; 0: none. */
+  let loggedMs = 0
   let measuring: Promise<void> | null = null
   let triedAtMs = Number.NEGATIVE_INFINITY
 
@@ -75,15 +82,25 @@ export async function startClock(
       offsetMs = Math.min(Math.max(offsetMs ?? least, least), time - before)
       wallOffsetMs = wallBefore - before
       const differenceMs = wallBefore - before - offsetMs
-      if (Math.abs(differenceMs) > REPORTED_MS && !isReported) {
-        isReported = true
-        log.warn({ seconds: Math.round(differenceMs / 1000) }, 'clock-differs')
-      }
+      logChange(differenceMs)
+      if (Math.abs(differenceMs) > ALERTED_MS)
+        await alertDifference(differenceMs, new Date(time)).catch((error) =>
+          log.warn({ error }, 'clock-not-alerted'),
+        )
     } catch (error) {
       failure = error
     } finally {
       measuring = null
     }
+  }
+  /** Also when the database has failed over to a host with another clock, or the difference has ended. */
+  const logChange = (differenceMs: number) => {
+    const newMs = Math.abs(differenceMs) > REPORTED_MS ? differenceMs : 0
+    if (Math.abs(newMs - loggedMs) <= REPORTED_MS) return
+    loggedMs = newMs
+    const seconds = Math.round(differenceMs / 1000)
+    if (newMs === 0) log.info({ seconds }, 'clock-agrees')
+    else log.warn({ seconds }, 'clock-differs')
   }
   const measureOnce = () => (measuring ??= measure())
   const measureSoon = () => {

@@ -4,8 +4,10 @@ import { inTransaction } from '../database/connect.ts'
 import type { Arrival } from '../database/schema.ts'
 import type { Logger } from '../log.ts'
 import type { ArrivalSource, ObjectArrival } from '../notifications/arrival.ts'
+import { LONGEST_WAIT_MS } from '../work/back-off.ts'
 import { beginProbe, endProbe, lockBreaker, noteSuccess, storeBreaker } from '../work/breaker.ts'
 import { drain } from '../work/drain.ts'
+import { isAttemptDue } from '../work/due.ts'
 import { isFree } from '../work/lease.ts'
 import { processArrival, routeOf } from './process-arrival.ts'
 
@@ -58,7 +60,7 @@ async function takeDue(context: Host, bucket: string, which: Which): Promise<Arr
       .selectAll()
       .where('bucket', '=', bucket)
       .where('isHistory', '=', which === 'history')
-      .where('nextAttemptAt', '<=', at)
+      .where(isAttemptDue(at, LONGEST_WAIT_MS.retry))
       .where((where) => {
         if (which === 'history') return where.and([])
         const isAbandoned = where.or([where('state', '=', 'processing'), where('deaths', '>', 0)])

@@ -58,6 +58,16 @@ export const ALERT_RULES = {
     meaning:
       'the same bytes are catalogued for two runs: a file was probably sent under a wrong tag or name; both are kept; once a pair',
   },
+  'token-of-other-machine': {
+    severities: ['error'],
+    meaning:
+      'a machine reports files with an API token of another machine: none is recorded, and none is deleted on its disk; states the command that makes the right token; once a token and day',
+  },
+  'clock-differs': {
+    severities: ['error'],
+    meaning:
+      "the clock of a machine and the database's differ by more than a minute: one of them is wrong; once a machine and day",
+  },
   'misnamed-object': {
     severities: ['warning'],
     meaning: 'the object looks like a run, but is not named like one',

@@ -1,5 +1,6 @@
 /** Opens the capabilities of a process (shared/context.ts), once. */
 import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import type { Config } from '../config/config.ts'
 import type { Capabilities, Capability, Context } from '../context.ts'
 import { startClock } from '../database/clock.ts'
@@ -9,6 +10,7 @@ import { createSqsClient } from '../queue/client.ts'
 import { createQueues } from '../queue/queues.ts'
 import { createPublicS3Client, createS3Client } from '../storage/client.ts'
 import { openTapeDriver } from '../tape/open-driver.ts'
+import { alertClock } from '../work/clock-alert.ts'
 
 interface Opened<Value> {
   readonly value: Value
@@ -31,7 +33,9 @@ export const database: Opener<'database'> = {
   name: 'database',
   async open({ database: { url, connections } }, log) {
     const value = openDatabase(url, connections)
-    const clock = await startClock(value, log)
+    const clock = await startClock(value, log, (differenceMs, at) =>
+      alertClock(value, hostname(), differenceMs, at),
+    )
     const close = () => {
       clock.close()
       return value.destroy()

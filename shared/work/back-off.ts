@@ -4,6 +4,13 @@ const FIRST_RETRY_MS = 60_000
 const LONGEST_RETRY_MS = 6 * 3_600_000
 const FIRST_CHECK_MS = 30_000
 const LONGEST_CHECK_MS = 900_000
+const JITTER = 0.1
+
+/** The longest waits that follow from these, with their jitter. */
+export const LONGEST_WAIT_MS = {
+  retry: LONGEST_RETRY_MS * (1 + JITTER),
+  check: LONGEST_CHECK_MS * (1 + JITTER),
+} as const
 
 /**
  * The delay doubles from a minute up to six hours and then stays there: a run that is not on tape is never
@@ -19,4 +26,4 @@ export function nextCheckAt(at: Date, since: Date | null, random: () => number =
 }
 
 const later = (at: Date, ms: number, random: () => number) =>
-  new Date(at.getTime() + Math.round(ms * (0.9 + 0.2 * random())))
+  new Date(at.getTime() + Math.round(ms * (1 - JITTER + 2 * JITTER * random())))

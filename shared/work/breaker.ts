@@ -15,6 +15,7 @@ import { type Database, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import { classify, TransientError } from '../errors.ts'
 import { cutText } from '../text.ts'
+import { isDue } from './due.ts'
 import { addRequests, type Request } from './outbox.ts'
 
 /** Fewer failures in a row may be due to single tasks; this many are due to the dependency. */
@@ -48,8 +49,11 @@ export async function lockBreaker(trx: Transaction<Schema>, dependency: string, 
     return 'closed'
   }
   if (found.openSince === null) return 'closed'
-  return found.probeAt !== null && found.probeAt > at ? 'open' : 'half-open'
+  return mayProbe(found, at) ? 'half-open' : 'open'
 }
+
+const mayProbe = ({ probeAt }: { readonly probeAt: Date | null }, at: Date): boolean =>
+  probeAt === null || isDue(probeAt, at, LONGEST_PROBE_MS)
 
 /** From now on the breaker is open for all others, until this probe must have ended. */
 export async function beginProbe(trx: Transaction<Schema>, dependency: string, at: Date): Promise<void> {
@@ -77,9 +81,7 @@ export async function openBreakers(
     .where('openSince', 'is not', null)
     .execute()
   const namesOf = (isOpen: boolean) =>
-    rows
-      .filter(({ probeAt }) => (probeAt !== null && probeAt > at) === isOpen)
-      .map(({ dependency }) => dependency)
+    rows.filter((row) => mayProbe(row, at) !== isOpen).map(({ dependency }) => dependency)
   return { open: namesOf(true), halfOpen: namesOf(false) }
 }
 
@@ -166,7 +168,9 @@ export async function noteFailure(
     const isUncounted = before.openSince === null && isOfTask && !isUnreachable(error)
     const failures = isUncounted ? before.failures : before.failures + 1
     const opens = failures >= FAILURES_TO_OPEN
-    const openSince = opens ? (before.openSince ?? at) : null
+    // The database's clock may have been ahead when the breaker opened.
+    const isKnown = before.openSince !== null && before.openSince <= at
+    const openSince = opens ? (isKnown ? before.openSince : at) : null
     const probeMs = Math.min(
       FIRST_PROBE_MS * 2 ** Math.min(failures - FAILURES_TO_OPEN, 10),
       LONGEST_PROBE_MS,

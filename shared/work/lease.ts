@@ -50,6 +50,39 @@ export const isFree = (table?: string): RawBuilder<SqlBool> => {
   return sql<SqlBool>`(${until} IS NULL OR ${until} < UTC_TIMESTAMP(3))`
 }
 
+/** States in which rows are held. Copies are also held while they are verified, which may wait. */
+const HELD_STATES = {
+  arrivals: ['processing'],
+  replicas: ['deleting'],
+  tasks: ['running', 'pending'],
+} as const satisfies Record<Lease['table'], readonly string[]>
+
+/**
+ * Shortens leases that end later than a lease can: they were written while the database's clock was ahead. They
+ * are not expired, since a holder may be working: what is left is as long as any lease, so that a holder renews
+ * it before its end, or has ended. Returns how many were shortened.
+ * @param longestSeconds no lease of any process is longer.
+ */
+export async function shortenLeases(database: Database, longestSeconds: number): Promise<number> {
+  const end = leaseEnd(longestSeconds)
+  let shortened = 0
+  for (const table of ['arrivals', 'replicas', 'tasks'] as const) {
+    // Read first: an update that searches would lock what it passes.
+    const rows = await database
+      .selectFrom(table)
+      .select('id')
+      .where('state', 'in', [...HELD_STATES[table]])
+      .where('leaseUntil', '>', end)
+      .execute()
+    for (const { id } of rows) {
+      const update = database.updateTable(table).set({ leaseUntil: end }).where('id', '=', id)
+      const { numUpdatedRows } = await update.where('leaseUntil', '>', end).executeTakeFirstOrThrow()
+      shortened += Number(numUpdatedRows)
+    }
+  }
+  return shortened
+}
+
 /**
  * @throws ConflictError when a statement with the owner in its condition matched no row: the lease was lost.
  */

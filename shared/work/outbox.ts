@@ -8,6 +8,7 @@ import type { Database } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import { encodeRequest, type Request } from '../messages/requests.ts'
 import { QUEUES, type QueueName, type Queues } from '../queue/queues.ts'
+import { latestTime } from './due.ts'
 import { DATABASE_NOW } from './lease.ts'
 
 export type { Request } from '../messages/requests.ts'
@@ -77,7 +78,12 @@ async function unsentRows(
     .where('sentAt', 'is', null)
     .orderBy('id')
   if ('names' in which) return await unsent.where('name', 'in', which.names).execute()
-  const old = unsent.where('createdAt', '<', which.olderThan).limit(MOST_PER_QUEUE)
+  const { olderThan } = which
+  const old = unsent
+    .where((where) =>
+      where.or([where('createdAt', '<', olderThan), where('createdAt', '>', latestTime(olderThan, 0))]),
+    )
+    .limit(MOST_PER_QUEUE)
   return (await Promise.all(QUEUES.map((queue) => old.where('queue', '=', queue).execute()))).flat()
 }
 

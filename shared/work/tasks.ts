@@ -8,8 +8,9 @@ import { type Database, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import type { Reference, Task, TaskState } from '../database/work-schema.ts'
 import { cutText } from '../text.ts'
-import { nextCheckAt } from './back-off.ts'
+import { LONGEST_WAIT_MS, nextCheckAt } from './back-off.ts'
 import { beginProbe, lockBreaker, openBreakers } from './breaker.ts'
+import { isAttemptDue } from './due.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, leaseOwner, NO_LEASE } from './lease.ts'
 
 type Trx = Transaction<Schema>
@@ -234,7 +235,9 @@ async function countInProgress(trx: Trx, { kind, dependency }: ClaimOptions): Pr
 
 /** Due and without a valid lease. A running task without one was abandoned by a function that died. */
 const isTakeable = (state: TaskState, at: Date): Expression<SqlBool> =>
-  state === 'running' ? isFree() : sql<SqlBool>`next_attempt_at <= ${at} AND ${isFree()}`
+  state === 'running'
+    ? isFree()
+    : sql<SqlBool>`${isAttemptDue(at, LONGEST_WAIT_MS[state === 'pending' ? 'check' : 'retry'])} AND ${isFree()}`
 
 const statesOf = ({ turn }: ClaimOptions): readonly TaskState[] =>
   turn.of === 'pending' ? ['pending'] : ['waiting', 'failing', 'running']

@@ -54,7 +54,13 @@ function remoteOf({
 }: FunctionInput): Pick<RemoteStore, 'copiesOf' | 'requestRemoval' | 'reportLocal' | 'endRemoval'> {
   const api = createEmptyApi(context.log)
   api.app.use(async (c, next) => {
-    c.set('caller', { kind: 'token', subject: 'token:1', name: 'daq', machine: HOST, scopes: ['push:*'] })
+    c.set('caller', {
+      kind: 'token',
+      subject: 'token:1',
+      name: 'daq',
+      scopes: ['push:*'],
+      token: { id: 1, name: 'daq', machine: HOST, scopes: ['push:*'] },
+    })
     await next()
   })
   registerDeletions(api, context)

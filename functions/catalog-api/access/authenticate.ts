@@ -52,8 +52,8 @@ async function holderOf(
     throw badToken(`the API token "${token.name}" was revoked on ${day(token.revokedAt ?? now())}`)
   // A catalogue that accepts no writes at present refuses no caller.
   await recordUse(database, token, now()).catch((error) => log.warn({ error }, 'token-use-not-noted'))
-  const { id, name, scopes, machine } = token
-  return { kind: 'token', subject: `token:${id}`, name, scopes, machine: machine ?? name }
+  const { id, name, scopes } = token
+  return { kind: 'token', subject: `token:${id}`, name, scopes, token }
 }
 
 const day = (date: Date) => date.toISOString().slice(0, 10)

@@ -91,7 +91,7 @@ export function registerDeletions(api: Api, context: Context<'database' | 'queue
 
   addPage(api, 'POST', `${FILE_PATH}/deletions`, PUSHERS, async (c) => {
     const copy = { ...runFileOf(c), ...(await bodyOf(c, fileOnDisk)) }
-    requireMachine(c, copy.host)
+    await requireMachine(context, c, copy.host)
     const answer = await decide(context, copy)
     const { bucket, key, path } = copy
     context.log.info(
@@ -105,7 +105,7 @@ export function registerDeletions(api: Api, context: Context<'database' | 'queue
     const object = runFileOf(c)
     const id = Number(c.req.param('id'))
     const report = await bodyOf(c, outcome)
-    requireMachine(c, report.host)
+    await requireMachine(context, c, report.host)
     const state = await endPermission(context, { ...object, ...report, id }).catch((error: unknown) => {
       if (error instanceof ConflictError)
         throw refusal(409, 'another process is working on this file; repeat the report')

@@ -3,9 +3,13 @@
  * which some gateways decode.
  */
 import * as z from 'zod'
-import { MACHINE } from '../../../shared/access/tokens.ts'
+import { MACHINE, machineOf, type TokenOfCaller } from '../../../shared/access/tokens.ts'
+import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
+import type { Context } from '../../../shared/context.ts'
 import { type ObjectName, parseRunKey } from '../../../shared/run.ts'
 import { isWellFormed } from '../../../shared/text.ts'
+import { addRequests } from '../../../shared/work/outbox.ts'
+import { sendRequests } from '../../../shared/work/send-requests.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext, Rule } from '../http/route.ts'
 import { describeValidationError, NOT_WELL_FORMED } from '../http/validation-errors.ts'
@@ -52,16 +56,48 @@ export function runFileOf(c: ApiContext): ObjectName {
 }
 
 /**
- * A machine alone knows what is on its disk. @throws a 403 problem unless the caller's token speaks for it.
+ * A machine alone knows what is on its disk. @throws a 403 problem unless the caller's token speaks for it;
+ * operators are alerted, since the DAQ may go on for days with a token of another machine.
  */
-export function requireMachine(c: ApiContext, host: string): void {
-  const { machine, name } = c.get('caller')
-  if (machine === undefined) throw refusal(403, 'the files of a machine are reported with an API token of it')
-  if (machine !== host)
-    throw refusal(
-      403,
-      `the token "${name}" speaks for the machine ${machine}, not for ${host}: that one needs a token made with --machine ${host}`,
-    )
+export async function requireMachine(
+  context: Context<'database' | 'queues'>,
+  c: ApiContext,
+  host: string,
+): Promise<void> {
+  const { token } = c.get('caller')
+  if (token === undefined) throw refusal(403, 'the files of a machine are reported with an API token of it')
+  const machine = await machineOf(context.database, token, host)
+  if (machine === host) return
+  await alertOtherMachine(context, token, machine, host)
+  throw refusal(
+    403,
+    `the token "${token.name}" speaks for the machine ${machine}, not for ${host}: that one needs a token made with --machine ${host}`,
+  )
+}
+
+const SEND_MS = 5_000
+
+/** Once per token and day. */
+async function alertOtherMachine(
+  context: Context<'database' | 'queues'>,
+  { id, name, scopes }: TokenOfCaller,
+  machine: string,
+  host: string,
+): Promise<void> {
+  const at = context.now()
+  const rights = scopes.map((scope) => (scope.endsWith('*') ? `'${scope}'` : scope)).join(' ')
+  const alert = alertRequest({
+    rule: 'token-of-other-machine',
+    severity: 'error',
+    summary: `${host} reports files with the token "${name}" (${id}) of the machine ${machine}: they are not recorded, and none is deleted there. Make a token for it: cygnet token create --name ${name} --machine ${host} --scope ${rights}`,
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: `${id}:${at.toISOString().slice(0, 10)}`,
+  })
+  await addRequests(context.database, [alert], at)
+  await sendRequests(context, [alert], AbortSignal.timeout(SEND_MS))
 }
 
 const objectOf = (c: ApiContext): ObjectName => ({

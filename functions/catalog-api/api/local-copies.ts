@@ -41,12 +41,12 @@ const route = createRoute({
   },
 })
 
-export function registerLocalCopies(api: Api, context: Context<'database'>): void {
+export function registerLocalCopies(api: Api, context: Context<'database' | 'queues'>): void {
   api.app.openAPIRegistry.registerPath(route)
   addPage(api, 'POST', `${FILE_PATH}/local-copies`, PUSHERS, async (c) => {
     const object = runFileOf(c)
     const { there, readAt, ...file } = await bodyOf(c, report)
-    requireMachine(c, file.host)
+    await requireMachine(context, c, file.host)
     const copy = { ...object, ...file }
     // The clock of a DAQ machine may be wrong: a time in the future is replaced by now.
     const now = context.now()

@@ -9,7 +9,9 @@ import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import type { RunId } from '../../run.ts'
+import { latestTime } from '../../work/due.ts'
 import { isFree } from '../../work/lease.ts'
+import { RETRY_AFTER_MS } from '../delete/end-deletion.ts'
 import { plainPrefix } from '../delete/protected.ts'
 
 export interface CandidateFilter {
@@ -112,7 +114,11 @@ function mayBeDeleted(filter: CandidateFilter) {
       eb('replicas.storedAt', '<=', until),
       eb('replicas.bucket', 'in', rawBuckets),
       ...(tag === null ? [] : [eb('replicas.tag', '=', tag)]),
-      or([eb('replicas.nextAttemptAt', 'is', null), eb('replicas.nextAttemptAt', '<=', now)]),
+      or([
+        eb('replicas.nextAttemptAt', 'is', null),
+        eb('replicas.nextAttemptAt', '<=', now),
+        eb('replicas.nextAttemptAt', '>', latestTime(now, RETRY_AFTER_MS)),
+      ]),
       isFree('replicas'),
       ...prefixes.map(
         (prefix) =>

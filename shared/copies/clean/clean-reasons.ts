@@ -7,7 +7,9 @@ import { FAILED_OR_WRONG, RECALL_WANTED } from '../../catalogue/replica-states.t
 import type { Context } from '../../context.ts'
 import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import type { RunId } from '../../run.ts'
+import { isDue } from '../../work/due.ts'
 import { MIN_AGE_MS } from '../delete/deletion-rules.ts'
+import { RETRY_AFTER_MS } from '../delete/end-deletion.ts'
 import { protectingPrefix } from '../delete/protected.ts'
 import { type CleanPolicy, isTooFull } from './clean-policy.ts'
 
@@ -120,7 +122,7 @@ function reasonOf(file: FileInStore, { config }: Context, policy: CleanPolicy, n
 }
 
 const isPostponed = ({ nextAttemptAt: nextAttempt }: Pick<Replica, 'nextAttemptAt'>, now: Date) =>
-  nextAttempt !== null && nextAttempt > now
+  nextAttempt !== null && !isDue(nextAttempt, now, RETRY_AFTER_MS)
 
 /**
  * One sentence: `Of its 2000 oldest files 1500 have no verified copy on tape yet (e.g. run 12 of LNGS), 500

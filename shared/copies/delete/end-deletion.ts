@@ -15,7 +15,7 @@ import type { Deleted, Refusal } from './deletion-rules.ts'
 import { endTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
 
 /** The cleaner tries a copy that may not be deleted again after this long. */
-const RETRY_AFTER_MS = 6 * 3_600_000
+export const RETRY_AFTER_MS = 6 * 3_600_000
 
 /** A time limit well below the lease: our request ends before another function may take the copy. */
 export function requestTimeout({ config }: Context, held?: AbortSignal): AbortSignal {

@@ -50,4 +50,4 @@ export function createConfirmLoss(
 }
 
 const failedRecently = ({ lastError, checkedAt }: Replica, now: Date): boolean =>
-  lastError !== null && checkedAt !== null && now.getTime() - checkedAt.getTime() < PAUSE_MS
+  lastError !== null && checkedAt !== null && Math.abs(now.getTime() - checkedAt.getTime()) < PAUSE_MS

@@ -9,6 +9,7 @@ import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
 import { openBreakers, tapeBreaker } from '../../work/breaker.ts'
+import { latestTime } from '../../work/due.ts'
 import { isFree } from '../../work/lease.ts'
 import { readBackFor } from './check-replica.ts'
 import { createUnreachablePlaces } from './unreachable-places.ts'
@@ -91,6 +92,7 @@ async function dueReplicas({
       where.or([
         where('checkedAt', 'is', null),
         where('checkedAt', '<', cycle),
+        where('checkedAt', '>', latestTime(now(), 0)),
         where.and([
           where('checkedAt', '<', recheck),
           where.or([

@@ -4,9 +4,18 @@ import fc from 'fast-check'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { allows, parseScope, tagsOf } from '../../../shared/access/scopes.ts'
-import { createToken, findToken, listTokens, revokeTokens, stateOf } from '../../../shared/access/tokens.ts'
+import {
+  createToken,
+  findToken,
+  listTokens,
+  machineOf,
+  revokeTokens,
+  stateOf,
+} from '../../../shared/access/tokens.ts'
+import { noteLocalCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+import { record, startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+import { metadataOf } from '../../support/metadata.ts'
 
 const DAY_MS = 86_400_000
 
@@ -137,5 +146,51 @@ describe('a token', () => {
     ['daq', ['push:LNGS'], Number.NaN],
   ])('"%s" for %j and %d days is not made', async (name, scopes, days) => {
     await expect(make(name, scopes, days)).rejects.toThrow(InvalidInputError)
+  })
+})
+
+describe('the machine of a token made before machines were recorded', () => {
+  const AT = new Date()
+  let catalogue: TestCatalogue
+  beforeAll(async () => {
+    catalogue = await startTestCatalogue()
+  })
+  afterAll(() => catalogue?.close())
+  const report = async (endpoint: string, tag: string) => {
+    const object = { bucket: 'raw', key: `${tag}/run00001.mid.gz` }
+    const version = { ...object, versionId: null, etag: endpoint, sizeBytes: 1, lastModified: AT }
+    const metadata = metadataOf(1)
+    await record(catalogue.database, version, metadata, { tag })
+    const copy = { ...object, sha256: metadata.checksums.sha256, sizeBytes: metadata.sizeBytes }
+    const context = { database: catalogue.database, now: () => AT, owner: 'test' }
+    expect(
+      await noteLocalCopy(context, { ...copy, host: endpoint, path: '/data/run00001.mid.gz' }),
+    ).not.toBeNull()
+  }
+  const old = async (name: string, ...scopes: string[]) => {
+    const { secret } = await createToken(catalogue.database, { name, scopes, days: 1 }, AT)
+    await sql`UPDATE api_tokens SET machine = NULL WHERE name = ${name}`.execute(catalogue.database)
+    return async (host: string) => {
+      const token = await findToken(catalogue.database, secret)
+      return token === null ? null : await machineOf(catalogue.database, token, host)
+    }
+  }
+
+  it('is its name, if no file was reported, or files of several machines', async () => {
+    expect(await (await old('none', 'push:MAN'))('daq01')).toBe('none')
+    await report('daq01', 'MAN')
+    await report('daq02', 'LNF')
+    expect(await (await old('several', 'push:MAN', 'push:LNF'))('daq01')).toBe('several')
+    expect(await (await old('every', 'push:*'))('daq01')).toBe('every')
+  })
+
+  it('is the only machine with files of its tags, unless the machine of its name reports first; it remains that', async () => {
+    await report('daq03', 'ONE')
+    const other = await old('daq-one', 'push:ONE')
+    expect([await other('daq03'), await other('daq-one'), await other('daq04')]).toEqual(
+      Array(3).fill('daq03'),
+    )
+    const own = await old('daq05', 'push:ONE')
+    expect([await own('daq05'), await own('daq03')]).toEqual(['daq05', 'daq05'])
   })
 })

@@ -1,10 +1,14 @@
 /** The time of a process is that of the database, whatever its own clocks show. */
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { startTestDatabase } from '../../../infra/local/testing.ts'
 import { databaseTime, startClock } from '../../../shared/database/clock.ts'
 import { type Database, openDatabase } from '../../../shared/database/connect.ts'
 import { createLogger } from '../../../shared/log.ts'
+import { database as databaseOpener, openContext } from '../../../shared/runtime/open-context.ts'
+import { startTestContext } from '../../support/context.ts'
 import { recordingLog } from '../../support/runtime/recording-log.ts'
 import { LONGEST_WAIT_MS } from '../../support/waiting.ts'
 
@@ -28,6 +32,10 @@ function machine(wrongByMs: number) {
   return {
     wallMs: () => Date.now() + wallMs,
     steadyMs: () => performance.now() + steadyMs,
+    /** Only the clock by which the measurements are due goes on. */
+    pass(ms: number) {
+      steadyMs += ms
+    },
     setWall(ms: number) {
       wallMs += ms
     },
@@ -41,7 +49,7 @@ function machine(wrongByMs: number) {
 }
 
 async function started(clocks: ReturnType<typeof machine>, on: Database = database, to = log) {
-  const clock = await startClock(on, to, clocks)
+  const clock = await startClock(on, to, async () => {}, clocks)
   onTestFinished(() => clock.close())
   return clock
 }
@@ -81,7 +89,7 @@ test('after the machine was suspended the time is behind, never ahead, and right
   await expectRight(clock)
 })
 
-test('clocks that differ are logged once, with the seconds', async () => {
+test('clocks that differ are logged once for a difference, with the seconds', async () => {
   const right = recordingLog()
   await started(machine(0), database, right.log)
   expect(right.lines).toEqual([])
@@ -89,12 +97,62 @@ test('clocks that differ are logged once, with the seconds', async () => {
   const clocks = machine(-2 * DAY_MS)
   const clock = await started(clocks, database, log)
   await sleep(1100)
-  clocks.setWall(3_600_000)
+  clocks.setWall(3000)
   clock.now()
   await sleep(200)
   expect(lines).toHaveLength(1)
   expect(lines[0]).toMatchObject({ level: 'warn', event: 'clock-differs' })
   expect(Math.abs(Number(lines[0]?.seconds) + 2 * 86_400)).toBeLessThanOrEqual(60)
+})
+
+test('a database that fails over to a host with another clock is logged and alerted by a process that had logged before, and its return', async () => {
+  // One connection: its session's clock is that of the host.
+  const one = openDatabase(server.url, 1)
+  onTestFinished(() => one.destroy())
+  const { log, lines } = recordingLog()
+  const clocks = machine(6000)
+  const alerted: number[] = []
+  const clock = await startClock(
+    one,
+    log,
+    async (differenceMs) => {
+      alerted.push(Math.round(differenceMs / 3_600_000))
+    },
+    clocks,
+  )
+  onTestFinished(() => clock.close())
+  const measuredAs = (count: number) =>
+    vi.waitUntil(
+      () => {
+        clocks.pass(61_000)
+        return lines.length >= count
+      },
+      { timeout: LONGEST_WAIT_MS, interval: 1100 },
+    )
+  await measuredAs(1)
+  await sql`SET timestamp = UNIX_TIMESTAMP() + 172800`.execute(one)
+  await measuredAs(2)
+  await sql`SET timestamp = DEFAULT`.execute(one)
+  await measuredAs(3)
+  clocks.setWall(-6000)
+  await measuredAs(4)
+  expect(lines.map(({ event }) => event)).toEqual([...Array(3).fill('clock-differs'), 'clock-agrees'])
+  expect(new Set(alerted)).toEqual(new Set([-48]))
+})
+
+test('a machine whose clock differs by more than a minute is alerted once a day', async () => {
+  const context = await startTestContext()
+  onTestFinished(() => context.close())
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * DAY_MS })
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  for (let process = 0; process < 2; process++)
+    await (await openContext(context.config, 'wrong', [databaseOpener], log)).close()
+  const rows = await context.database.selectFrom('outbox').select(['name', 'body']).execute()
+  expect(rows.map(({ body }) => JSON.parse(body))).toMatchObject([
+    { rule: 'clock-differs', summary: expect.stringContaining(`${hostname()} is 2880 minutes ahead of`) },
+  ])
 })
 
 test('a process that starts while the database is down has no time, rather than a wrong one, until it answers', async () => {

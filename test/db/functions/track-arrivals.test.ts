@@ -128,6 +128,9 @@ describe('an arrival is found due in the ledger', () => {
       [`state = 'processing', attempts = 1, ${lease('1 HOUR')}`, false],
       [`state = 'received', ${past}`, true],
       [`state = 'received', attempts = 3, next_attempt_at = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR`, false],
+      [`state = 'received', attempts = 9, next_attempt_at = UTC_TIMESTAMP(3) + INTERVAL 6 HOUR`, false],
+      // Written while the database's clock was ahead: nothing waits for that long.
+      [`state = 'received', next_attempt_at = UTC_TIMESTAMP(3) + INTERVAL 2 DAY`, true],
       [`state = 'failed', attempts = 6, ${past}`, true],
       [`state = 'failed', attempts = 30, next_attempt_at = NULL`, false],
       [`state = 'invalid', next_attempt_at = NULL`, false],

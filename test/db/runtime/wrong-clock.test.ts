@@ -107,7 +107,7 @@ describe.each([
 
   test('waits for a broken service as long as others do', async () => {
     await sql`INSERT INTO breakers (dependency, failures, open_since, probe_at) VALUES
-      ('closed soon', 5, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 50 MINUTE),
+      ('closed soon', 5, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 90 SECOND),
       ('to be probed', 5, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE)`.execute(right.database)
     expect(await openBreakers(wrong.database, wrong.now())).toEqual({
       open: ['closed soon'],

@@ -478,3 +478,28 @@ describe('turns', () => {
     expect(startedAt === null ? 'untried' : 'tried').toBe(counts)
   })
 })
+
+describe('a time that was written while the clock of the database was days ahead', () => {
+  test.each([
+    ['waiting', 7 * 3600],
+    ['failing', 7 * 3600],
+    ['pending', 1000],
+  ] as const)('makes a %s task due, unless it may be a back-off', async (state, longestSeconds) => {
+    await add(1)
+    await add(2)
+    await context.database.updateTable('tasks').set({ state, reference: '{"job":"a"}' }).execute()
+    const dueIn = (subjectId: number, seconds: number) =>
+      context.database
+        .updateTable('tasks')
+        .set({ nextAttemptAt: new Date(time + seconds * 1000) })
+        .where('subjectId', '=', subjectId)
+        .execute()
+    await dueIn(1, 0.9 * longestSeconds)
+    await dueIn(2, 2 * 86_400)
+    check = async () => ({ kind: 'done', result: 'found' })
+    const claim = state === 'pending' ? checkPending : next
+    expect(await claim()).not.toBeNull()
+    expect(await claim()).toBeNull()
+    expect(checked).toEqual([2])
+  })
+})

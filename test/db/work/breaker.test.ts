@@ -124,6 +124,19 @@ describe('a circuit breaker', () => {
     }
   })
 
+  test('that was opened by a clock that was days ahead may be probed, and is alerted, by the right one', async () => {
+    time = START + 2 * 86_400_000
+    await failTimes(3)
+    time = START
+    expect(await gate()).toBe('half-open')
+    expect(await openBreakers(catalogue.database, at())).toEqual({ open: [], halfOpen: [NAME] })
+    await fail()
+    expect([await gate(), await alerts()]).toEqual(['open', 0])
+    time += 61_000
+    await fail()
+    expect(await alerts()).toBe(1)
+  })
+
   test('lets only one of many tasks probe', async () => {
     await failTimes(3)
     time += 60_000

@@ -2,6 +2,7 @@
  * Leases on any table whose rows are work: one holder at a time, and a holder that lost its lease notices.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { recordArrivals } from '../../../shared/catalogue/arrivals.ts'
 import { ConflictError } from '../../../shared/errors.ts'
@@ -12,6 +13,7 @@ import {
   leaseOwner,
   NO_LEASE,
   renew,
+  shortenLeases,
   whileHeld,
 } from '../../../shared/work/lease.ts'
 import { startTestCatalogue, TEST_LEASE_SECONDS, type TestCatalogue } from '../../support/catalogue.ts'
@@ -80,6 +82,23 @@ describe('a lease', () => {
     await renew(catalogue.database, lease, TEST_LEASE_SECONDS)
     expect((await held()).leaseUntil?.getTime()).toBeGreaterThan(Date.now())
     expect(await claim()).toBeNull()
+  })
+
+  test('that ends later than any can is shortened, and remains that of its holder', async () => {
+    const lease = await claim()
+    if (lease === null) throw new Error('it is free')
+    const until = (seconds: number) =>
+      sql`UPDATE arrivals SET state = 'processing',
+        lease_until = UTC_TIMESTAMP(3) + INTERVAL ${seconds} SECOND`.execute(catalogue.database)
+    await until(3000)
+    expect(await shortenLeases(catalogue.database, 3600)).toBe(0)
+    await until(2 * 86_400)
+    expect(await shortenLeases(catalogue.database, 3600)).toBe(1)
+    const { leaseUntil } = await held()
+    expect(leaseUntil?.getTime()).toBeLessThanOrEqual(Date.now() + 3_660_000)
+    expect(await claim()).toBeNull()
+    await renew(catalogue.database, lease, 60)
+    expect((await held()).leaseOwner).toBe(lease.owner)
   })
 
   test('that another process has claimed is not renewed', async () => {

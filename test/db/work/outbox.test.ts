@@ -79,3 +79,11 @@ test('a queue that does not answer is asked only until its time is over', async 
   expect(calls).toBe(1)
   expect(await unsent()).toBe(40)
 })
+
+test('a request that was written while the clock of the database was days ahead is sent, one of this moment not yet', async () => {
+  const inTwoDays = new Date(Date.now() + 2 * 86_400_000)
+  await addRequests(catalogue.database, [alertOf('ahead')], inTwoDays)
+  await addRequests(catalogue.database, [alertOf('now')], new Date(Date.now() + 20_000))
+  expect(await flush(async () => {})).toBe(1)
+  expect(await unsent()).toBe(1)
+})

@@ -42,6 +42,12 @@ export async function startVerifiedRuns(
     time: START,
     async put(key, { body = key, onTape = true } = {}) {
       const object = await context.putRun(key, body)
+      // It is catalogued at the time of this machine.
+      const copies = context.database.updateTable('replicas').where('objectKey', '=', key)
+      await copies
+        .where('kind', '=', 'cloud')
+        .set({ checkedAt: new Date(runs.time) })
+        .execute()
       if (!onTape) return object
       const { tag, runNumber, sha256 } = object
       const request = { tag, runNumber, bucket: context.bucket, key, sha256, priority: 'live' as const }

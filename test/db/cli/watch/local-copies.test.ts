@@ -1,10 +1,13 @@
 /** Reports of `cygnet push --watch` to the catalogue's API about the files on the DAQ's disk. */
 import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import * as push from '../../../../cli/commands/push.ts'
+import { createToken } from '../../../../shared/access/tokens.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { cygnet } from '../../../support/cli/in-process.ts'
+import { startPush } from '../../../support/cli/push/fixture.ts'
 import { ONE_PASS, type RunOnDisk, startCatalogued } from '../../../support/cli/watch/catalogued.ts'
 import { corruptOnTape } from '../../../support/on-tape.ts'
 
@@ -95,4 +98,49 @@ test('a file removed by another process is missing from the next scan on, except
   await scanOnce(watched)
   expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'present' }, 1])
   rmSync(run.path)
+})
+
+test('a watch with the token of another machine reports the refusal once and in its summary, and fails', async () => {
+  const { database } = world.context
+  const made = { name: 'daq-other', machine: 'other', scopes: ['push:LNGS'], days: 1 }
+  const { id, secret } = await createToken(database, made, new Date())
+  const env = { ...world.byApi, CYGNET_API_TOKEN: secret }
+  const { watched, runs } = await world.safeRuns(env, 2)
+  const flags = ['--watch', watched, '--tag', 'LNGS', '--once', '--idle', '0']
+  const refusal = `speaks for the machine other, not for ${hostname()}: that one needs a token made with --machine`
+
+  const people = await startPush(flags, env).ended
+  expect(people.code).toBe(1)
+  expect(people.stdout.match(/^catalogue: .*/gm)).toEqual([expect.stringContaining(refusal)])
+  expect(people.stdout).toMatch(/^The files are not recorded on this disk: /m)
+  const lines = (await startPush([...flags, '--json'], env).ended).stdout.trim().split('\n')
+  const events = lines.map((line) => JSON.parse(line))
+  expect(events.filter(({ event }) => event === 'watch-failing')).toMatchObject([
+    { what: 'catalogue', reason: expect.stringContaining(refusal) },
+  ])
+  expect(events.at(-1)).toMatchObject({ refusal: expect.stringContaining(refusal) })
+  for (const run of runs) expect(await local(run)).toBeUndefined()
+
+  const alerts = (await world.context.drain('alerts')).filter(({ rule }) => rule === 'token-of-other-machine')
+  expect(alerts).toMatchObject([
+    {
+      severity: 'error',
+      summary: expect.stringMatching(
+        `^${hostname()} .*\\(${id}\\).*: cygnet token create --name daq-other --machine ${hostname()} --scope push:LNGS$`,
+      ),
+    },
+  ])
+})
+
+test('a token made before machines were recorded, under another name than its machine, goes on working there', async () => {
+  const { database } = world.context
+  const { watched: earlier } = await world.safeRuns(world.byApi)
+  await scanOnce(earlier)
+  const made = { name: 'daq-lngs', scopes: ['push:LNGS'], days: 1 }
+  const { secret } = await createToken(database, made, new Date())
+  await sql`UPDATE api_tokens SET machine = NULL WHERE name = 'daq-lngs'`.execute(database)
+  const env = { ...world.byApi, CYGNET_API_TOKEN: secret }
+  const { watched, runs } = await world.safeRuns(env)
+  expect((await world.start(watched, env).ended).code).toBe(0)
+  for (const run of runs) expect(await local(run)).toMatchObject({ state: 'deleted', endpoint: hostname() })
 })

@@ -81,6 +81,14 @@ describe('without a policy', () => {
 describe('by age', () => {
   const policy = { CYGNET_CLEAN_RUNS_AFTER_DAYS: '30' }
 
+  test('a copy whose deletion was refused while the clock of the database was days ahead is deleted', async () => {
+    const run = await aged(1, 40)
+    const ahead = { nextAttemptAt: new Date(inTwoDays().getTime() + 2 * 86_400_000) }
+    await context.database.updateTable('replicas').set(ahead).where('kind', '=', 'cloud').execute()
+    expect(await clean(configured(policy))).toMatchObject({ refused: [] })
+    expect(await storedNumbers(run)).toEqual([])
+  })
+
   test('runs older than the policy allows are deleted, and only those', async () => {
     const runs = [await aged(1, 40), await aged(2, 20), await aged(3, 31)]
     const result = await clean(configured(policy))

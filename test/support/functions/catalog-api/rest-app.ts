@@ -16,7 +16,7 @@ export const machineCaller = (machine: string, ...scopes: string[]): Caller => (
   kind: 'token',
   subject: `token:${machine}`,
   name: machine,
-  machine,
+  token: { id: 1, name: machine, machine, scopes },
   scopes,
 })
 export const READER = caller('read:LNGS', 'link:LNGS')

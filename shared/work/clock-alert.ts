@@ -1,0 +1,32 @@
+/** The alert that the clocks of a machine and of the database differ. */
+import type { Database } from '../database/connect.ts'
+import { addRequests } from './outbox.ts'
+
+/** Of a host's name, in the name of the alert. */
+const LONGEST_HOST = 200
+
+/**
+ * Writes the alert, once a host and day; track-arrivals sends it.
+ * @param differenceMs the machine's clock minus the database's.
+ * @param at the database's time.
+ */
+export async function alertClock(
+  database: Database,
+  host: string,
+  differenceMs: number,
+  at: Date,
+): Promise<void> {
+  const fingerprint = `clock-differs:${host.slice(0, LONGEST_HOST)}:${at.toISOString().slice(0, 10)}`
+  const minutes = Math.round(Math.abs(differenceMs) / 60_000)
+  const body = {
+    fingerprint,
+    rule: 'clock-differs',
+    severity: 'error',
+    summary: `the clock of ${host} is ${minutes} minutes ${differenceMs > 0 ? 'ahead of' : 'behind'} the database's: one of them is wrong. If other machines report it too, it is the database's, by which all functions work`,
+    tag: null,
+    runNumber: null,
+    bucket: null,
+    key: null,
+  } as const
+  await addRequests(database, [{ name: `alert:${fingerprint}`, queue: 'alerts', runId: null, body }], at)
+}
