@@ -321,5 +321,5 @@ async function endingOfFailure<Host extends TaskContext, Subject, Result>(
 }
 
 /** Recognized by the error codes of MariaDB and of its client. */
-const isDatabaseError = ({ details: { error } }: TransientError): boolean =>
+export const isDatabaseError = ({ details: { error } }: TransientError): boolean =>
   /^(?:(?:ER|PROTOCOL)_|MariaDB )/.test(String(error))

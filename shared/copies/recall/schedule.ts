@@ -7,6 +7,7 @@ import { inTransaction } from '../../database/connect.ts'
 import type { Logger } from '../../log.ts'
 import { type Advanced, type AdvanceOptions, advance } from '../../work/advance.ts'
 import { type RecallContext, recallTask } from './recall.ts'
+import { stageTogether } from './stage-together.ts'
 
 const PAGE = 500
 /** Files fetched at a time: their bytes may pass through this process, and a few saturate the network. */
@@ -55,8 +56,9 @@ async function followRecalls(context: RecallContext, signal: AbortSignal, log: L
 const stageOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
 
 /**
- * Requests staging of files, and fetches those that are online. Staging of all new files is requested first:
- * it takes hours, and an endpoint that has all requests can order them by position on the medium.
+ * Requests staging of files, and fetches those that are online. Staging of all new files is requested first,
+ * with one request where the endpoint takes it: it takes hours, and an endpoint that has all requests can order
+ * them by position on the medium.
  */
 export async function fetchRecalls(
   context: RecallContext,
@@ -66,6 +68,7 @@ export async function fetchRecalls(
 ): Promise<Ends> {
   const turn = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY } as const
   const untried = { turn: { ...turn, onlyUntried: true }, atOnce: CHECKS_AT_ONCE } as const
+  await stageTogether(context, signal)
   const asked = await advanceAll(context, stageOnly, untried, signal, log)
   return [...asked, ...(await advanceAll(context, recallTask, { turn, atOnce }, signal, log))]
 }
