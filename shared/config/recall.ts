@@ -8,4 +8,14 @@ export const recall = {
     'how long a recalled run stays in the store; then it is deleted, also without a policy of the cleaner, at the earliest after a day',
   ),
   hours: setting('CYGNET_RECALL_HOURS', positive.default(48), 'a recall that takes longer fails'),
+  bytesPerDay: setting(
+    'CYGNET_RECALL_BYTES_PER_DAY',
+    positive.optional(),
+    'most bytes that one person or token may request from tape within 24 hours; absent: no limit',
+  ),
+  bytesPerTag: setting(
+    'CYGNET_RECALL_BYTES_PER_TAG',
+    positive.optional(),
+    'most bytes of one tag that may be requested from tape within 24 hours; absent: no limit',
+  ),
 } as const

@@ -6,6 +6,7 @@ import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Logger } from '../../log.ts'
 import { type Advanced, type AdvanceOptions, advance } from '../../work/advance.ts'
+import { purgeRequests } from './budget.ts'
 import { type RecallContext, recallTask } from './recall.ts'
 import { stageTogether } from './stage-together.ts'
 
@@ -30,6 +31,7 @@ export async function advanceRecalls(
   log: Logger,
 ): Promise<RecallsAdvanced> {
   const expired = await expireRecalls(context, context.now(), signal)
+  await purgeRequests(context, context.now())
   const ends = [
     ...(await followRecalls(context, signal, log)),
     ...(await fetchRecalls(context, AT_ONCE, signal, log)),
