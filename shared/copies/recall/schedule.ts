@@ -50,7 +50,8 @@ type Ends = readonly Advanced<unknown>[]
 
 /** Checks those that the endpoint is staging. */
 async function followRecalls(context: RecallContext, signal: AbortSignal, log: Logger): Promise<Ends> {
-  const turn = { of: 'pending' } as const
+  // The key is checked first: the file may have come into the store in another way.
+  const turn = { of: 'pending', usesNeeds: true } as const
   return await advanceAll(context, recallTask, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
 }
 
@@ -68,8 +69,11 @@ export async function fetchRecalls(
   signal: AbortSignal,
   log: Logger,
 ): Promise<Ends> {
-  const turn = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY } as const
-  const untried = { turn: { ...turn, onlyUntried: true }, atOnce: CHECKS_AT_ONCE } as const
+  const turn = { of: 'due', mostAtOnce: context.config.recall.atOnce } as const
+  const untried = {
+    turn: { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY, onlyUntried: true },
+    atOnce: CHECKS_AT_ONCE,
+  } as const
   await stageTogether(context, signal)
   const asked = await advanceAll(context, stageOnly, untried, signal, log)
   return [...asked, ...(await advanceAll(context, recallTask, { turn, atOnce }, signal, log))]
