@@ -1,10 +1,11 @@
 /** Recalls that are slow, stopped or requested again around their deadline. */
-import { AbortMultipartUploadCommand } from '@aws-sdk/client-s3'
+import { AbortMultipartUploadCommand, DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { findRecall } from '../../../../shared/catalogue/recalls.ts'
 import { recallTask } from '../../../../shared/copies/recall/recall.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { sweepTemporaries } from '../../../../shared/copies/recall/sweep-temporaries.ts'
 import { temporaryOf } from '../../../../shared/copies/recall/temporary.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { createMultipart } from '../../../../shared/storage/multipart.ts'
@@ -257,4 +258,27 @@ test('staged recalls are not checked while the store fails, and their deadline i
   expect(await deadline(id)).toEqual(new Date((before?.getTime() ?? 0) + HOUR))
   await advanceRecalls(here, signal, here.log)
   expect(tape.calls.length).toBeGreaterThan(calls)
+})
+
+test('what an endpoint sends after its recall has ended is deleted when no link is valid any more', async () => {
+  const run = await onlyOnTape(here, tape, number)
+  const ended = await findRecall(context.database, await request())
+  await advance(ended?.id ?? 0)
+  number++
+  await onlyOnTape(here, tape, number)
+  const going = await findRecall(context.database, await request())
+  if (ended === null || going === null) throw new Error('a recall is missing')
+  const kept = [temporaryOf(going).key, 'TMP/recall/of-somebody-else']
+  for (const key of [temporaryOf(ended).key, ...kept]) await context.put(key, run.bytes)
+  clockMs += 6 * HOUR
+  expect(await sweepTemporaries(here, signal)).toBe(0)
+  clockMs += 2 * HOUR
+  expect(await sweepTemporaries(here, signal)).toBe(1)
+  const left = await listObjects(
+    context.s3,
+    { bucket: context.bucket, prefix: 'TMP/', startAfter: null },
+    signal,
+  )
+  expect(left.objects.map(({ key }) => key)).toEqual(kept.toSorted())
+  for (const key of kept) await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
 })
