@@ -3,6 +3,7 @@
  * standard error.
  */
 import { styleText } from 'node:util'
+import { sizeText } from '../shared/text.ts'
 import { timeText } from '../shared/time/text.ts'
 
 type Cell = string | number | null | undefined
@@ -35,14 +36,7 @@ export function list(entries: readonly (readonly [string, Cell])[]): string {
   return entries.map(([name, value]) => `${name.padEnd(width)}  ${cellText(value)}`).join('\n')
 }
 
-/** 1588093000 → "1.59 GB" (powers of 1000, as the experiment counts). */
-export function bytes(size: number | null): string {
-  if (size === null) return '-'
-  const units = ['B', 'kB', 'MB', 'GB', 'TB']
-  const unit = Math.min(Math.floor(Math.log10(Math.max(size, 1)) / 3), units.length - 1)
-  const value = size / 1000 ** unit
-  return unit === 0 ? `${size} B` : `${value.toPrecision(3)} ${units[unit]}`
-}
+export const bytes = (size: number | null): string => (size === null ? '-' : sizeText(size))
 
 /** A duration in seconds as text: "240 ms", "3.2 s", "2 h 5 min". */
 export function duration(seconds: number): string {

@@ -44,3 +44,11 @@ export const escaped = (characters: string): string =>
 /** The text in quotes, with escapes for what cannot be seen or changes the direction of writing. */
 export const quoted = (text: string): string =>
   JSON.stringify(text).replace(/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}|\p{Default_Ignorable_Code_Point}/gu, escaped)
+
+/** 1588093000 → "1.59 GB" (powers of 1000, as the experiment counts). */
+export function sizeText(size: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  const unit = Math.min(Math.floor(Math.log10(Math.max(size, 1)) / 3), units.length - 1)
+  const value = size / 1000 ** unit
+  return unit === 0 ? `${size} B` : `${value.toPrecision(3)} ${units[unit]}`
+}

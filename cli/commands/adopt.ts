@@ -1,10 +1,10 @@
 /** `cygnet adopt`: the take-over times of tags, and adopting what is older. */
-import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import type { TakeOver } from '../../shared/catalogue/take-over.ts'
 import type { Context } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { type PastTime, parsePastTime, parseTag } from '../arguments.ts'
+import { isConfirmed } from '../confirm.ts'
 import { print, printJson, printToStderr, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -127,15 +127,4 @@ async function adopt(
     print(
       `${tag} is taken over from ${fromText({ since })}; ${adopted} runs of its history were adopted. \`reconcile\` catalogues what is unknown.`,
     )
-}
-
-/** Asks a person; without a terminal nobody can answer. */
-async function isConfirmed(): Promise<boolean> {
-  if (!process.stdin.isTTY) return false
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    return /^y(es)?$/i.test((await terminal.question('Do it? [y/N] ')).trim())
-  } finally {
-    terminal.close()
-  }
 }

@@ -1,13 +1,12 @@
-/** `cygnet recall`: brings a run back from tape into the store for some days. */
-
-import type { Command } from 'commander'
+/** `cygnet recall`: brings runs back from tape into the store for some days. */
+import { type Command, Option } from 'commander'
 import * as z from 'zod'
 import { RECALLING } from '../../shared/catalogue/replica-states.ts'
 import type { RunId } from '../../shared/run.ts'
 import { type ApiClient, apiClient } from '../api/client.ts'
 import { API_HELP, apiOption } from '../api/option.ts'
 import { requestJson } from '../api/request-json.ts'
-import { parseRunNumber, tagOption, wholeNumber } from '../arguments.ts'
+import { parseRange, parseRunNumber, type RunRange, tagOption, wholeNumber } from '../arguments.ts'
 import { bytes, print, printJson, printToStderr, table, time } from '../output.ts'
 import { findRunName, pathOfRun } from '../runs/api-runs.ts'
 import { type ShownReplica, shownRun } from '../runs/run-shapes.ts'
@@ -17,6 +16,9 @@ interface Flags {
   readonly api?: string
   readonly tag?: string
   readonly days?: number
+  readonly range?: RunRange
+  readonly exceed?: boolean
+  readonly yes?: boolean
   readonly wait?: boolean
   readonly json?: boolean
 }
@@ -25,11 +27,16 @@ const EXAMPLES = `
 Examples:
   cygnet recall 12345                        all files of run 12345, for CYGNET_RECALL_DAYS days
   cygnet recall 12345 --tag LNGS --days 30   a repeated request extends the time, and never shortens it
+  cygnet recall --range 12000..12100 --tag LNGS   many runs: the plan, a question, and one request
+  cygnet recall --range 12000..12100 --yes --wait the same without the question, until all are there
   cygnet recall 12345 --wait && curl -OJ $(cygnet link 12345)
 
 The files are restored under their old keys and compared with the catalogue's checksums; objects in the store are not overwritten.
 A run that is already in the store is kept there for that time. When the time is over, the cleaner may delete it again.
 ${API_HELP}
+
+Of a range, files that are neither in the store nor on tape are left out. A repeated request shows how far it is. Operators may
+exceed the limits of CYGNET_RECALL_BYTES_PER_DAY, CYGNET_RECALL_BYTES_PER_TAG and the capacity of the store with --exceed.
 
 Exit codes: 0 every file is in the store, 3 in progress, 1 refused or failed (the reason is printed).`
 
@@ -40,17 +47,30 @@ const POLL_MS = 2000
 export function register(program: Command): void {
   program
     .command('recall')
-    .description('bring a run back from tape into the store, and keep it there for some days')
-    .argument('<run>', 'run number', parseRunNumber)
+    .description('bring runs back from tape into the store, and keep them there for some days')
+    .argument('[run]', 'run number', parseRunNumber)
+    .addOption(
+      new Option('--range <from..to>', 'all runs of the catalogue in this range').argParser(parseRange),
+    )
     .addOption(tagOption())
     .option('--days <days>', 'how long it is kept (default: CYGNET_RECALL_DAYS)', wholeNumber(1))
-    .option('--wait', 'wait until the run is in the store, or has failed')
+    .option('--exceed', 'exceed the budgets and the room in the store; for operators')
+    .option('--yes', 'with --range: request it without asking')
+    .option('--wait', 'wait until the runs are in the store, or have failed')
     .option('--json', 'one JSON object')
     .addOption(apiOption())
     .addHelpText('after', EXAMPLES)
-    .action(async (runNumber: number, { api, tag, days, wait, json }: Flags) => {
+    .action(async (runNumber: number | undefined, flags: Flags, command: Command) => {
+      const { api, range, tag, days, exceed, wait, json } = flags
       const signal = interruption()
-      const recall = await requestRecall(apiClient(api), { runNumber, tag, days }, signal)
+      if ((runNumber === undefined) === (range === undefined))
+        command.error('error: give a run number or --range', { exitCode: 2 })
+      if (runNumber === undefined) {
+        const { recallRange } = await import('../recall/range.ts')
+        if (range !== undefined) process.exitCode = await recallRange(apiClient(api), range, flags, signal)
+        return
+      }
+      const recall = await requestRecall(apiClient(api), { runNumber, tag, days, exceed }, signal)
       const files = wait === true ? await waitFor(recall, signal) : await recall.readFiles(signal)
       if (json === true) printJson({ ...recall.run, files: files.map(fileJson) })
       else print(filesTable(files))
@@ -82,14 +102,14 @@ async function requestRecall(
     readonly runNumber: number
     readonly tag: string | undefined
     readonly days: number | undefined
+    readonly exceed: boolean | undefined
   },
   signal: AbortSignal,
 ): Promise<RequestedRecall> {
-  const { runNumber, days } = request
+  const { runNumber, days, exceed } = request
   const run = await findRunName(api, runNumber, request.tag, signal)
   const path = pathOfRun(run)
-  const body = days === undefined ? {} : { days }
-  const recall = await requestJson(api, `${path}/recall`, acceptedRecall, signal, body)
+  const recall = await requestJson(api, `${path}/recall`, acceptedRecall, signal, { days, exceed })
   return {
     run,
     async readFiles(during) {

@@ -11,6 +11,7 @@ import { HEALTH_PATHS, registerHealth } from './api/health.ts'
 import { registerLinks } from './api/links.ts'
 import { registerLocalCopies } from './api/local-copies.ts'
 import { registerQueues } from './api/queues.ts'
+import { registerRecalls } from './api/recalls.ts'
 import { registerReplicaSummary } from './api/replicas.ts'
 import { registerRun } from './api/run.ts'
 import { registerRuns } from './api/runs.ts'
@@ -65,6 +66,7 @@ export function createApi(
   registerRuns(api, context)
   registerRun(api, context)
   registerLinks(api, context)
+  registerRecalls(api, context)
   registerReplicaSummary(api, context)
   registerQueues(api, context)
   registerUploads(api, context)

@@ -57,11 +57,11 @@ const TAPE = {
   what: 'the tape endpoint',
   wait: 'copies to it wait, nothing is lost',
 } as const
-// The copies on tape are not affected, but a recall does not wait for ever.
+// The copies on tape are not affected.
 const TAPE_READ = {
   rule: 'tape-endpoint-fails',
   what: 'reading from the tape endpoint',
-  wait: 'recalls wait, and each is given up CYGNET_RECALL_HOURS after its request',
+  wait: 'recalls wait, and the outage does not count in CYGNET_RECALL_HOURS',
 } as const
 
 /** The alert when a tape endpoint or a store fails: one each time that its breaker opens. */

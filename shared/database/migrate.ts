@@ -8,6 +8,7 @@ import * as takeOvers from './migrations/0003-take-overs.ts'
 import * as openProblems from './migrations/0004-open-problems/0004-open-problems.ts'
 import * as tokenMachines from './migrations/0005-token-machines/0005-token-machines.ts'
 import * as contents from './migrations/0006-contents/0006-contents.ts'
+import * as recallBudgets from './migrations/0007-recall-budgets.ts'
 
 const migrations = {
   '0001-schema': schema,
@@ -16,6 +17,7 @@ const migrations = {
   '0004-open-problems': openProblems,
   '0005-token-machines': tokenMachines,
   '0006-contents': contents,
+  '0007-recall-budgets': recallBudgets,
 }
 
 /**

@@ -247,6 +247,21 @@ export interface TakeOversTable {
   setAt: Date
 }
 
+/** Bytes that were requested from tape, per request and tag. */
+export interface RecallRequestsTable {
+  id: Generated<number>
+  /** Identity of the caller. */
+  subject: string
+  tag: string
+  requestedAt: Date
+  sizeBytes: number
+}
+
+/** `person:<subject>`, `tag:<tag>`, `store`: locked while a request is compared with this budget. */
+export interface RecallBudgetsTable {
+  name: string
+}
+
 export interface Schema {
   arrivals: ArrivalsTable
   takeOvers: TakeOversTable
@@ -261,6 +276,8 @@ export interface Schema {
   /** View of replicas for readers, with the state of the work on each. */
   copies: CopiesTable
   recalls: RecallsTable
+  recallRequests: RecallRequestsTable
+  recallBudgets: RecallBudgetsTable
   /** View of recalls for readers, in the form of copies, with the state of the work on each. */
   shownRecalls: ShownRecallsTable
   tasks: TasksTable

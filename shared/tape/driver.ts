@@ -127,6 +127,13 @@ export type StageResult =
   /** The request ended without the file: a call without its reference makes a new one. */
   | { readonly kind: 'failed'; readonly reference: null; readonly reason: string }
 
+export interface StagedTogether {
+  /** Serves each of the files, as the reference of `stage`. */
+  readonly reference: string
+  /** Those that were requested. The others need `stage`, which states why they were left out. */
+  readonly files: readonly TapeFile[]
+}
+
 export interface TapeDriver {
   readonly kind: 'directory' | 'webdav' | 'fts' | 'rucio'
   /** Names the endpoint in the catalogue, without credentials. */
@@ -156,8 +163,19 @@ export interface TapeDriver {
     signal: AbortSignal,
   ): Promise<StageResult>
   /**
-   * Ends a request of `stage`: the file need no longer be staged or kept on disk for it. The copy itself is
-   * not changed. A request that has ended, is unknown or concerns another file is ignored.
+   * Only where one request can name many files, which the endpoint then reads in the order of their positions
+   * on tape: requests files as `stage` does without a reference. Null when none was requested.
+   * @throws TransientError when it failed, or when it is unknown whether the request was made.
+   */
+  stageAll?(
+    files: readonly TapeFile[],
+    options: { readonly lifetimeSeconds: number },
+    signal: AbortSignal,
+  ): Promise<StagedTogether | null>
+  /**
+   * Ends a request of `stage` or `stageAll` for this file, and for no other: it need no longer be staged or
+   * kept on disk. The copy itself is not changed. A request that has ended, is unknown or does not concern the
+   * file is ignored.
    * @throws TransientError when it failed; the file then stays on disk until its requested lifetime ends.
    */
   release(file: TapeFile, reference: string, signal: AbortSignal): Promise<void>

@@ -42,8 +42,11 @@ export type Staged =
  */
 export interface TapeRest {
   archiveInfo(path: string, signal: AbortSignal): Promise<Archived>
-  /** Requests a file on disk, to be kept there for this long; returns the id of the request. */
-  stage(path: string, lifetimeSeconds: number, signal: AbortSignal): Promise<string>
+  /**
+   * Requests files on disk, to be kept there for this long; returns the id of the request. `nameOfFile` must
+   * differ between them.
+   */
+  stage(paths: readonly string[], lifetimeSeconds: number, signal: AbortSignal): Promise<string>
   staged(requestId: string, path: string, signal: AbortSignal): Promise<Staged>
   /** Cancels the staging of files that are not on disk yet. */
   cancel(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
@@ -148,14 +151,11 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
         }
       )
     },
-    async stage(path, lifetimeSeconds, signal) {
-      const what = `staging ${path}`
-      const answer = await post(
-        '/stage',
-        what,
-        { files: [{ path, diskLifetime: isoDuration(lifetimeSeconds) }] },
-        signal,
-      )
+    async stage(paths, lifetimeSeconds, signal) {
+      const what = paths.length === 1 ? `staging ${paths[0]}` : `staging ${paths.length} files`
+      const diskLifetime = isoDuration(lifetimeSeconds)
+      const files = paths.map((path) => ({ path, diskLifetime }))
+      const answer = await post('/stage', what, { files }, signal)
       if (answer.status !== 201 && answer.status !== 200) throw await refusal(answer, what)
       return (await read(answer, what, stageAnswer, signal)).requestId
     },
@@ -186,8 +186,8 @@ const JSON_HEADERS = { 'Content-Type': 'application/json', Accept: 'application/
 
 /**
  * The entries about a file. The tape system may answer with another path than it was asked for: dCache names
- * files below the root of its namespace, or below that of the user. Every request of ours concerns one file,
- * so without an entry of its path, those are meant whose path differs in its beginning only.
+ * files below the root of its namespace, or below that of the user. No request of ours concerns two files of
+ * the same name, so without an entry of its path, those are meant whose path differs in its beginning only.
  */
 function entriesOf<Entry extends { readonly path: string }>(
   path: string,
@@ -195,12 +195,12 @@ function entriesOf<Entry extends { readonly path: string }>(
 ): readonly Entry[] {
   const exact = entries.filter((entry) => entry.path === path)
   if (exact.length > 0) return exact
-  const end = endOf(path)
-  return entries.filter((entry) => [entry.path, decoded(entry.path) ?? ''].map(endOf).includes(end))
+  const name = nameOfFile(path)
+  return entries.filter((entry) => [entry.path, decoded(entry.path) ?? ''].map(nameOfFile).includes(name))
 }
 
 /** The name of a file and of its folder. */
-const endOf = (path: string) => path.split('/').filter(Boolean).slice(-2).join('/')
+export const nameOfFile = (path: string): string => path.split('/').filter(Boolean).slice(-2).join('/')
 
 /** The one statement of all entries about a file; null without any. @throws TransientError when they differ. */
 function agreed<Statement>(path: string, statements: readonly Statement[]): Statement | null {

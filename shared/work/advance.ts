@@ -13,7 +13,7 @@ import { type Database, inTransaction } from '../database/connect.ts'
 import type { Task } from '../database/work-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
-import { endProbe, lastErrorOf, noteFailure, noteSuccess } from './breaker.ts'
+import { endProbe, lastErrorOf, noteFailure, noteSuccess, openSinceOf } from './breaker.ts'
 import { drain } from './drain.ts'
 import { renew, whileHeld } from './lease.ts'
 import { addRequests } from './outbox.ts'
@@ -229,11 +229,14 @@ async function record<Host extends TaskContext, Subject, Result>(
 }
 
 /**
- * The task as claimed, except that its deadline may have been extended since. Past it, a task without an error
- * of its own gets that of its dependency, which may have kept it from being tried.
+ * The task as claimed, except that its deadline may have been extended since. It has none while a dependency
+ * fails: the deadline is extended by the outage. Past it, a task without an error of its own gets that of its
+ * dependency, which may have kept it from being tried.
  */
 async function taskNow(database: Database, task: Task, at: Date): Promise<Task> {
   if (task.deadlineAt === null) return task
+  if ((await openSinceOf(database, [task.dependency, task.needs])) !== null)
+    return { ...task, deadlineAt: null }
   const deadlineAt = await deadlineOf(database, task)
   if (task.lastError !== null || deadlineAt === null || at < deadlineAt) return { ...task, deadlineAt }
   return { ...task, deadlineAt, lastError: await lastErrorOf(database, task.dependency) }
@@ -321,5 +324,5 @@ async function endingOfFailure<Host extends TaskContext, Subject, Result>(
 }
 
 /** Recognized by the error codes of MariaDB and of its client. */
-const isDatabaseError = ({ details: { error } }: TransientError): boolean =>
+export const isDatabaseError = ({ details: { error } }: TransientError): boolean =>
   /^(?:(?:ER|PROTOCOL)_|MariaDB )/.test(String(error))

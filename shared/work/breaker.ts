@@ -96,14 +96,60 @@ export async function noteSuccess(
   step: 'check' | 'act',
   at: Date,
 ): Promise<void> {
-  await database
-    .updateTable('breakers')
-    .set({ failures: 0, failedTask: null, failedStep: null, openSince: null, probeAt: null })
-    .where('dependency', '=', dependency)
-    .where('failures', '>', 0)
-    .$if(step === 'check', (query) => query.where('failedStep', '=', 'check'))
-    .execute()
+  const close = async (executor: Database | Transaction<Schema>) => {
+    const { numUpdatedRows } = await executor
+      .updateTable('breakers')
+      .set({ failures: 0, failedTask: null, failedStep: null, openSince: null, probeAt: null })
+      .where('dependency', '=', dependency)
+      .where('failures', '>', 0)
+      .$if(step === 'check', (query) => query.where('failedStep', '=', 'check'))
+      .executeTakeFirst()
+    return numUpdatedRows > 0n
+  }
+  const openSince = await openSinceOf(database, [dependency])
+  if (openSince === null) await close(database)
+  else
+    await inTransaction(database, async (trx) => {
+      if (await close(trx)) await extendDeadlines(trx, dependency, openSince, at)
+    })
   if (step === 'check') await endProbe(database, dependency, at)
+}
+
+/** Since when the first of these breakers has been open; null while all are closed. */
+export async function openSinceOf(
+  database: Database,
+  dependencies: readonly (string | null)[],
+): Promise<Date | null> {
+  const row = await database
+    .selectFrom('breakers')
+    .select('openSince')
+    .where('dependency', 'in', dependencies)
+    .where('openSince', 'is not', null)
+    .orderBy('openSince')
+    .executeTakeFirst()
+  return row?.openSince ?? null
+}
+
+/** The time during which the dependency failed does not count: otherwise a long outage would end all its tasks. */
+async function extendDeadlines(
+  trx: Transaction<Schema>,
+  dependency: string,
+  openSince: Date,
+  at: Date,
+): Promise<void> {
+  const waiting = await trx
+    .selectFrom('tasks')
+    .select(['id', 'requestedAt', 'deadlineAt'])
+    .where((where) => where.or([where('dependency', '=', dependency), where('needs', '=', dependency)]))
+    .where('state', 'not in', ['done', 'given-up'])
+    .where('deadlineAt', '>', openSince)
+    .execute()
+  for (const { id, requestedAt, deadlineAt } of waiting) {
+    if (deadlineAt === null) continue
+    const lostMs = Math.max(0, at.getTime() - Math.max(openSince.getTime(), requestedAt.getTime()))
+    const extended = new Date(deadlineAt.getTime() + lostMs)
+    await trx.updateTable('tasks').set({ deadlineAt: extended }).where('id', '=', id).execute()
+  }
 }
 
 /** The last failure of a dependency, also of one that works again; null when it never failed. */

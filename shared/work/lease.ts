@@ -103,17 +103,25 @@ export async function renew(database: Database, lease: Lease, seconds: number): 
  * Renews the lease while `work` runs. The signal passed to `work` aborts when the lease is lost or when the
  * caller's signal aborts.
  */
-export async function whileHeld<T>(
+export const whileHeld = <T>(
   database: Database,
   lease: Lease,
   seconds: number,
   signal: AbortSignal,
   work: (held: AbortSignal) => Promise<T>,
+): Promise<T> => whileRenewed(() => renew(database, lease, seconds), seconds, signal, work)
+
+/** The same with a renewal of the caller, which throws ConflictError when the lease was lost. */
+export async function whileRenewed<T>(
+  renewal: () => Promise<void>,
+  seconds: number,
+  signal: AbortSignal,
+  work: (held: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const lost = new AbortController()
-  const renewal = setInterval(
+  const timer = setInterval(
     () => {
-      renew(database, lease, seconds).catch((error) => {
+      renewal().catch((error) => {
         // Other errors may be transient: three more renewals fit into the lease.
         if (error instanceof ConflictError) lost.abort(error)
       })
@@ -123,6 +131,6 @@ export async function whileHeld<T>(
   try {
     return await work(AbortSignal.any([signal, lost.signal]))
   } finally {
-    clearInterval(renewal)
+    clearInterval(timer)
   }
 }

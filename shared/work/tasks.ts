@@ -135,7 +135,11 @@ export interface ClaimOptions {
         /** Only tasks that were not tried since they were requested. */
         readonly onlyUntried?: true
       }
-    | { readonly of: 'pending' }
+    | {
+        readonly of: 'pending'
+        /** The check uses the second dependency as well: none while its breaker is open. */
+        readonly usesNeeds?: true
+      }
   readonly leaseSeconds: number
   readonly at: Date
 }
@@ -198,7 +202,8 @@ async function chooseTask(
   isHalfOpen: boolean,
 ): Promise<{ readonly next: Task; readonly probes: readonly string[] } | null> {
   const { dependency, turn, at } = options
-  const needed = turn.of === 'due' ? await openBreakers(trx, at) : { open: [], halfOpen: [] }
+  const isUsed = turn.of === 'due' || turn.usesNeeds === true
+  const needed = isUsed ? await openBreakers(trx, at) : { open: [], halfOpen: [] }
   if (isHalfOpen) {
     const next = await leastRecentlyTried(trx, options, (query) => notNeeding(query, needed.open))
     if (next === null) return null

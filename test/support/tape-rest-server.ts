@@ -11,8 +11,11 @@ interface StageRequest {
   readonly id: string
   readonly paths: readonly string[]
   readonly diskLifetime: readonly string[]
-  released: boolean
-  cancelled: boolean
+  /** All of its files were. */
+  readonly released: boolean
+  readonly cancelled: boolean
+  readonly releasedPaths: Set<string>
+  readonly cancelledPaths: Set<string>
 }
 
 export interface TapeRestServer {
@@ -124,14 +127,15 @@ async function handle(
     method !== 'POST'
       ? null
       : parts[0] === 'release'
-        ? 'released'
+        ? 'releasedPaths'
         : parts[0] === 'stage' && parts[2] === 'cancel'
-          ? 'cancelled'
+          ? 'cancelledPaths'
           : null
   if (ending !== null) {
-    if (pathsOf(bodyOf(request, text)).some((path) => !found.paths.includes(path)))
+    const paths = pathsOf(bodyOf(request, text))
+    if (paths.some((path) => !found.paths.includes(path)))
       throw new Problem(400, 'a path is not in the request')
-    found[ending] = true
+    for (const path of paths) found[ending].add(path)
     return reply(200)
   }
   throw new Problem(405, 'not allowed')
@@ -187,12 +191,20 @@ function stage(rest: TapeRestServer, body: Record<string, unknown>): Reply {
       throw new Problem(400, 'an unknown property of a file')
   }
   const id = randomUUID()
+  const paths = files.map(({ path }) => String(path))
+  const [releasedPaths, cancelledPaths] = [new Set<string>(), new Set<string>()]
   rest.requests.push({
     id,
-    paths: files.map(({ path }) => String(path)),
+    paths,
     diskLifetime: files.map(({ diskLifetime }) => String(diskLifetime)),
-    released: false,
-    cancelled: false,
+    get released() {
+      return paths.every((path) => releasedPaths.has(path))
+    },
+    get cancelled() {
+      return paths.every((path) => cancelledPaths.has(path))
+    },
+    releasedPaths,
+    cancelledPaths,
   })
   return reply(201, { requestId: id }, { location: `${rest.origin}/api/v1/stage/${id}` })
 }
@@ -201,7 +213,7 @@ function progress(rest: TapeRestServer, request: StageRequest): Reply {
   const files = request.paths.map((path) => {
     const locality = rest.localities.get(path)
     const answered = { path: rest.pathInAnswers(path) }
-    if (request.cancelled) return { ...answered, state: 'CANCELLED' }
+    if (request.cancelledPaths.has(path)) return { ...answered, state: 'CANCELLED' }
     return {
       ...answered,
       ...(rest.stageStates.get(path) ?? { onDisk: locality === 'DISK' || locality === 'DISK_AND_TAPE' }),

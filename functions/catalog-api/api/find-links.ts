@@ -101,7 +101,9 @@ async function linksOfRuns(
 ): Promise<FoundLinks> {
   const options = {
     seconds: request.seconds,
-    recall: request.recall ? { days: context.config.recall.days, requestedBy: caller.name } : undefined,
+    recall: request.recall
+      ? { days: context.config.recall.days, requestedBy: caller.name, subject: caller.subject }
+      : undefined,
   }
   const confirmLoss = createConfirmLoss(context)
   const unknown: Unknown[] = []

@@ -125,16 +125,18 @@ export const linksAnswer = z
   })
   .openapi('Links')
 
-export const recallRequest = z
-  .strictObject({
-    days: z
-      .int()
-      .min(1)
-      .max(LONGEST_RECALL_DAYS)
-      .optional()
-      .openapi({ description: 'How long the file stays in the store', example: 7 }),
-  })
-  .openapi('RecallRequest')
+export const recallDays = z
+  .int()
+  .min(1)
+  .max(LONGEST_RECALL_DAYS)
+  .optional()
+  .openapi({ description: 'How long the file stays in the store', example: 7 })
+
+export const exceed = z.boolean().default(false).openapi({
+  description: 'Exceed the budgets and the room in the store; needs the right to operate',
+})
+
+export const recallRequest = z.strictObject({ days: recallDays, exceed }).openapi('RecallRequest')
 
 export const recallAnswer = z
   .strictObject({

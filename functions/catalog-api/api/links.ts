@@ -3,7 +3,6 @@ import { createRoute } from '@hono/zod-openapi'
 import type { Context } from '../../../shared/context.ts'
 import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
-import { InvalidInputError } from '../../../shared/errors.ts'
 import { isSignedIn } from '../access/session.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'
@@ -18,6 +17,7 @@ import {
   recallRequest,
 } from './link-schemas.ts'
 import { problems, SECURITY } from './problems.ts'
+import { asConflict, checkRecallRights } from './recall-rights.ts'
 import { findGeneration, forTagInPath, runParams } from './run-params.ts'
 
 const ANSWER_MS = 15_000
@@ -124,8 +124,10 @@ export function registerLinks(
   addRoute(api, recallRoute, forTagInPath('recall'), async (c) => {
     const { tag, run: runNumber } = c.req.valid('param')
     const { run } = await findGeneration(database, { tag, run: runNumber }, undefined)
-    const { days = config.recall.days } = c.req.valid('json')
-    const options = { days, requestedBy: c.get('caller').name }
+    const { days = config.recall.days, exceed } = c.req.valid('json')
+    const { name: requestedBy, subject } = c.get('caller')
+    checkRecallRights(c.get('caller'), [{ tag }], exceed)
+    const options = { days, requestedBy, subject, exceed }
     const { files } = await requestRecall(
       context,
       { runId: run.id },
@@ -133,7 +135,7 @@ export function registerLinks(
       context.now(),
       withinTime(c),
     ).catch(asConflict)
-    context.log.info({ run: runNumber, tag, days, by: c.get('caller').subject }, 'recall-requested')
+    context.log.info({ run: runNumber, tag, days, exceed, by: subject }, 'recall-requested')
     const shown = files.map((file) => ({
       ...file,
       requestedAt: file.requestedAt.toISOString(),
@@ -189,9 +191,4 @@ function missingReason(file: FileLink): string | null {
     case 'unavailable':
       return `${file.key}: ${file.why}`
   }
-}
-
-/** A recall that is not possible is a conflict, not a malformed request. */
-function asConflict(error: unknown): never {
-  throw error instanceof InvalidInputError ? refusal(409, error.message) : error
 }

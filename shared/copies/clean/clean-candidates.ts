@@ -5,6 +5,7 @@
 
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import { IN_STORE, SHOULD_BE_IN_STORE } from '../../catalogue/replica-states.ts'
+import type { Executor } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
@@ -163,7 +164,7 @@ export const cloudCopiesOfRun = (database: Database, run: RunId): Promise<readon
     .execute()
 
 /** What the runs in the store take up by the catalogue, bytes. */
-export async function bytesInStore(database: Database): Promise<number> {
+export async function bytesInStore(database: Executor): Promise<number> {
   const { bytes } = await database
     .selectFrom('replicas')
     .select((of) => of.fn.sum<number | string | null>('sizeBytes').as('bytes'))

@@ -1,4 +1,5 @@
 /** When runs are deleted from the store by the configuration, and how full the store is. */
+import type { Executor } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
 import { bytesInStore } from './clean-candidates.ts'
 
@@ -29,19 +30,20 @@ export async function cleanPolicy({
 }: Context<'database' | 'tape'>): Promise<CleanPolicy> {
   return {
     afterDays: config.clean.runsAfterDays ?? null,
-    room: await storeUsage(),
+    room: await storeUsage(database, config),
     mostFiles: config.clean.mostRuns,
     tapeEndpoint: tape?.endpoint ?? null,
   }
+}
 
-  async function storeUsage(): Promise<StoreUsage | null> {
-    const capacityBytes = config.clean.capacityBytes
-    if (capacityBytes === undefined) return null
-    const highBytes = capacityBytes * config.clean.highWater
-    // A low-water mark above the high one counts as the high one.
-    const lowBytes = Math.min(capacityBytes * config.clean.lowWater, highBytes)
-    return { usedBytes: await bytesInStore(database), capacityBytes, highBytes, lowBytes }
-  }
+/** Null when no capacity is configured. */
+export async function storeUsage(executor: Executor, config: Context['config']): Promise<StoreUsage | null> {
+  const { capacityBytes, highWater, lowWater } = config.clean
+  if (capacityBytes === undefined) return null
+  const highBytes = capacityBytes * highWater
+  // A low-water mark above the high one counts as the high one.
+  const lowBytes = Math.min(capacityBytes * lowWater, highBytes)
+  return { usedBytes: await bytesInStore(executor), capacityBytes, highBytes, lowBytes }
 }
 
 export const isTooFull = (room: StoreUsage | null): room is StoreUsage =>

@@ -28,7 +28,7 @@ import { isSmall, putSmall, sendParts, wrongBytesError } from './stream.ts'
 import { copyAsPart, findTemporary, removeTemporary, temporaryOf } from './temporary.ts'
 
 /** Long, since the endpoint may serve other requests first. */
-const LINK_SECONDS = 6 * 3600
+export const LINK_SECONDS = 6 * 3600
 const ENDING_MS = 30_000
 /**
  * Damage in transfer is transient; bytes that are wrong after this many readings are wrong at the endpoint.

@@ -44,7 +44,7 @@ type RecallEnding = Ending<Result>
 type RecallWork = Work<Recall>
 
 /** How long the endpoint is asked to keep a staged file online, unless it is released before. */
-const STAGE_SECONDS = 86_400
+export const STAGE_SECONDS = 86_400
 const ENDING_MS = 10_000
 /** An attempt may last 800 of the 900 seconds of a function: the end must be recorded within the rest. */
 const VERIFY_MS = 60_000

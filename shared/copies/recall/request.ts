@@ -15,14 +15,15 @@ import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { CopyState, Recall, ShownRecall } from '../../database/replica-schema.ts'
-import type { RunFile, Schema } from '../../database/schema.ts'
+import type { Run, RunFile, Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { cutText } from '../../text.ts'
 import { storeBreaker, tapeReadBreaker } from '../../work/breaker.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { addTask, extendDeadline, type NewTask, restartTask } from '../../work/tasks.ts'
-import { type ContentLocation, isRecalling, locateContent } from './location.ts'
+import { chargeBudgets, lockBudgets } from './budget.ts'
+import { type ContentLocation, isBackInStore, isRecalling, locateContent } from './location.ts'
 import { recallMessage } from './message.ts'
 import { type RunSelector, type RunWithFiles, resolveRun } from './resolve-run.ts'
 
@@ -33,6 +34,10 @@ export interface RecallRequest {
   readonly days: number
   /** Name of a person or a program, for the history. */
   readonly requestedBy: string
+  /** Identity of the caller, whose budget it is; the name where there is none. */
+  readonly subject?: string
+  /** The budgets and the room in the store are exceeded on purpose. */
+  readonly exceed?: boolean
 }
 
 export interface RecalledFile {
@@ -88,39 +93,63 @@ export async function recallFiles(
   signal: AbortSignal,
   missing: ReadonlySet<RunFile> = new Set(),
 ): Promise<RequestedRecall> {
-  const { days } = request
+  const [requested] = await recallRuns(context, [{ run, files }], request, at, signal, missing)
+  if (requested === undefined) throw new Error('a run was requested and not returned')
+  return requested
+}
+
+/**
+ * The same for several runs: all of them are requested, or none.
+ * @throws InvalidInputError also when a budget or the room in the store does not suffice.
+ */
+export async function recallRuns(
+  context: Context<'database' | 'queues'>,
+  runs: readonly RunWithFiles[],
+  request: RecallRequest,
+  at: Date,
+  signal: AbortSignal,
+  missing: ReadonlySet<RunFile> = new Set(),
+): Promise<readonly RequestedRecall[]> {
+  const { config } = context
+  const { days, requestedBy, subject = requestedBy, exceed = false } = request
   if (!(days > 0 && days <= LONGEST_DAYS))
     throw new InvalidInputError(`a run is brought back for up to ${LONGEST_DAYS} days, not for ${days}`)
-  const reference = { id: run.id, tag: run.tag, runNumber: run.runNumber }
+  const requester = { subject, tags: runs.map(({ run }) => run.tag) }
   const requested = await inTransaction(context.database, async (trx) => {
-    // Every process locks the run before its replicas: the cleaner either sees this request or has deleted
-    // the object before it.
-    await lockRun(trx, run.id)
+    await lockBudgets(trx, config, requester)
     const rows: RequestedFile[] = []
-    for (const file of files)
-      rows.push(
-        await requestFile(
-          trx,
-          context,
-          await lockRunOfContent(trx, contentOfFile(file, reference)),
-          request,
-          at,
-          missing.has(file),
-        ),
-      )
+    for (const { run, files } of runs.toSorted((a, b) => a.run.id - b.run.id)) {
+      // Every process locks the run before its replicas: the cleaner either sees this request or has deleted
+      // the object before it.
+      await lockRun(trx, run.id)
+      for (const file of files) {
+        const content = await lockRunOfContent(trx, contentOfFile(file, run))
+        rows.push({ run, ...(await requestFile(trx, context, content, request, at, missing.has(file))) })
+      }
+    }
+    const fetched = rows.flatMap(({ run, file, message, isBack }) =>
+      message === null || isBack ? [] : [{ tag: run.tag, sizeBytes: file.sizeBytes }],
+    )
+    await chargeBudgets(trx, config, requester, fetched, exceed, at)
     return rows
   })
   const names = requested.flatMap(({ message: name }) => (name === null ? [] : [{ name }]))
   // The rows are committed: a message that is not sent now is sent by the next flush of the outbox, and the
   // schedule finds the rows without any message.
   await sendRequests(context, names, signal)
-  return { run: reference, files: requested.map(({ file }) => file) }
+  return runs.map(({ run }) => ({
+    run: { id: run.id, tag: run.tag, runNumber: run.runNumber },
+    files: requested.flatMap((row) => (row.run === run ? [row.file] : [])),
+  }))
 }
 
 interface RequestedFile {
+  readonly run: Run
   readonly file: RecalledFile
   /** Name of the message that was written with it; null when none was needed. */
   readonly message: string | null
+  /** An earlier recall has just brought it into the store: it is only checked. */
+  readonly isBack: boolean
 }
 
 async function requestFile(
@@ -130,13 +159,16 @@ async function requestFile(
   request: RecallRequest,
   at: Date,
   isMissing: boolean,
-): Promise<RequestedFile> {
-  const where = locateContent(await replicasOfContent(trx, content), isMissing)
+): Promise<Omit<RequestedFile, 'run'>> {
+  const replicas = await replicasOfContent(trx, content)
+  const where = locateContent(replicas, isMissing)
   if (where.kind === 'unavailable')
     throw new InvalidInputError(
       `${content.key} of run ${content.run.runNumber} of ${content.run.tag} cannot be brought back: ${where.reason}`,
     )
   const before = await recallOfContent(trx, content)
+  const cloud = replicas.find(({ kind }) => kind === 'cloud')
+  const isBack = !isMissing && isBackInStore(before ?? undefined, cloud)
   const until = new Date(at.getTime() + request.days * DAY_MS)
   const deadlineAt = new Date(at.getTime() + config.recall.hours * HOUR_MS)
   const isStarted = await startRecall(trx, content, before, where, { ...request, until, deadlineAt }, at)
@@ -150,7 +182,8 @@ async function requestFile(
     )
     await addRequests(trx, [recallMessage(recall)], at)
   }
-  return { file: recalledFileOf(recall, where), message: isStarted ? recallMessage(recall).name : null }
+  const message = isStarted ? recallMessage(recall).name : null
+  return { file: recalledFileOf(recall, where), message, isBack }
 }
 
 const historyLine = (content: Content, { days, requestedBy }: RecallRequest) =>

@@ -39,6 +39,43 @@ export async function resolveRun(executor: Executor, selector: RunSelector): Pro
   })
 }
 
+/** Runs of a tag that have files that count, by number; at most `most`. */
+export async function runsInRange(
+  executor: Executor,
+  { tag, from, to }: { readonly tag: string; readonly from: number; readonly to: number },
+  most: number,
+): Promise<readonly RunWithFiles[]> {
+  const runs = await executor
+    .selectFrom('runs')
+    .selectAll()
+    .where('tag', '=', tag)
+    .where('isCurrent', '=', true)
+    .where('runNumber', '>=', from)
+    .where('runNumber', '<=', to)
+    .orderBy('runNumber')
+    .limit(most)
+    .execute()
+  if (runs.length === 0) return []
+  const files = await executor
+    .selectFrom('runFiles')
+    .selectAll()
+    .where(
+      'runId',
+      'in',
+      runs.map(({ id }) => id),
+    )
+    .where('isLive', '=', true)
+    .where('counts', '=', true)
+    .orderBy('subrun')
+    .orderBy('id')
+    .execute()
+  const byRun = Map.groupBy(files, ({ runId }) => runId)
+  return runs.flatMap((run) => {
+    const own = byRun.get(run.id)
+    return own === undefined ? [] : [{ run, files: own }]
+  })
+}
+
 async function findById(executor: Executor, id: number): Promise<Run> {
   const run = await executor.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirst()
   if (run === undefined) throw new InvalidInputError(`the catalogue has no run with the id ${id}`)

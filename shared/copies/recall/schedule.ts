@@ -6,7 +6,9 @@ import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Logger } from '../../log.ts'
 import { type Advanced, type AdvanceOptions, advance } from '../../work/advance.ts'
+import { purgeRequests } from './budget.ts'
 import { type RecallContext, recallTask } from './recall.ts'
+import { stageTogether } from './stage-together.ts'
 
 const PAGE = 500
 /** Files fetched at a time: their bytes may pass through this process, and a few saturate the network. */
@@ -29,6 +31,7 @@ export async function advanceRecalls(
   log: Logger,
 ): Promise<RecallsAdvanced> {
   const expired = await expireRecalls(context, context.now(), signal)
+  await purgeRequests(context, context.now())
   const ends = [
     ...(await followRecalls(context, signal, log)),
     ...(await fetchRecalls(context, AT_ONCE, signal, log)),
@@ -47,7 +50,8 @@ type Ends = readonly Advanced<unknown>[]
 
 /** Checks those that the endpoint is staging. */
 async function followRecalls(context: RecallContext, signal: AbortSignal, log: Logger): Promise<Ends> {
-  const turn = { of: 'pending' } as const
+  // The key is checked first: the file may have come into the store in another way.
+  const turn = { of: 'pending', usesNeeds: true } as const
   return await advanceAll(context, recallTask, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
 }
 
@@ -55,8 +59,9 @@ async function followRecalls(context: RecallContext, signal: AbortSignal, log: L
 const stageOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
 
 /**
- * Requests staging of files, and fetches those that are online. Staging of all new files is requested first:
- * it takes hours, and an endpoint that has all requests can order them by position on the medium.
+ * Requests staging of files, and fetches those that are online. Staging of all new files is requested first,
+ * with one request where the endpoint takes it: it takes hours, and an endpoint that has all requests can order
+ * them by position on the medium.
  */
 export async function fetchRecalls(
   context: RecallContext,
@@ -64,8 +69,12 @@ export async function fetchRecalls(
   signal: AbortSignal,
   log: Logger,
 ): Promise<Ends> {
-  const turn = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY } as const
-  const untried = { turn: { ...turn, onlyUntried: true }, atOnce: CHECKS_AT_ONCE } as const
+  const turn = { of: 'due', mostAtOnce: context.config.recall.atOnce } as const
+  const untried = {
+    turn: { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY, onlyUntried: true },
+    atOnce: CHECKS_AT_ONCE,
+  } as const
+  await stageTogether(context, signal)
   const asked = await advanceAll(context, stageOnly, untried, signal, log)
   return [...asked, ...(await advanceAll(context, recallTask, { turn, atOnce }, signal, log))]
 }

@@ -15,7 +15,7 @@ import { describeObject, type ObjectDescription } from '../../storage/objects.ts
 import { withinSeconds } from '../../storage/send-body.ts'
 import { refuseProtected } from '../delete/protected.ts'
 
-const PREFIX = 'TMP/recall/'
+export const PREFIX = 'TMP/recall/'
 /** Copying some GB takes a store minutes. */
 const COPY_SECONDS = 1800
 const ANSWER_SECONDS = 60

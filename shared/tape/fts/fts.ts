@@ -56,6 +56,7 @@ export function createFtsDriver(options: FtsOptions): TapeDriver {
     // FTS could stage as well (`bring_online`), but refuses that with tokens, and would only forward the
     // request to the endpoint.
     stage: (file, stageOptions, signal) => destination.stage(file, stageOptions, signal),
+    ...(destination.stageAll === undefined ? {} : { stageAll: destination.stageAll.bind(destination) }),
     release: (file, reference, signal) => destination.release(file, reference, signal),
     read: (file, signal) => destination.read(file, signal),
     ...(destination.send === undefined ? {} : { send: destination.send.bind(destination) }),

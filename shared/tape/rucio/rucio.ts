@@ -76,6 +76,9 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
         signal,
       )
     },
+    ...(destination?.stageAll === undefined
+      ? {}
+      : { stageAll: stageAllAt(rucio, tapeRse, destination, destination.stageAll.bind(destination)) }),
     async release(file, reference, signal) {
       // Without an endpoint the reference is a rule for our own store (see `bringBack`). It is left to its
       // end: once no rule keeps a replica, Rucio may delete the file, and that file is what was just brought
@@ -98,6 +101,29 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
     async close() {
       await Promise.all([rucio.close(), destination?.close()])
     },
+  }
+}
+
+/** As TapeDriver.stageAll, under the names that Rucio has given the files at the endpoint. */
+function stageAllAt(
+  rucio: RucioClient,
+  tapeRse: string,
+  destination: TapeDriver,
+  stageAll: NonNullable<TapeDriver['stageAll']>,
+): NonNullable<TapeDriver['stageAll']> {
+  return async (files, options, signal) => {
+    const there = new Map<TapeFile, TapeFile>()
+    for (const file of files) {
+      const named = await atEndpoint(rucio, tapeRse, destination, file, signal).catch((error) => {
+        // `stage` states the reason.
+        if (error instanceof InvalidInputError) return null
+        throw error
+      })
+      if (named !== null) there.set(named, file)
+    }
+    const staged = await stageAll([...there.keys()], options, signal)
+    if (staged === null) return null
+    return { ...staged, files: staged.files.flatMap((file) => there.get(file) ?? []) }
   }
 }
 

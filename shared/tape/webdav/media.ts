@@ -4,8 +4,15 @@
  */
 import { classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
-import type { CheckOptions, ContentEvidence, StageResult, TapeCheck, TapeFile } from '../driver.ts'
-import type { Archived, Staged, TapeRest } from '../tape-rest.ts'
+import type {
+  CheckOptions,
+  ContentEvidence,
+  StagedTogether,
+  StageResult,
+  TapeCheck,
+  TapeFile,
+} from '../driver.ts'
+import { type Archived, nameOfFile, type Staged, type TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
 import { assertRootExists } from './root.ts'
@@ -93,12 +100,60 @@ export async function stageFile(
     if (state.kind === 'failed') return { ...state, reference: null }
   } else await refuseWhatIsLost(rest, path, signal)
   // A file that is already on disk is requested as well, because the request keeps it there.
-  const reference = await rest.stage(path, options.lifetimeSeconds, signal)
+  const reference = await rest.stage([path], options.lifetimeSeconds, signal)
   const state = await rest.staged(reference, path, signal).catch((error: unknown) => unknownState(error))
   if (state.kind === 'online') return { kind: 'online', reference }
   if (state.kind === 'failed') return { ...state, reference: null }
   // A tape system may need a moment until it knows its new request.
   return { kind: 'staging', reference, reason: state.reason }
+}
+
+/** Files whose presence is checked at a time before they are requested. */
+const CHECKS_AT_ONCE = 8
+
+/** As TapeDriver.stageAll. Of files with the same name in different buckets the first is requested. */
+export async function stageFiles(
+  endpoint: Endpoint,
+  files: readonly TapeFile[],
+  { lifetimeSeconds }: { readonly lifetimeSeconds: number },
+  signal: AbortSignal,
+): Promise<StagedTogether | null> {
+  const rest = await endpoint.tapeRest(signal)
+  if (rest === null) return null
+  const wanted = new Map<string, { readonly path: string; readonly file: TapeFile }>()
+  for (let at = 0; at < files.length; at += CHECKS_AT_ONCE) {
+    const some = files.slice(at, at + CHECKS_AT_ONCE)
+    const paths = await Promise.all(some.map((file) => stageablePath(endpoint, rest, file, signal)))
+    for (const [index, file] of some.entries()) {
+      const path = paths[index] ?? null
+      if (path !== null && !wanted.has(nameOfFile(path))) wanted.set(nameOfFile(path), { path, file })
+    }
+  }
+  if (wanted.size === 0) return null
+  const requested = [...wanted.values()]
+  const paths = requested.map(({ path }) => path)
+  const reference = await rest.stage(paths, lifetimeSeconds, signal)
+  return { reference, files: requested.map(({ file }) => file) }
+}
+
+/** Null for a file that is missing, lost or cannot be read at present: some servers would refuse all files. */
+async function stageablePath(
+  endpoint: Endpoint,
+  rest: TapeRest,
+  file: TapeFile,
+  signal: AbortSignal,
+): Promise<string | null> {
+  try {
+    const name = await nameInUse(endpoint, file, signal)
+    if (name === null) return null
+    const path = endpoint.places.path(name)
+    await refuseWhatIsLost(rest, path, signal)
+    return path
+  } catch (error) {
+    if (error instanceof InvalidInputError) return null
+    if (error instanceof TransientError && error.details.missing === true) return null
+    throw error
+  }
 }
 
 /** The request was made: its reference must not be lost because its state cannot be determined now. */

@@ -18,7 +18,7 @@ import type { Endpoint, ThirdPartyMemory, TransferLimits } from './endpoint.ts'
 import { createFolders } from './folders.ts'
 import { createTapeHttp, type TapeHttp } from './http.ts'
 import { listFiles } from './list.ts'
-import { checkCopy, nameInUse, releaseFile, stageFile } from './media.ts'
+import { checkCopy, nameInUse, releaseFile, stageFile, stageFiles } from './media.ts'
 import { createPlaces } from './places.ts'
 import { readBytes } from './read.ts'
 import { assertRootExists } from './root.ts'
@@ -69,6 +69,7 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
       return found
     },
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),
+    stageAll: (files, stageOptions, signal) => stageFiles(endpoint, files, stageOptions, signal),
     release: (file, reference, signal) => releaseFile(endpoint, file, reference, signal),
     async *read(file, signal) {
       const name = await nameInUse(endpoint, file, signal)

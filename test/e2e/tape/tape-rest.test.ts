@@ -239,6 +239,66 @@ describe('staging', () => {
   })
 })
 
+describe('many files in one request', () => {
+  let files: readonly TapeFile[]
+  let paths: readonly string[]
+  const stageAll = () => fixture.driver.stageAll?.(files, { lifetimeSeconds: 86_400 }, never) ?? null
+  beforeEach(async () => {
+    files = await Promise.all([1, 2, 3].map((run) => tapeFileOf(BYTES, freshName(`run0000${run}.mid.gz`))))
+    paths = files.map(({ name }) => `/cygno/${name}`)
+    for (const { name } of files) fixture.server.files.set(name, BYTES)
+    for (const each of paths) tape.localities.set(each, 'TAPE')
+  })
+
+  it('all are requested at once, and each is followed and released by itself', async () => {
+    const staged = await stageAll()
+    expect(tape.requests).toMatchObject([{ paths, diskLifetime: ['P1D', 'P1D', 'P1D'] }])
+    const reference = tape.requests[0]?.id ?? ''
+    expect(staged).toEqual({ reference, files })
+    tape.localities.set(paths[0] ?? '', 'DISK_AND_TAPE')
+    const options = { reference, lifetimeSeconds: 86_400 }
+    const states = await Promise.all(files.map((each) => fixture.driver.stage(each, options, never)))
+    expect(states.map(({ kind }) => kind)).toEqual(['online', 'staging', 'staging'])
+    for (const each of files.slice(0, 2)) await fixture.driver.release(each, reference, never)
+    const [request] = tape.requests
+    expect([...(request?.releasedPaths ?? [])]).toEqual(paths.slice(0, 1))
+    expect([...(request?.cancelledPaths ?? [])]).toEqual(paths.slice(1, 2))
+    expect(await fixture.driver.stage(files[2] as TapeFile, options, never)).toMatchObject({
+      kind: 'staging',
+    })
+    expect(tape.requests).toHaveLength(1)
+  })
+
+  it('files that are missing, lost or cannot be read at present are left out', async () => {
+    fixture.server.files.delete(files[0]?.name ?? '')
+    tape.localities.set(paths[1] ?? '', 'LOST')
+    expect(await stageAll()).toMatchObject({ files: [files[2]] })
+    tape.localities.set(paths[2] ?? '', 'UNAVAILABLE')
+    expect(await stageAll()).toBeNull()
+    expect(tape.requests).toHaveLength(1)
+  })
+
+  it('of files with the same name in two buckets one is left out, since answers may not distinguish them', async () => {
+    const [first] = files
+    const twin = { ...(first as TapeFile), name: `another-${first?.name}` }
+    fixture.server.files.set(twin.name, BYTES)
+    tape.localities.set(`/cygno/${twin.name}`, 'TAPE')
+    files = [...files, twin]
+    expect(await stageAll()).toMatchObject({ files: files.slice(0, 3) })
+  })
+
+  it('an endpoint without the API has nothing to request', async () => {
+    const without = await startWebdavFixture({ tapeRest: 'never' })
+    expect(await without.driver.stageAll?.(files, { lifetimeSeconds: 60 }, never)).toBeNull()
+    await without.close()
+  })
+
+  it('an answer that was lost is an error: whether the request was made is unknown', async () => {
+    tape.answerWith('POST /stage', 504, '', 10)
+    await transientOf(stageAll() ?? Promise.resolve())
+  })
+})
+
 describe('a tape system that answers with other paths than it was asked for', () => {
   it.each<[string, (asked: string) => string]>([
     ['below the root of its namespace', (asked) => `/pnfs/lngs.infn.it/data${asked}`],
@@ -434,7 +494,7 @@ describe('finding the API', () => {
 
   it('files are released by path; a path that is not in the request is an error', async () => {
     const rest = await discoverTapeRest(http, new URL(tape.origin), never)
-    const id = (await rest?.stage(path, 60, never)) ?? ''
+    const id = (await rest?.stage([path], 60, never)) ?? ''
     await rest?.release(id, [path], never)
     expect(tape.requests[0]?.released).toBe(true)
     await transientOf(rest?.release(id, ['/another'], never) ?? Promise.resolve())

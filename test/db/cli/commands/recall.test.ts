@@ -106,6 +106,69 @@ describe('cygnet recall', () => {
   })
 })
 
+describe('cygnet recall --range', () => {
+  const recallRange = (...args: readonly string[]) => {
+    const environment = {
+      CYGNET_API_URL: api.url,
+      CYGNET_API_TOKEN: token,
+      CYGNET_FOLDER: temporaryFolder(),
+    }
+    return run([recall], environment, 'recall', '--range', `${number}..${number + 9}`, ...args)
+  }
+  beforeEach(() => {
+    number += 20
+  })
+
+  test('prints the plan and requests nothing unless it is confirmed', async () => {
+    await onlyOnTape(here, tape, number, 2000)
+    await makeRun(here, number + 1)
+    const { code, stdout } = await recallRange()
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/2 runs of LNGS from .*\n.*to be fetched from tape +1 +2\.00 kB/)
+    expect(stdout).toContain('nothing was requested: add --yes')
+    expect(
+      await context.database.selectFrom('recalls').select('id').where('runNumber', '>=', number).execute(),
+    ).toEqual([])
+  })
+
+  test('with --yes requests the runs and ends with 3 while they are in progress', async () => {
+    await onlyOnTape(here, tape, number, 2000)
+    await onlyOnTape(here, tape, number + 1, 2000)
+    const { code, stdout } = await recallRange('--yes', '--json')
+    expect(code).toBe(3)
+    expect(JSON.parse(stdout)).toMatchObject({ runs: 2, recalling: { files: 2, sizeBytes: 4000 } })
+    await advanceRecalls(here, signal, here.log)
+    expect((await recallRange()).stdout).toMatch(/already in the store: kept there +2 /)
+    const waiting = recallRange('--yes', '--wait')
+    await vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).present > 0, {
+      timeout: LONGEST_WAIT_MS,
+      interval: 50,
+    })
+    await advanceRecalls(here, signal, here.log)
+    expect(await waiting).toMatchObject({ code: 0, stdout: expect.stringContaining('in-store') })
+  })
+
+  test('--wait prints the progress of each run, and ends with 1 when one has failed', async () => {
+    await onlyOnTape(here, tape, number, 2000)
+    const other = await onlyOnTape(here, tape, number + 1, 2000)
+    await context.put(other.key, 'another run')
+    const waiting = recallRange('--yes', '--wait')
+    await vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).advanced > 0, {
+      timeout: LONGEST_WAIT_MS,
+      interval: 50,
+    })
+    const { code, stdout, stderr } = await waiting
+    expect(code).toBe(1)
+    expect(stderr).toContain(`run ${number} of LNGS: 1 of 1 files in the store`)
+    expect(stdout).toContain('the store holds other contents')
+  })
+
+  test('a range without runs, or together with a run number, is an error with a sentence', async () => {
+    expect((await recallRange()).error).toContain(`the catalogue has no runs from ${number} to ${number + 9}`)
+    expect((await recallRange('12')).error).toContain('give a run number or --range')
+  })
+})
+
 describe('cygnet link', () => {
   test('cygnet link prints only the links on standard output', async () => {
     const run = await makeRun(here, number)

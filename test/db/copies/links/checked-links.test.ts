@@ -293,7 +293,7 @@ describe('a file that is nowhere', () => {
 
 test('a file that came back has a link by the catalogue alone too, until its copy in the store is seen to be missing', async () => {
   const run = await onlyOnTape(here, tape, number)
-  const { files } = await requestRecall(here, { runNumber: number }, recall, new Date(), signal)
+  const { files } = await requestRecall(here, { runNumber: number }, recall, here.now(), signal)
   await advanceRecall(here, files[0]?.replicaId ?? 0, signal, here.log)
   const byCatalogue = async () => {
     const found = await findFiles(here.database, { runs: [{ runNumber: number, tag: 'LNGS' }] })

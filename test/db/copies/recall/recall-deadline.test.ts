@@ -1,14 +1,17 @@
 /** Recalls that are slow, stopped or requested again around their deadline. */
-import { AbortMultipartUploadCommand } from '@aws-sdk/client-s3'
+import { AbortMultipartUploadCommand, DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { findRecall } from '../../../../shared/catalogue/recalls.ts'
 import { recallTask } from '../../../../shared/copies/recall/recall.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
+import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { sweepTemporaries } from '../../../../shared/copies/recall/sweep-temporaries.ts'
 import { temporaryOf } from '../../../../shared/copies/recall/temporary.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { createMultipart } from '../../../../shared/storage/multipart.ts'
 import { listObjects } from '../../../../shared/storage/objects.ts'
 import { advanceNext } from '../../../../shared/work/advance.ts'
+import { noteSuccess } from '../../../../shared/work/breaker.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
 import { onlyOnTape, replicaOf } from '../../../support/recalled-runs.ts'
@@ -196,4 +199,86 @@ test('the temporary object of a recall is deleted although its upload cannot be 
   expect(await advanceRecall({ ...here, s3 }, id, signal, here.log)).toBe('failed')
   const temporaries = { bucket: context.bucket, prefix: 'TMP/', startAfter: null }
   expect((await listObjects(context.s3, temporaries, signal)).objects).toEqual([])
+})
+
+test('recalls at an endpoint that is down beyond their deadline wait, with one alert, and have the time afterwards', async () => {
+  const ids: number[] = []
+  for (let made = 0; made < 5; made++) {
+    number++
+    await onlyOnTape(here, tape, number)
+    ids.push(await request())
+  }
+  const { stage } = tape
+  tape.stage = () => Promise.reject(new TransientError('connect ECONNREFUSED', { error: 'ECONNREFUSED' }))
+  const beat = () => advanceRecalls(here, signal, here.log)
+  const started = clockMs
+  for (let beats = 0; beats < 5; beats++) {
+    await beat()
+    clockMs += 60_000
+  }
+  clockMs = started + 3 * context.config.recall.hours * HOUR
+  for (let beats = 0; beats < 8; beats++) {
+    await beat()
+    clockMs += 60_000
+  }
+  expect(await alerts()).toEqual(['tape-endpoint-fails'])
+  tape.stage = stage
+  tape.checksUntilOnline = 1000
+  for (let beats = 0; beats < 3; beats++) {
+    await beat()
+    clockMs += 60_000
+  }
+  for (const id of ids) expect(await row(id)).toMatchObject({ state: 'staging' })
+  clockMs += (context.config.recall.hours - 1) * HOUR
+  await beat()
+  for (const id of ids) expect(await row(id)).toMatchObject({ state: 'staging' })
+  expect(await alerts()).toEqual([])
+  clockMs += 2 * HOUR
+  await beat()
+  expect(await alerts()).toEqual(ids.map(() => 'recall-failed'))
+})
+
+test('staged recalls are not checked while the store fails, and their deadline is extended by its outage', async () => {
+  await onlyOnTape(here, tape, number)
+  tape.checksUntilOnline = 1000
+  const id = await request()
+  expect(await advance(id)).toBe('staging')
+  const before = await deadline(id)
+  const openSince = new Date(clockMs)
+  const dependency = `store:${context.bucket}`
+  const probeAt = new Date(clockMs + 2 * HOUR)
+  const opened = { openSince, probeAt, failures: 3, failedStep: 'act' as const }
+  await context.database.insertInto('breakers').ignore().values({ dependency }).execute()
+  await context.database.updateTable('breakers').set(opened).where('dependency', '=', dependency).execute()
+  clockMs += HOUR
+  const calls = tape.calls.length
+  await advanceRecalls(here, signal, here.log)
+  expect(tape.calls).toHaveLength(calls)
+  await noteSuccess(context.database, dependency, 'act', here.now())
+  expect(await deadline(id)).toEqual(new Date((before?.getTime() ?? 0) + HOUR))
+  await advanceRecalls(here, signal, here.log)
+  expect(tape.calls.length).toBeGreaterThan(calls)
+})
+
+test('what an endpoint sends after its recall has ended is deleted when no link is valid any more', async () => {
+  const run = await onlyOnTape(here, tape, number)
+  const ended = await findRecall(context.database, await request())
+  await advance(ended?.id ?? 0)
+  number++
+  await onlyOnTape(here, tape, number)
+  const going = await findRecall(context.database, await request())
+  if (ended === null || going === null) throw new Error('a recall is missing')
+  const kept = [temporaryOf(going).key, 'TMP/recall/of-somebody-else']
+  for (const key of [temporaryOf(ended).key, ...kept]) await context.put(key, run.bytes)
+  clockMs += 6 * HOUR
+  expect(await sweepTemporaries(here, signal)).toBe(0)
+  clockMs += 2 * HOUR
+  expect(await sweepTemporaries(here, signal)).toBe(1)
+  const left = await listObjects(
+    context.s3,
+    { bucket: context.bucket, prefix: 'TMP/', startAfter: null },
+    signal,
+  )
+  expect(left.objects.map(({ key }) => key)).toEqual(kept.toSorted())
+  for (const key of kept) await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
 })

@@ -98,7 +98,7 @@ describe('an endpoint that cannot be read', () => {
       expect.objectContaining({
         rule: 'tape-endpoint-fails',
         summary: expect.stringMatching(
-          /^reading from the tape endpoint davs:.* recalls wait, and each is given up/,
+          /^reading from the tape endpoint davs:.* recalls wait, and the outage does not count/,
         ),
       }),
     ])
@@ -208,4 +208,27 @@ describe('readers see', () => {
     expect(await row(id)).toMatchObject({ attempts: 1, nextAttemptAt: expect.any(Date) })
     expect((await oldestWork(context.database)).get('recall-requests')).toBeUndefined()
   })
+})
+
+test('over all functions, only so many files are brought back at the same time', async () => {
+  const { config } = here
+  const few = { ...here, config: { ...config, recall: { ...config.recall, atOnce: 2 } } }
+  await askFor(4)
+  const going = Promise.withResolvers<void>()
+  let [reading, most] = [0, 0]
+  tape.meanwhile = async () => {
+    most = Math.max(most, ++reading)
+    if (reading === 2) going.resolve()
+    await released.promise
+    reading--
+  }
+  const released = Promise.withResolvers<void>()
+  const first = fetchRecalls(few, 3, signal, here.log)
+  await going.promise
+  const second = await fetchRecalls(few, 3, signal, here.log)
+  expect(second).toEqual([])
+  released.resolve()
+  await first
+  await fetchRecalls(few, 3, signal, here.log)
+  expect(most).toBe(2)
 })

@@ -1,0 +1,26 @@
+/** Who may recall which runs, and how a recall is refused. */
+import { type Caller, mayDo } from '../../../shared/access/caller.ts'
+import { InvalidInputError } from '../../../shared/errors.ts'
+import { refusal } from '../http/problem.ts'
+import { notFor } from './readable-tags.ts'
+
+/**
+ * @param exceed operators alone may exceed budgets and the room in the store.
+ * @throws a 403 problem (401 for an anonymous caller) when the caller lacks a right for one of the tags, whether or
+ * not the tag has runs.
+ */
+export function checkRecallRights(
+  caller: Caller,
+  of: readonly { readonly tag: string }[],
+  exceed: boolean,
+): void {
+  for (const tag of new Set(of.map((each) => each.tag))) {
+    if (!mayDo(caller, 'recall', tag)) throw notFor(caller, `recall runs of ${tag}`)
+    if (exceed && !mayDo(caller, 'operate', tag)) throw notFor(caller, `exceed the budget of ${tag}`)
+  }
+}
+
+/** A recall that is not possible is a conflict, not a malformed request. */
+export function asConflict(error: unknown): never {
+  throw error instanceof InvalidInputError ? refusal(409, error.message) : error
+}

@@ -1,0 +1,187 @@
+/**
+ * Prepares many tasks that were never tried with one request to their external service, such as one stage
+ * request for all files of many runs. The tasks are held under one lease meanwhile, and get the reference of
+ * the request in one statement. They stay due: `advance` then checks each, as if it had made a request of its
+ * own. If this function dies, they are untried again after the lease.
+ *
+ * @example
+ * await prepareTogether(context, { kind: 'recall', dependency, part: 'stage', most: 500, dependencyAlert },
+ *   async (tasks, held) => ({ reference: await requestAll(tasks, held), tasks }), signal)
+ */
+import { type SqlBool, sql } from 'kysely'
+import { type Database, inTransaction } from '../database/connect.ts'
+import type { Task } from '../database/work-schema.ts'
+import { classify, TransientError } from '../errors.ts'
+import { withoutSecrets } from '../log.ts'
+import { cutText } from '../text.ts'
+import { isDatabaseError } from './advance.ts'
+import { nextCheckAt } from './back-off.ts'
+import { beginProbe, endProbe, lockBreaker, noteFailure, noteSuccess, openBreakers } from './breaker.ts'
+import { assertHeld, isFree, leaseFor, leaseOwner, NO_LEASE, whileRenewed } from './lease.ts'
+import { sendRequests } from './send-requests.ts'
+import type { TaskContext, TaskKind } from './task-kind.ts'
+
+export interface Together extends Pick<TaskKind<TaskContext, unknown, unknown>, 'kind' | 'dependencyAlert'> {
+  readonly dependency: string
+  /** The part of the reference that the request fills; tasks that have it are left out. */
+  readonly part: string
+  /** Most tasks in one request. */
+  readonly most: number
+}
+
+/** What one request has prepared. */
+export interface Prepared {
+  readonly reference: string
+  readonly tasks: readonly Task[]
+}
+
+/** A request that failed this often is not repeated: its tasks are advanced one by one. */
+const MOST_FAILURES = 3
+const ENDING_MS = 10_000
+
+/**
+ * Makes one request for the tasks that are due, if there are at least two.
+ * @param request returns null when it made none. A task that it leaves out is advanced by itself.
+ * @returns the number of tasks that got the reference; 0 also when the request failed, which is recorded in the
+ * tasks with the time of the next attempt.
+ */
+export async function prepareTogether(
+  context: TaskContext,
+  options: Together,
+  request: (tasks: readonly Task[], held: AbortSignal) => Promise<Prepared | null>,
+  signal: AbortSignal,
+): Promise<number> {
+  const { database, config } = context
+  const owner = leaseOwner(context)
+  const { leaseSeconds } = config.work
+  const tasks = await holdTasks(context, options, owner)
+  if (tasks.length === 0) return 0
+  try {
+    const renewal = async () => {
+      const held = await changeHeld(database, tasks, owner, leaseFor(owner, leaseSeconds))
+      assertHeld({ numUpdatedRows: held === tasks.length ? 1n : 0n })
+    }
+    const prepared = await whileRenewed(renewal, leaseSeconds, signal, (held) => request(tasks, held))
+    if (prepared === null) await endProbe(database, options.dependency, context.now())
+    else await noteSuccess(database, options.dependency, 'check', context.now())
+    return await noteReference(context, options, tasks, owner, prepared)
+  } catch (thrown) {
+    await noteFailedRequest(context, options, tasks, owner, thrown, signal)
+    return 0
+  }
+}
+
+/** Takes the lease on tasks that are due and untried; none while a breaker is open. The request may probe it. */
+async function holdTasks(
+  context: TaskContext,
+  { kind, dependency, part, most }: Together,
+  owner: string,
+): Promise<readonly Task[]> {
+  const at = context.now()
+  return await inTransaction(context.database, async (trx) => {
+    const gate = await lockBreaker(trx, dependency, at)
+    if (gate === 'open') return []
+    const { open, halfOpen } = await openBreakers(trx, at)
+    const avoided = [...open, ...halfOpen]
+    const tasks = await trx
+      .selectFrom('tasks')
+      .selectAll()
+      .where('kind', '=', kind)
+      .where('dependency', '=', dependency)
+      .where('state', '=', 'waiting')
+      .where('startedAt', 'is', null)
+      .where('attempts', '<', MOST_FAILURES)
+      .where('nextAttemptAt', '<=', at)
+      .where((where) => where.or([where('deadlineAt', 'is', null), where('deadlineAt', '>', at)]))
+      .where(isFree())
+      .where(sql<SqlBool>`JSON_VALUE(reference, ${`$.${part}`}) IS NULL`)
+      .$if(avoided.length > 0, (query) =>
+        query.where((where) => where.or([where('needs', 'is', null), where('needs', 'not in', avoided)])),
+      )
+      .orderBy('requestedAt')
+      .orderBy('id')
+      .limit(most)
+      .forUpdate()
+      .execute()
+    if (tasks.length < 2) return []
+    if (gate === 'half-open') await beginProbe(trx, dependency, at)
+    await trx
+      .updateTable('tasks')
+      .set(leaseFor(owner, context.config.work.leaseSeconds))
+      .where('id', 'in', idsOf(tasks))
+      .execute()
+    return tasks
+  })
+}
+
+const idsOf = (tasks: readonly Task[]) => tasks.map(({ id }) => id)
+
+/** Changes those whose lease was not lost. Returns their number. */
+async function changeHeld(
+  database: Database,
+  tasks: readonly Task[],
+  owner: string,
+  change: object,
+): Promise<number> {
+  if (tasks.length === 0) return 0
+  const { numUpdatedRows } = await database
+    .updateTable('tasks')
+    .set(change)
+    .where('id', 'in', idsOf(tasks))
+    .where('leaseOwner', '=', owner)
+    .executeTakeFirst()
+  return Number(numUpdatedRows)
+}
+
+async function noteReference(
+  { database, now }: TaskContext,
+  { part }: Together,
+  tasks: readonly Task[],
+  owner: string,
+  prepared: Prepared | null,
+): Promise<number> {
+  const isPrepared = new Set(prepared?.tasks.map(({ id }) => id))
+  const inRequest = tasks.filter(({ id }) => isPrepared.has(id))
+  const reference = sql<string>`JSON_SET(COALESCE(reference, '{}'), ${`$.${part}`}, ${prepared?.reference ?? null})`
+  const noted = await changeHeld(database, inRequest, owner, { reference, lastError: null, ...NO_LEASE })
+  const others = tasks.filter(({ id }) => !isPrepared.has(id))
+  await changeHeld(database, others, owner, { startedAt: now(), ...NO_LEASE })
+  return noted
+}
+
+/** A failure counts in the tasks unless the function is stopped, or the service is found to be down. */
+async function noteFailedRequest(
+  context: TaskContext,
+  { dependency, dependencyAlert }: Together,
+  tasks: readonly Task[],
+  owner: string,
+  thrown: unknown,
+  signal: AbortSignal,
+): Promise<void> {
+  const { database, log } = context
+  const error = classify(thrown)
+  const reason = withoutSecrets(error.message)
+  const at = context.now()
+  log.warn({ error, dependency, tasks: tasks.length }, 'not-prepared-together')
+  if (signal.aborted) {
+    await endProbe(database, dependency, at)
+    await changeHeld(database, tasks, owner, NO_LEASE)
+    return
+  }
+  let isOpen = false
+  if (error instanceof TransientError && !isDatabaseError(error)) {
+    const task = tasks[0]?.name ?? dependency
+    const failure = { task, hasFailedBefore: false, step: 'check', error, reason, at } as const
+    const noted = await noteFailure(database, dependency, failure, (since) =>
+      dependencyAlert(dependency, since, reason),
+    )
+    await sendRequests(context, noted.requests, AbortSignal.timeout(ENDING_MS))
+    isOpen = noted.isOpen
+  }
+  await changeHeld(database, tasks, owner, {
+    ...(isOpen ? {} : { attempts: sql<number>`attempts + 1` }),
+    nextAttemptAt: nextCheckAt(at, null),
+    lastError: cutText(reason),
+    ...NO_LEASE,
+  })
+}
