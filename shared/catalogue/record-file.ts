@@ -36,6 +36,7 @@ import {
   refreshRun,
   supersedeFile,
 } from './runs.ts'
+import { settleHistory } from './take-over.ts'
 
 type Trx = Transaction<Schema>
 
@@ -47,7 +48,10 @@ export interface FileToRecord {
   readonly integrity: Integrity
   readonly comparisons: readonly DigestComparison[]
   readonly priority: 'live' | 'backlog'
-  /** Older than the take-over time of its tag: nothing is requested and nobody is alerted. */
+  /**
+   * Older than the take-over time of its tag: nothing is requested and nobody is alerted, unless its run turns
+   * out to have a new file.
+   */
   readonly isHistory: boolean
 }
 
@@ -107,7 +111,9 @@ export async function recordFile(
     const reused = before !== null && before.runId !== run.id
     const otherContents = await countOtherContents(trx, version, metadata.checksums.sha256)
     if (before !== null) await supersedeFile(trx, before.id, at)
-    await insertFile(trx, file, run.id, at)
+    const asRead = { ...file, isHistory: file.isHistory && before?.isHistory !== false }
+    await insertFile(trx, asRead, run.id, at)
+    const { isHistory, released } = await settleHistory(trx, run.id)
     const content = storedContent(file, run)
     // Contents that were in the store before may be deleted by Cygnet while they are read again. Hence the
     // second check, under the lock of the run.
@@ -121,7 +127,7 @@ export async function recordFile(
     const { complete, integrity } = locked.generation
     const sameRun =
       !refreshed.newContents && !sameContent && complete && integrity === refreshed.summary.integrity
-    const next = nextSteps(file, run, refreshed, {
+    const next = nextSteps({ ...file, isHistory }, run, refreshed, {
       sameRun,
       otherContents,
       recoMinimumEvents: options.recoMinimumEvents,
@@ -130,8 +136,10 @@ export async function recordFile(
     const twin = await findTwin(trx, run, metadata.checksums.sha256)
     if (twin !== undefined)
       next.requests.push(sameContentsAlert(run, version, twin, metadata.checksums.sha256))
+    if (released > 0)
+      next.notes.push({ runId: run.id, what: 'history adopted', detail: 'a file of it is new' })
     const requests =
-      !file.isHistory && (reused || (firstFile && locked.generations.length > 1))
+      !isHistory && (reused || (firstFile && locked.generations.length > 1))
         ? [...next.requests, reusedNumberAlert(run, metadata.startedAt ?? 0, version)]
         : next.requests
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'

@@ -5,6 +5,7 @@
 import { type SqlBool, sql, type Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
+import { folderOf, type ObjectName, parseRunKey } from '../run.ts'
 
 type Executor = Database | Transaction<Schema>
 
@@ -64,6 +65,108 @@ export async function isOlderThanTakeOver(
     .limit(1)
     .executeTakeFirst()
   return row !== undefined && isBefore(at, row.since)
+}
+
+/**
+ * Whether an object is history: older than the take-over time of its tag, and not of a run that is new already.
+ * `at` and `source` as above.
+ */
+export async function isHistory(
+  executor: Executor,
+  object: ObjectName & { readonly at: Date | null; readonly source?: string },
+): Promise<boolean> {
+  if (!(await isOlderThanTakeOver(executor, { ...object, tag: folderOf(object.key) }))) return false
+  return !(await alreadyNew(executor, [object])).has(object)
+}
+
+/**
+ * Those objects whose key, or the run that it names, has or had a file that is not history. A later take-over
+ * time leaves them new: copies and reconstructions were requested, and damage must be alerted.
+ */
+export async function alreadyNew<T extends ObjectName>(
+  executor: Executor,
+  objects: readonly T[],
+): Promise<ReadonlySet<T>> {
+  if (objects.length === 0) return new Set()
+  const files = await executor
+    .selectFrom('runFiles')
+    .select(['bucket', 'objectKey'])
+    .where('bucket', 'in', [...new Set(objects.map(({ bucket }) => bucket))])
+    .where(
+      'objectKey',
+      'in',
+      objects.map(({ key }) => key),
+    )
+    .where('isHistory', '=', false)
+    .execute()
+  const names = new Set(files.map(({ bucket, objectKey }) => `${bucket}/${objectKey}`))
+  const runs = new Set<string>()
+  const named = objects.map(({ key }) => parseRunKey(key)).filter((run) => run !== null)
+  for (const [tag, ofTag] of Map.groupBy(named, (run) => run.tag)) {
+    const found = await executor
+      .selectFrom('runs')
+      .innerJoin('runFiles', 'runFiles.runId', 'runs.id')
+      .select('runs.runNumber')
+      .distinct()
+      .where('runs.tag', '=', tag)
+      .where(
+        'runs.runNumber',
+        'in',
+        ofTag.map(({ runNumber }) => runNumber),
+      )
+      .where('runFiles.isHistory', '=', false)
+      .execute()
+    for (const { runNumber } of found) runs.add(`${tag}/${runNumber}`)
+  }
+  return new Set(
+    objects.filter((object) => {
+      const run = parseRunKey(object.key)
+      return (
+        names.has(`${object.bucket}/${object.key}`) ||
+        (run !== null && runs.has(`${run.tag}/${run.runNumber}`))
+      )
+    }),
+  )
+}
+
+/**
+ * A run with one new file is new as a whole: then the marks of its other files and of their arrivals are
+ * cleared. @returns whether the run is history, and how many files have been released.
+ */
+export async function settleHistory(
+  trx: Transaction<Schema>,
+  runId: number,
+): Promise<{ readonly isHistory: boolean; readonly released: number }> {
+  const files = await trx
+    .selectFrom('runFiles')
+    .select(['id', 'bucket', 'objectKey', 'isHistory'])
+    .where('runId', '=', runId)
+    .execute()
+  const history = files.filter((file) => file.isHistory)
+  if (history.length === files.length) return { isHistory: true, released: 0 }
+  await releaseFiles(trx, history)
+  return { isHistory: false, released: history.length }
+}
+
+/** Clears the marks of files and of the arrivals under their keys. */
+async function releaseFiles(
+  trx: Transaction<Schema>,
+  files: readonly { readonly id: number; readonly bucket: string; readonly objectKey: string }[],
+): Promise<void> {
+  if (files.length === 0) return
+  const ids = files.map(({ id }) => id)
+  await trx.updateTable('runFiles').set({ isHistory: false }).where('id', 'in', ids).execute()
+  for (const [bucket, ofBucket] of Map.groupBy(files, (file) => file.bucket))
+    await trx
+      .updateTable('arrivals')
+      .set({ isHistory: false })
+      .where('bucket', '=', bucket)
+      .where(
+        'objectKey',
+        'in',
+        ofBucket.map(({ objectKey }) => objectKey),
+      )
+      .execute()
 }
 
 /** False for a store that stated no time, which is read as 1970: then the object may be new. */

@@ -7,7 +7,7 @@ import { recoRequest } from '../catalogue/next-steps.ts'
 import { inputOf } from '../catalogue/record-file.ts'
 import { lockRunOfFile } from '../catalogue/run-generations.ts'
 import { addHistory, refreshRun } from '../catalogue/runs.ts'
-import { isBefore, listTakeOvers, OTHER_TAGS } from '../catalogue/take-over.ts'
+import { alreadyNew, isBefore, listTakeOvers, OTHER_TAGS } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
 import type { RunFile } from '../database/schema.ts'
@@ -36,10 +36,11 @@ export async function planAdoption(
     for await (const page of listTag(context, bucket, tag === OTHER_TAGS ? null : tag, signal)) {
       const objects = tag === OTHER_TAGS ? page.filter(({ key }) => !own.has(folderOf(key))) : page
       const unknown = new Set(await unknownOf(context.database, objects))
-      for (const object of objects)
-        counts[isBefore(object.lastModified, since) ? 'before' : 'after'][
-          unknown.has(object) ? 'unknown' : 'known'
-        ]++
+      const isNew = await alreadyNew(context.database, objects)
+      for (const object of objects) {
+        const isHistory = isBefore(object.lastModified, since) && !isNew.has(object)
+        counts[isHistory ? 'before' : 'after'][unknown.has(object) ? 'unknown' : 'known']++
+      }
     }
   const adopted = await context.database
     .selectFrom('runFiles')

@@ -3,7 +3,7 @@
  * many old objects of a tag that has no such time wait until a person has set one (ADR 19).
  */
 import { alertRequest } from '../catalogue/next-steps.ts'
-import { isBefore, OTHER_TAGS, takeOverTimes } from '../catalogue/take-over.ts'
+import { alreadyNew, isBefore, OTHER_TAGS, takeOverTimes } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { folderOf, isTag, type ObjectVersion } from '../run.ts'
 import { addRequests } from '../work/outbox.ts'
@@ -62,11 +62,17 @@ export function openGate(context: Context<'database' | 's3'>, bucket: string): G
     async pass(missing, signal) {
       const usual: ObjectVersion[] = []
       const history: ObjectVersion[] = []
-      const takeOverOf = missing.length === 0 ? null : await takeOverTimes(context.database)
+      if (missing.length === 0) return { usual, history }
+      const takeOverOf = await takeOverTimes(context.database)
+      const isNew = await alreadyNew(
+        context.database,
+        missing.map(({ object }) => object),
+      )
       for (const { object, isKnown } of missing) {
         const tag = folderOf(object.key)
-        const since = takeOverOf?.(tag) ?? null
-        if (since !== null) (isBefore(object.lastModified, since) ? history : usual).push(object)
+        const since = takeOverOf(tag)
+        if (isNew.has(object)) usual.push(object)
+        else if (since !== null) (isBefore(object.lastModified, since) ? history : usual).push(object)
         else if (isKnown || object.lastModified >= oldest() || !(await hasMany(tag, signal)))
           usual.push(object)
         else waiting.set(tag, withObject(waiting.get(tag), tag, object.lastModified))

@@ -21,6 +21,7 @@ import { findRuns } from '../../../shared/queries/runs.ts'
 import { parseRunKey } from '../../../shared/run.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { signal } from '../../support/context.ts'
+import { flipStoredByte } from '../../support/copies/stored-bytes.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 
 interface Command {
@@ -302,6 +303,63 @@ describe('history', () => {
     expect(found.at(-1)?.summary).toContain('1 not readable yet')
     expect(await findRuns(context.database, { tag: 'BAD', runNumber: 1 })).toEqual([])
   })
+})
+
+describe('what is new stays new', () => {
+  test('when a live run is read again after a later time was set, and its damage is alerted', async () => {
+    const key = 'LIVE/run00001.mid.gz'
+    await processArrival(context, await stored(key, null, 50), signal, context.log)
+    await context.drain('alerts')
+    await takeOver('LIVE', new Date(Date.now() + 5000))
+    // The store has lost it for a moment, and shows it again with a damaged byte.
+    await context.database
+      .updateTable('replicas')
+      .set({ state: 'missing' })
+      .where('objectKey', '=', key)
+      .execute()
+    flipStoredByte(context.bucket, key, 4)
+    expect(await planAdoption(context, 'LIVE', new Date(Date.now() + 5000), signal)).toMatchObject({
+      before: { known: 0, unknown: 0 },
+      after: { known: 1, unknown: 0 },
+    })
+    expect(await listing('LIVE/')).toMatchObject({ announced: 1, history: 0 })
+    await beat()
+    expect(await runsOf('LIVE')).toMatchObject([{ isHistory: false }])
+    expect(await arrivals('LIVE/')).toMatchObject([{ isHistory: false }])
+    expect(await alerts()).toContain('checksum-mismatch LIVE')
+  })
+
+  test('when an unreadable file replaces a live one and nobody was notified', async () => {
+    const key = 'LOST/run00001.mid.gz'
+    await processArrival(context, await stored(key, null, 51), signal, context.log)
+    await context.drain('alerts')
+    await takeOver('LOST', new Date(Date.now() + 5000))
+    await context.put(key, 'not a run')
+    await listing('LOST/')
+    await beat()
+    expect(await alerts()).toContain('invalid-file LOST')
+  })
+
+  for (const first of ['old', 'new'] as const)
+    test(`as a whole when a run was being taken at the take-over time and its ${first} subrun is read first`, async () => {
+      const tag = `DURING${first.toUpperCase()}`
+      await takeOver(tag, TAKEN_OVER)
+      const put = async (subrun: number, minutesAfter: number) => {
+        const key = `${tag}/run00050sub000${subrun}.mid.gz`
+        storedAt.set(key, new Date(TAKEN_OVER.getTime() + minutesAfter * MINUTE_MS))
+        const file = { runNumber: 50, subruns: 2, seed: 60, camera: 32, events: 24, digitizers: false }
+        return await context.put(key, await runFileBytes(file, subrun))
+      }
+      const arrived = [await put(0, -10), await put(1, 10)]
+      for (const arrival of first === 'old' ? arrived : arrived.toReversed())
+        await processArrival(context, arrival, signal, context.log)
+      expect(await runsOf(tag)).toMatchObject([{ isHistory: false, fileCount: 2 }])
+      expect((await arrivals(`${tag}/`)).map(({ isHistory }) => isHistory)).toEqual([false, false])
+      const recos = await context.drain('reco-requests')
+      expect(recos.at(-1)).toMatchObject({ tag, runNumber: 50 })
+      await requestCopies()
+      expect((await requestedOf(tag)).length).toBe(2)
+    })
 })
 
 test('a time that is to be kept is set once, and a time without fractions of a second', async () => {
