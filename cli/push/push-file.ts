@@ -222,9 +222,11 @@ async function assertBucket({ context: { s3, signal }, name: { bucket } }: Work)
   )
 }
 
+const timeOf = (at: Date) => `${at.toISOString().slice(0, 19)} UTC`
+
 function occupied(name: ObjectName, object: ObjectDescription, why: string): RefusedError {
-  const since = object.lastModified.toISOString().slice(0, 19)
+  const since = object.lastModified === null ? 'unknown date' : timeOf(object.lastModified)
   return new RefusedError(
-    `${name.bucket}/${name.key} is another object, of ${since} UTC: ${why}. Was the run number used again? The object is kept; --overwrite replaces it, --key gives the file another key`,
+    `${name.bucket}/${name.key} is another object, of ${since}: ${why}. Was the run number used again? The object is kept; --overwrite replaces it, --key gives the file another key`,
   )
 }

@@ -120,7 +120,7 @@ export async function recordFile(
     const inStore =
       current === 'yes' &&
       (!(await hasCloudReplica(trx, content)) || (await options.stillCurrent()) === 'yes')
-    if (inStore) await recordCloudReplica(trx, content, verificationOf(file), at)
+    if (inStore) await recordCloudReplica(trx, content, verificationOf(file, at), at)
     else await recordAbsentReplica(trx, content, at)
     const refreshed = await refreshRun(trx, locked, { at, removed: before })
     if (before !== null && reused) await recordOverwritten(trx, before, file, at)
@@ -233,7 +233,11 @@ async function lockAndCheckCurrent(
   // Read completely and deleted since: it is recorded, unless a later version was recorded before it was
   // deleted.
   const live = await findLiveFile(trx, version, true)
-  return live === null || live.etag === version.etag || live.lastModified < version.lastModified
+  const { lastModified } = version
+  return live === null ||
+    live.etag === version.etag ||
+    lastModified === null ||
+    live.lastModified < lastModified
     ? 'deleted'
     : 'no'
 }
@@ -248,7 +252,8 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
       objectKey: version.key,
       versionId: version.versionId,
       etag: version.etag,
-      lastModified: version.lastModified,
+      // The latest time that is possible.
+      lastModified: version.lastModified ?? at,
       subrun: metadata.subrun,
       compression: metadata.compression,
       sizeBytes: metadata.sizeBytes,
@@ -298,9 +303,9 @@ function storedContent({ version, metadata }: FileToRecord, run: CataloguedRun):
   }
 }
 
-const verificationOf = ({ version, integrity, comparisons }: FileToRecord) => ({
+const verificationOf = ({ version, integrity, comparisons }: FileToRecord, at: Date) => ({
   integrity,
-  storedAt: version.lastModified,
+  storedAt: version.lastModified ?? at,
   comparedWith: comparisons
     .filter((comparison) => comparison.agrees)
     .map(({ by, algorithm }) => `${algorithm} of ${by}`),

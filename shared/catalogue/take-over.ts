@@ -169,8 +169,9 @@ async function releaseFiles(
       .execute()
 }
 
-/** False for a store that stated no time, which is read as 1970: then the object may be new. */
-export const isBefore = (at: Date, since: Date): boolean => at.getTime() > 0 && at < since
+/** False for an unknown time (1970 in some notifications): then the object may be new. */
+export const isBefore = (at: Date | null, since: Date): boolean =>
+  at !== null && at.getTime() > 0 && at < since
 
 /** What became of the history of a tag. */
 export interface HistoryOfTag {

@@ -51,7 +51,7 @@ export function openGate(context: Context<'database' | 's3'>, bucket: string): G
     if (known !== undefined) return known
     let unknown = 0
     for await (const page of listTag(context, bucket, tag, signal)) {
-      const old = page.filter((object) => object.lastModified < oldest())
+      const old = page.filter(({ lastModified }) => isBefore(lastModified, oldest()))
       unknown += (await unknownOf(context.database, old)).length
       if (unknown > FEW) break
     }
@@ -69,13 +69,14 @@ export function openGate(context: Context<'database' | 's3'>, bucket: string): G
         missing.map(({ object }) => object),
       )
       for (const { object, isKnown } of missing) {
+        const { lastModified } = object
         const tag = folderOf(object.key)
         const since = takeOverOf(tag)
         if (isNew.has(object)) usual.push(object)
-        else if (since !== null) (isBefore(object.lastModified, since) ? history : usual).push(object)
-        else if (isKnown || object.lastModified >= oldest() || !(await hasMany(tag, signal)))
-          usual.push(object)
-        else waiting.set(tag, withObject(waiting.get(tag), tag, object.lastModified))
+        else if (since !== null) (isBefore(lastModified, since) ? history : usual).push(object)
+        else if (lastModified === null || lastModified >= oldest()) usual.push(object)
+        else if (isKnown || !(await hasMany(tag, signal))) usual.push(object)
+        else waiting.set(tag, withObject(waiting.get(tag), tag, lastModified))
       }
       return { usual, history }
     },
