@@ -134,7 +134,7 @@ export async function recordFile(
     })
     const firstFile = locked.generation.fileCount === 0
     const twin = await findTwin(trx, run, metadata.checksums.sha256)
-    if (twin !== undefined)
+    if (twin !== undefined && !isHistory)
       next.requests.push(sameContentsAlert(run, version, twin, metadata.checksums.sha256))
     if (released > 0)
       next.notes.push({ runId: run.id, what: 'history adopted', detail: 'a file of it is new' })

@@ -39,7 +39,7 @@ export async function summarizeHistory(
         history,
         since,
       )(
-        `all ${objects} objects of ${named(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees`,
+        `all ${objects} objects of ${named(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees, ${counts.twins} with the bytes of another run`,
       ),
     )
   }
@@ -81,10 +81,18 @@ async function wrongFiles(database: Database, tag: string) {
     .select([
       sql<number | null>`SUM(NOT run_files.complete)`.as('incomplete'),
       sql<number | null>`SUM(run_files.integrity = 'mismatch')`.as('mismatches'),
+      sql<number | null>`SUM(EXISTS (SELECT 1 FROM run_files twin JOIN runs other ON other.id = twin.run_id
+        WHERE twin.sha256 = run_files.sha256 AND twin.is_live = 1
+          AND (other.tag != runs.tag OR other.run_number != runs.run_number)))`.as('twins'),
     ])
     .where('runFiles.isHistory', '=', true)
     .where('runFiles.isLive', '=', true)
     .where('runs.tag', '=', tag)
     .executeTakeFirstOrThrow()
-  return { incomplete: Number(counts.incomplete ?? 0), mismatches: Number(counts.mismatches ?? 0) }
+  const { incomplete, mismatches, twins } = counts
+  return {
+    incomplete: Number(incomplete ?? 0),
+    mismatches: Number(mismatches ?? 0),
+    twins: Number(twins ?? 0),
+  }
 }

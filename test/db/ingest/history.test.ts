@@ -284,6 +284,20 @@ describe('history', () => {
     ])
   })
 
+  test('with the same bytes under two tags is counted in the summary and raises no alert of its own', async () => {
+    for (const tag of ['TWINA', 'TWINB']) {
+      await takeOver(tag, TAKEN_OVER)
+      for (const run of [1, 2]) await stored(`${tag}/run0000${run}.mid.gz`, OLD, 70 + run)
+    }
+    await listing('TWIN')
+    await beat()
+    await listing('TWIN')
+    const found = await context.drain('alerts')
+    expect(found.filter(({ rule }) => !String(rule).startsWith('history-'))).toEqual([])
+    const summary = found.find(({ rule, tag }) => rule === 'history-catalogued' && tag === 'TWINB')?.summary
+    expect(summary).toContain('2 with the bytes of another run')
+  })
+
   test('of which an object cannot be read is counted in the summary and raises no alert of its own', async () => {
     await takeOver('BAD', TAKEN_OVER)
     await stored('BAD/run00001.mid.gz', OLD, 40)
