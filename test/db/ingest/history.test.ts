@@ -17,6 +17,7 @@ import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
+import { heldTagAlerts } from '../../../shared/queries/alerts.ts'
 import { findRuns } from '../../../shared/queries/runs.ts'
 import { parseRunKey } from '../../../shared/run.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
@@ -65,7 +66,7 @@ beforeAll(async () => {
     if (kind !== 'ListObjectsV2Command') return answer
     const more = listed
       .filter((name) => name.startsWith(prefix) && name > after)
-      .map((name) => ({ Key: name, ETag: `"${name}"`, Size: 1, LastModified: OLD }))
+      .map((name) => ({ Key: name, ETag: `"${name}"`, Size: 1, LastModified: storedAt.get(name) ?? OLD }))
     if (more.length > 0)
       return { Contents: more.slice(0, 1000), IsTruncated: more.length > 1000, NextContinuationToken: 'x' }
     return {
@@ -150,12 +151,15 @@ describe('ten thousand old objects under a tag without a take-over time', () => 
           objects: 10_000,
           oldest: OLD,
           newest: OLD,
-          command: "cygnet adopt --tag 'FULL' --since TIME",
+          command: "cygnet adopt --tag 'FULL' --since 2023-05-01T10:00:00Z",
         },
       ])
       expect(announced).toBe(time === 0 ? 100 : 0)
     }
     expect(await alerts()).toEqual(['tag-not-adopted FULL'])
+    const shown = await heldTagAlerts(context.database, ['FULL'], context.now())
+    expect(shown).toMatchObject([{ tag: 'FULL', summary: expect.stringContaining('treat all 10000 as new') }])
+    expect(await heldTagAlerts(context.database, ['SMALL'], context.now())).toEqual([])
     expect(await arrivals('FULL/')).toEqual([])
     listed = []
     const live = await stored('FULL/run20000.mid.gz', null)
@@ -164,10 +168,39 @@ describe('ten thousand old objects under a tag without a take-over time', () => 
     expect((await context.drain('tape-requests')).length).toBe(1)
   })
 
+  test('are alerted again when more wait later, but not what was stored since its first live run', async () => {
+    await processArrival(context, await stored('OUTAGE/run90000.mid.gz', null, 90), signal, context.log)
+    await context.drain('alerts')
+    listed = many('OUTAGE', 150)
+    for (let time = 0; time < 2; time++) await listing('OUTAGE/')
+    expect(await alerts()).toEqual(['tag-not-adopted OUTAGE'])
+    // They are catalogued in another way, a month passes, and others are found.
+    const known = listed.map((key) => ({ bucket: context.bucket, key, etag: key, versionId: null }))
+    const event = { sizeBytes: 1, sequencer: null, eventName: 'x', eventTime: OLD, source: 'replay' as const }
+    await recordArrivals(
+      context.database,
+      known.map((each) => ({ ...each, ...event })),
+      context.now(),
+    )
+    await context.database.updateTable('arrivals').set({ state: 'processing' }).execute()
+    minutes += 32 * 24 * 60
+    listed = many('OUTAGE', 600)
+    const missed = Array.from(
+      { length: 150 },
+      (_, index) => `OUTAGE/run9100${String(index).padStart(3, '0')}.mid.gz`,
+    )
+    listed = [...listed, ...missed]
+    for (const key of missed) storedAt.set(key, new Date(Date.now() + 60 * MINUTE_MS))
+    expect(await listing('OUTAGE/')).toMatchObject({ announced: 150, history: 0, held: [{ objects: 450 }] })
+    expect(await alerts()).toEqual(['tag-not-adopted OUTAGE'])
+  })
+
   test('are due without messages after a time was set, and a run dropped meanwhile comes before the rest', async () => {
     listed = many('LATER', 10_000)
     await listing('LATER/')
+    expect(await heldTagAlerts(context.database, '*', context.now())).toMatchObject([{ tag: 'LATER' }])
     await takeOver('LATER', TAKEN_OVER)
+    expect(await heldTagAlerts(context.database, '*', context.now())).toEqual([])
     expect(await listing('LATER/')).toMatchObject({ announced: 10_000, history: 10_000, held: [] })
     expect(await context.drain('runs')).toEqual([])
     listed = []
