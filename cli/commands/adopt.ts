@@ -118,11 +118,12 @@ async function adopt(
     return
   }
   await setTakeOver(context.database, tag, since, { at: context.now() })
-  const { adopted } = await releaseHistory(
+  const { adopted, failed } = await releaseHistory(
     context,
     signal,
     (runs) => process.stderr.isTTY && runs % 1000 === 0 && printToStderr(`${runs} runs adopted`),
   )
+  if (failed > 0) printToStderr(`${failed} runs could not be adopted: \`reconcile\` tries them again`)
   if (options.json !== true)
     print(
       `${tag} is taken over from ${fromText({ since })}; ${adopted} runs of its history were adopted. \`reconcile\` catalogues what is unknown.`,

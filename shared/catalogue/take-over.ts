@@ -149,7 +149,7 @@ export async function settleHistory(
 }
 
 /** Clears the marks of files and of the arrivals under their keys. */
-async function releaseFiles(
+export async function releaseFiles(
   trx: Transaction<Schema>,
   files: readonly { readonly id: number; readonly bucket: string; readonly objectKey: string }[],
 ): Promise<void> {
@@ -187,6 +187,31 @@ export interface HistoryOfTag {
 const KEY = sql.ref('objectKey')
 const TAG = sql<string>`IF(LOCATE('/', ${KEY}) = 0, '', LEFT(${KEY}, CHAR_LENGTH(${KEY}) - LOCATE('/', REVERSE(${KEY}))))`
 const countOf = (condition: ReturnType<typeof sql<SqlBool>>) => sql<number>`SUM(${condition})`
+
+const RELEASED_AT_ONCE = 10_000
+
+/**
+ * Clears the marks of arrivals that are not older than the take-over time of their tag any more and have no
+ * catalogued file: those that wait, and those that could not be read.
+ */
+export async function releaseArrivals(database: Database, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { numUpdatedRows } = await database
+      .updateTable('arrivals')
+      .set({ isHistory: false })
+      .where('isHistory', '=', true)
+      .where('state', 'in', ['received', 'processing', 'invalid', 'failed'])
+      .where(
+        sql<Date>`COALESCE(last_modified, event_time)`,
+        '>=',
+        sql<Date>`COALESCE((SELECT own.since FROM take_overs own WHERE own.tag = ${TAG}),
+          (SELECT others.since FROM take_overs others WHERE others.tag = ${OTHER_TAGS}))`,
+      )
+      .limit(RELEASED_AT_ONCE)
+      .executeTakeFirstOrThrow()
+    if (numUpdatedRows < RELEASED_AT_ONCE) return
+  }
+}
 
 /** By tag; '' for keys without a tag. Reads every row of history: seconds for a million. */
 export async function historyByTag(database: Database): Promise<readonly HistoryOfTag[]> {

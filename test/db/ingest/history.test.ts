@@ -1,4 +1,5 @@
 /** The first start on a bucket that is full: take-over times, history, and its adoption. */
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { createHandler as reconciling } from '../../../functions/reconcile/handler.ts'
@@ -6,13 +7,14 @@ import { createHandler as trackingArrivals } from '../../../functions/track-arri
 import { recordArrivals } from '../../../shared/catalogue/arrivals.ts'
 import {
   FROM_THE_BEGINNING,
+  historyByTag,
   isOlderThanTakeOver,
   listTakeOvers,
   OTHER_TAGS,
   setTakeOver,
 } from '../../../shared/catalogue/take-over.ts'
 import { requestNew, sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
-import { planAdoption } from '../../../shared/ingest/adopt.ts'
+import { planAdoption, releaseHistory } from '../../../shared/ingest/adopt.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
@@ -350,6 +352,116 @@ describe('history', () => {
     expect(found.at(-1)?.summary).toContain('1 not readable yet')
     expect(await findRuns(context.database, { tag: 'BAD', runNumber: 1 })).toEqual([])
   })
+})
+
+describe('an adoption', () => {
+  const alertNames = async () => {
+    const rows = await context.database
+      .selectFrom('outbox')
+      .select('name')
+      .where('name', 'like', 'alert:history%')
+      .execute()
+    return rows.map(({ name }) => name).toSorted()
+  }
+  const historyOf = async (tag: string) =>
+    (await historyByTag(context.database)).filter((history) => history.tag === tag)
+  async function oldFiles(tag: string) {
+    for (const run of [1, 2]) await stored(`${tag}/run0000${run}.mid.gz`, OLD, 80 + run)
+    storedAt.set(`${tag}/run00004.mid.gz`, OLD)
+    await context.put(`${tag}/run00004.mid.gz`, 'not a run')
+    await takeOver(tag, TAKEN_OVER)
+  }
+
+  for (const read of [false, true])
+    test(`leaves nothing marked as history that ${read ? 'was' : 'is to be'} read, and reports no history of it`, async () => {
+      const tag = `ADOPTED${String(read).toUpperCase()}`
+      await oldFiles(tag)
+      await listing(`${tag}/`)
+      if (read) await beat()
+      const before = await alertNames()
+      await takeOver(tag, FROM_THE_BEGINNING)
+      await reconcileBeat()
+      expect(await historyOf(tag)).toEqual([])
+      expect((await arrivals(`${tag}/`)).some(({ isHistory }) => isHistory)).toBe(false)
+      await beat()
+      await listing(`${tag}/`)
+      expect(await alertNames()).toEqual(before)
+      expect((await runsOf(tag)).map(({ isHistory }) => isHistory)).toEqual([false, false])
+    })
+
+  test('to a later time ends with one summary, and then nothing is counted again', async () => {
+    await oldFiles('OPEN')
+    await listing('OPEN/')
+    const later = new Date(TAKEN_OVER.getTime() + 86_400_000)
+    await takeOver('OPEN', later)
+    await beat()
+    const counts: string[] = []
+    const counting = {
+      ...context,
+      log: { ...context.log, info: (_: object, event: string) => counts.push(event) } as never,
+    }
+    for (let time = 0; time < 3; time++)
+      await reconcile(counting, { bucket: context.bucket, prefix: 'OPEN/', graceSeconds: 0 }, signal)
+    expect(counts.filter((event) => event === 'history-catalogued')).toHaveLength(1)
+    expect(await alertNames()).toEqual([
+      `alert:history-catalogued:OPEN:${later.toISOString()}`,
+      `alert:history-found:OPEN:${TAKEN_OVER.toISOString()}`,
+      `alert:history-found:OPEN:${later.toISOString()}`,
+    ])
+  })
+
+  test('of one run that fails does not prevent that of the runs behind it', async () => {
+    await oldFiles('FAILING')
+    await listing('FAILING/')
+    await beat()
+    await takeOver('FAILING', FROM_THE_BEGINNING)
+    await sql`CREATE TRIGGER failing_run BEFORE UPDATE ON runs FOR EACH ROW
+      IF NEW.tag = 'FAILING' AND NEW.run_number = 1 THEN SIGNAL SQLSTATE '45000'; END IF`.execute(
+      context.database,
+    )
+    try {
+      expect(await releaseHistory(context, signal)).toEqual({ adopted: 1, failed: 1 })
+    } finally {
+      await sql`DROP TRIGGER failing_run`.execute(context.database)
+    }
+    expect((await runsOf('FAILING')).map(({ isHistory }) => isHistory)).toEqual([true, false])
+    expect(await releaseHistory(context, signal)).toEqual({ adopted: 1, failed: 0 })
+  })
+})
+
+test('an abandoned live arrival and a request left behind do not wait until all history is read', async () => {
+  await takeOver('WAIT', TAKEN_OVER)
+  listed = many('WAIT', 30)
+  await listing('WAIT/')
+  listed = []
+  const key = 'WAIT/run20001.mid.gz'
+  const live = await stored(key, null, 33)
+  const requestOf = () =>
+    context.database
+      .selectFrom('outbox')
+      .select('sentAt')
+      .where('name', '=', 'left-behind')
+      .executeTakeFirstOrThrow()
+  const controller = new AbortController()
+  let before = 0
+  beforeHead = async (asks) => {
+    if (asks === key) {
+      before ||= asked.length
+      return
+    }
+    if (asked.length === 8) controller.abort()
+    if (asked.length !== 3) return
+    // The function that read it was killed, as was one that had a request to send.
+    const past = new Date(Date.now() - MINUTE_MS)
+    await recordArrivals(context.database, [live], past)
+    const abandoned = { state: 'processing' as const, attempts: 1, leaseOwner: 'dead', leaseUntil: past }
+    await context.database.updateTable('arrivals').set(abandoned).where('objectKey', '=', key).execute()
+    const request = { name: 'left-behind', queue: 'alerts', body: '{}', runId: null, createdAt: past }
+    await context.database.insertInto('outbox').values(request).execute()
+  }
+  await beat(controller.signal)
+  expect(before).toBe(4)
+  expect((await requestOf()).sentAt).not.toBeNull()
 })
 
 describe('what is new stays new', () => {
