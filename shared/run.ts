@@ -38,7 +38,8 @@ export interface ObjectVersion extends ObjectName {
   /** Null if the bucket is not versioned. */
   readonly versionId: string | null
   readonly sizeBytes: number
-  readonly lastModified: Date
+  /** Since when the store has it; null if the store does not state it: then it may be new. */
+  readonly lastModified: Date | null
 }
 
 const FILE_NAME = /^run(?<run>\d+)(?:(?:sub|_)(?<sub>\d+))?\.mid(?:\.(?<suffix>gz|lz4|bz2))?$/

@@ -19,8 +19,8 @@ interface Options {
 const EXAMPLES = `
 Examples:
   cygnet adopt                                 the take-over times, and how far the history is
-  cygnet adopt --tag LNGS --since now          what is in the buckets already is history
   cygnet adopt --tag LNGS --since 2026-11-01   runs stored from then on are new, older ones history
+  cygnet adopt --tag LNGS --since now          all that is in the buckets is history, missed runs as well
   cygnet adopt --tag '*' --since now           for every tag without a time of its own
   cygnet adopt --tag LNGS --history            copy the history to tape and reconstruct it, too
 
@@ -118,11 +118,12 @@ async function adopt(
     return
   }
   await setTakeOver(context.database, tag, since, { at: context.now() })
-  const { adopted } = await releaseHistory(
+  const { adopted, failed } = await releaseHistory(
     context,
     signal,
     (runs) => process.stderr.isTTY && runs % 1000 === 0 && printToStderr(`${runs} runs adopted`),
   )
+  if (failed > 0) printToStderr(`${failed} runs could not be adopted: \`reconcile\` tries them again`)
   if (options.json !== true)
     print(
       `${tag} is taken over from ${fromText({ since })}; ${adopted} runs of its history were adopted. \`reconcile\` catalogues what is unknown.`,

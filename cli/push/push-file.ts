@@ -231,12 +231,15 @@ const notThisFile = (name: ObjectName, object: ObjectDescription, { differs, unk
   differs.length > 0 || unknown === null
     ? occupied(name, object, differs.join('; '))
     : new RefusedError(
-        `${name.bucket}/${name.key} has an object of the same size, of ${timeOf(object)} UTC: ${unknown}. The object is kept; keep the file too. --overwrite replaces the object`,
+        `${name.bucket}/${name.key} has an object of the same size, of ${dateOf(object)}: ${unknown}. The object is kept; keep the file too. --overwrite replaces the object`,
       )
 
 const occupied = (name: ObjectName, object: ObjectDescription, why: string) =>
   new RefusedError(
-    `${name.bucket}/${name.key} is another object, of ${timeOf(object)} UTC: ${why}. Was the run number used again? The object is kept; --overwrite replaces it, --key gives the file another key`,
+    `${name.bucket}/${name.key} is another object, of ${dateOf(object)}: ${why}. Was the run number used again? The object is kept; --overwrite replaces it, --key gives the file another key`,
   )
 
-const timeOf = ({ lastModified }: ObjectDescription) => lastModified.toISOString().slice(0, 19)
+const dateOf = ({ lastModified }: ObjectDescription) =>
+  lastModified === null ? 'unknown date' : timeOf(lastModified)
+
+const timeOf = (at: Date) => `${at.toISOString().slice(0, 19)} UTC`

@@ -13,19 +13,20 @@ export const needs = [database, queues, s3]
 export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
   return (_event, invocation) => {
     const { signal, log } = invocation
+    const sendLeftBehind = () => {
+      const olderThan = new Date(context.now().getTime() - LEFT_BEHIND_MS)
+      return flushOutbox(context.database, context.queues, { olderThan }, signal)
+    }
     const sendRequests = {
       done: 'requests-sent',
       failed: 'requests-not-sent',
-      work: async () => {
-        const olderThan = new Date(context.now().getTime() - LEFT_BEHIND_MS)
-        return { requests: await flushOutbox(context.database, context.queues, { olderThan }, signal) }
-      },
+      work: async () => ({ requests: await sendLeftBehind() }),
     }
     const buckets = context.config.store.rawBuckets.map((bucket) => ({
       done: 'due-arrivals-processed',
       failed: 'due-arrivals-not-processed',
       fields: { bucket },
-      work: () => processDue(context, bucket, signal, log),
+      work: () => processDue(context, bucket, signal, log, sendLeftBehind),
     }))
     // At the same time: a store that does not answer holds up nothing else in this call. The next call of
     // this host begins when this one has ended, at the latest at the function's time limit.

@@ -36,6 +36,7 @@ import {
   refreshRun,
   supersedeFile,
 } from './runs.ts'
+import { settleHistory } from './take-over.ts'
 
 type Trx = Transaction<Schema>
 
@@ -47,7 +48,10 @@ export interface FileToRecord {
   readonly integrity: Integrity
   readonly comparisons: readonly DigestComparison[]
   readonly priority: 'live' | 'backlog'
-  /** Older than the take-over time of its tag: nothing is requested and nobody is alerted. */
+  /**
+   * Older than the take-over time of its tag: nothing is requested and nobody is alerted, unless its run turns
+   * out to have a new file.
+   */
   readonly isHistory: boolean
 }
 
@@ -107,31 +111,35 @@ export async function recordFile(
     const reused = before !== null && before.runId !== run.id
     const otherContents = await countOtherContents(trx, version, metadata.checksums.sha256)
     if (before !== null) await supersedeFile(trx, before.id, at)
-    await insertFile(trx, file, run.id, at)
+    const asRead = { ...file, isHistory: file.isHistory && before?.isHistory !== false }
+    await insertFile(trx, asRead, run.id, at)
+    const { isHistory, released } = await settleHistory(trx, run.id)
     const content = storedContent(file, run)
     // Contents that were in the store before may be deleted by Cygnet while they are read again. Hence the
     // second check, under the lock of the run.
     const inStore =
       current === 'yes' &&
       (!(await hasCloudReplica(trx, content)) || (await options.stillCurrent()) === 'yes')
-    if (inStore) await recordCloudReplica(trx, content, verificationOf(file), at)
+    if (inStore) await recordCloudReplica(trx, content, verificationOf(file, at), at)
     else await recordAbsentReplica(trx, content, at)
     const refreshed = await refreshRun(trx, locked, { at, removed: before })
     if (before !== null && reused) await recordOverwritten(trx, before, file, at)
     const { complete, integrity } = locked.generation
     const sameRun =
       !refreshed.newContents && !sameContent && complete && integrity === refreshed.summary.integrity
-    const next = nextSteps(file, run, refreshed, {
+    const next = nextSteps({ ...file, isHistory }, run, refreshed, {
       sameRun,
       otherContents,
       recoMinimumEvents: options.recoMinimumEvents,
     })
     const firstFile = locked.generation.fileCount === 0
     const twin = await findTwin(trx, run, metadata.checksums.sha256)
-    if (twin !== undefined)
+    if (twin !== undefined && !isHistory)
       next.requests.push(sameContentsAlert(run, version, twin, metadata.checksums.sha256))
+    if (released > 0)
+      next.notes.push({ runId: run.id, what: 'history adopted', detail: 'a file of it is new' })
     const requests =
-      !file.isHistory && (reused || (firstFile && locked.generations.length > 1))
+      !isHistory && (reused || (firstFile && locked.generations.length > 1))
         ? [...next.requests, reusedNumberAlert(run, metadata.startedAt ?? 0, version)]
         : next.requests
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'
@@ -225,7 +233,11 @@ async function lockAndCheckCurrent(
   // Read completely and deleted since: it is recorded, unless a later version was recorded before it was
   // deleted.
   const live = await findLiveFile(trx, version, true)
-  return live === null || live.etag === version.etag || live.lastModified < version.lastModified
+  const { lastModified } = version
+  return live === null ||
+    live.etag === version.etag ||
+    lastModified === null ||
+    live.lastModified < lastModified
     ? 'deleted'
     : 'no'
 }
@@ -240,7 +252,8 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
       objectKey: version.key,
       versionId: version.versionId,
       etag: version.etag,
-      lastModified: version.lastModified,
+      // The latest time that is possible.
+      lastModified: version.lastModified ?? at,
       subrun: metadata.subrun,
       compression: metadata.compression,
       sizeBytes: metadata.sizeBytes,
@@ -290,9 +303,9 @@ function storedContent({ version, metadata }: FileToRecord, run: CataloguedRun):
   }
 }
 
-const verificationOf = ({ version, integrity, comparisons }: FileToRecord) => ({
+const verificationOf = ({ version, integrity, comparisons }: FileToRecord, at: Date) => ({
   integrity,
-  storedAt: version.lastModified,
+  storedAt: version.lastModified ?? at,
   comparedWith: comparisons
     .filter((comparison) => comparison.agrees)
     .map(({ by, algorithm }) => `${algorithm} of ${by}`),

@@ -5,6 +5,7 @@
 import { type SqlBool, sql, type Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
+import { folderOf, type ObjectName, parseRunKey } from '../run.ts'
 
 type Executor = Database | Transaction<Schema>
 
@@ -66,8 +67,111 @@ export async function isOlderThanTakeOver(
   return row !== undefined && isBefore(at, row.since)
 }
 
-/** False for a store that stated no time, which is read as 1970: then the object may be new. */
-export const isBefore = (at: Date, since: Date): boolean => at.getTime() > 0 && at < since
+/**
+ * Whether an object is history: older than the take-over time of its tag, and not of a run that is new already.
+ * `at` and `source` as above.
+ */
+export async function isHistory(
+  executor: Executor,
+  object: ObjectName & { readonly at: Date | null; readonly source?: string },
+): Promise<boolean> {
+  if (!(await isOlderThanTakeOver(executor, { ...object, tag: folderOf(object.key) }))) return false
+  return !(await alreadyNew(executor, [object])).has(object)
+}
+
+/**
+ * Those objects whose key, or the run that it names, has or had a file that is not history. A later take-over
+ * time leaves them new: copies and reconstructions were requested, and damage must be alerted.
+ */
+export async function alreadyNew<T extends ObjectName>(
+  executor: Executor,
+  objects: readonly T[],
+): Promise<ReadonlySet<T>> {
+  if (objects.length === 0) return new Set()
+  const files = await executor
+    .selectFrom('runFiles')
+    .select(['bucket', 'objectKey'])
+    .where('bucket', 'in', [...new Set(objects.map(({ bucket }) => bucket))])
+    .where(
+      'objectKey',
+      'in',
+      objects.map(({ key }) => key),
+    )
+    .where('isHistory', '=', false)
+    .execute()
+  const names = new Set(files.map(({ bucket, objectKey }) => `${bucket}/${objectKey}`))
+  const runs = new Set<string>()
+  const named = objects.map(({ key }) => parseRunKey(key)).filter((run) => run !== null)
+  for (const [tag, ofTag] of Map.groupBy(named, (run) => run.tag)) {
+    const found = await executor
+      .selectFrom('runs')
+      .innerJoin('runFiles', 'runFiles.runId', 'runs.id')
+      .select('runs.runNumber')
+      .distinct()
+      .where('runs.tag', '=', tag)
+      .where(
+        'runs.runNumber',
+        'in',
+        ofTag.map(({ runNumber }) => runNumber),
+      )
+      .where('runFiles.isHistory', '=', false)
+      .execute()
+    for (const { runNumber } of found) runs.add(`${tag}/${runNumber}`)
+  }
+  return new Set(
+    objects.filter((object) => {
+      const run = parseRunKey(object.key)
+      return (
+        names.has(`${object.bucket}/${object.key}`) ||
+        (run !== null && runs.has(`${run.tag}/${run.runNumber}`))
+      )
+    }),
+  )
+}
+
+/**
+ * A run with one new file is new as a whole: then the marks of its other files and of their arrivals are
+ * cleared. @returns whether the run is history, and how many files have been released.
+ */
+export async function settleHistory(
+  trx: Transaction<Schema>,
+  runId: number,
+): Promise<{ readonly isHistory: boolean; readonly released: number }> {
+  const files = await trx
+    .selectFrom('runFiles')
+    .select(['id', 'bucket', 'objectKey', 'isHistory'])
+    .where('runId', '=', runId)
+    .execute()
+  const history = files.filter((file) => file.isHistory)
+  if (history.length === files.length) return { isHistory: true, released: 0 }
+  await releaseFiles(trx, history)
+  return { isHistory: false, released: history.length }
+}
+
+/** Clears the marks of files and of the arrivals under their keys. */
+export async function releaseFiles(
+  trx: Transaction<Schema>,
+  files: readonly { readonly id: number; readonly bucket: string; readonly objectKey: string }[],
+): Promise<void> {
+  if (files.length === 0) return
+  const ids = files.map(({ id }) => id)
+  await trx.updateTable('runFiles').set({ isHistory: false }).where('id', 'in', ids).execute()
+  for (const [bucket, ofBucket] of Map.groupBy(files, (file) => file.bucket))
+    await trx
+      .updateTable('arrivals')
+      .set({ isHistory: false })
+      .where('bucket', '=', bucket)
+      .where(
+        'objectKey',
+        'in',
+        ofBucket.map(({ objectKey }) => objectKey),
+      )
+      .execute()
+}
+
+/** False for an unknown time (1970 in some notifications): then the object may be new. */
+export const isBefore = (at: Date | null, since: Date): boolean =>
+  at !== null && at.getTime() > 0 && at < since
 
 /** What became of the history of a tag. */
 export interface HistoryOfTag {
@@ -83,6 +187,31 @@ export interface HistoryOfTag {
 const KEY = sql.ref('objectKey')
 const TAG = sql<string>`IF(LOCATE('/', ${KEY}) = 0, '', LEFT(${KEY}, CHAR_LENGTH(${KEY}) - LOCATE('/', REVERSE(${KEY}))))`
 const countOf = (condition: ReturnType<typeof sql<SqlBool>>) => sql<number>`SUM(${condition})`
+
+const RELEASED_AT_ONCE = 10_000
+
+/**
+ * Clears the marks of arrivals that are not older than the take-over time of their tag any more and have no
+ * catalogued file: those that wait, and those that could not be read.
+ */
+export async function releaseArrivals(database: Database, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { numUpdatedRows } = await database
+      .updateTable('arrivals')
+      .set({ isHistory: false })
+      .where('isHistory', '=', true)
+      .where('state', 'in', ['received', 'processing', 'invalid', 'failed'])
+      .where(
+        sql<Date>`COALESCE(last_modified, event_time)`,
+        '>=',
+        sql<Date>`COALESCE((SELECT own.since FROM take_overs own WHERE own.tag = ${TAG}),
+          (SELECT others.since FROM take_overs others WHERE others.tag = ${OTHER_TAGS}))`,
+      )
+      .limit(RELEASED_AT_ONCE)
+      .executeTakeFirstOrThrow()
+    if (numUpdatedRows < RELEASED_AT_ONCE) return
+  }
+}
 
 /** By tag; '' for keys without a tag. Reads every row of history: seconds for a million. */
 export async function historyByTag(database: Database): Promise<readonly HistoryOfTag[]> {

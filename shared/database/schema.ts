@@ -142,6 +142,7 @@ export interface RunFilesTable {
   objectKey: string
   versionId: string | null
   etag: string
+  /** Since when the store has it; if the store does not state that, when it was catalogued. */
   lastModified: Date
   subrun: number | null
   compression: string

@@ -7,10 +7,17 @@ import { recoRequest } from '../catalogue/next-steps.ts'
 import { inputOf } from '../catalogue/record-file.ts'
 import { lockRunOfFile } from '../catalogue/run-generations.ts'
 import { addHistory, refreshRun } from '../catalogue/runs.ts'
-import { isBefore, listTakeOvers, OTHER_TAGS } from '../catalogue/take-over.ts'
+import {
+  alreadyNew,
+  isBefore,
+  listTakeOvers,
+  OTHER_TAGS,
+  releaseArrivals,
+  releaseFiles,
+} from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
-import type { RunFile } from '../database/schema.ts'
+import { classify } from '../errors.ts'
 import { folderOf } from '../run.ts'
 import { addRequests } from '../work/outbox.ts'
 import { listTag, unknownOf } from './list-tag.ts'
@@ -36,10 +43,11 @@ export async function planAdoption(
     for await (const page of listTag(context, bucket, tag === OTHER_TAGS ? null : tag, signal)) {
       const objects = tag === OTHER_TAGS ? page.filter(({ key }) => !own.has(folderOf(key))) : page
       const unknown = new Set(await unknownOf(context.database, objects))
-      for (const object of objects)
-        counts[isBefore(object.lastModified, since) ? 'before' : 'after'][
-          unknown.has(object) ? 'unknown' : 'known'
-        ]++
+      const isNew = await alreadyNew(context.database, objects)
+      for (const object of objects) {
+        const isHistory = isBefore(object.lastModified, since) && !isNew.has(object)
+        counts[isHistory ? 'before' : 'after'][unknown.has(object) ? 'unknown' : 'known']++
+      }
     }
   const adopted = await context.database
     .selectFrom('runFiles')
@@ -59,48 +67,62 @@ const AT_ONCE = 200
 /**
  * Files that were catalogued as history and are not older than the take-over time of their tag any more, since
  * it was set earlier: their reconstruction is requested if it would have been, and the next comparison of the
- * catalogue with the copies requests their copies on tape. @returns how many runs had such files.
+ * catalogue with the copies requests their copies on tape. A run that cannot be adopted does not prevent the
+ * others: it is tried again by the next call. @returns how many runs had such files, and how many of them failed.
  */
 export async function releaseHistory(
   context: Context<'database'>,
   signal: AbortSignal,
   onProgress?: (released: number) => void,
-): Promise<{ readonly adopted: number }> {
-  const { database } = context
-  let adopted = 0
+): Promise<{ readonly adopted: number; readonly failed: number }> {
+  const { database, log } = context
+  await releaseArrivals(database, signal)
+  let [adopted, failed, after] = [0, 0, 0]
   while (!signal.aborted) {
-    const files = await database
+    const runs = await database
       .selectFrom('runFiles')
       .innerJoin('runs', 'runs.id', 'runFiles.runId')
       .leftJoin('takeOvers as own', 'own.tag', 'runs.tag')
       .leftJoin('takeOvers as others', (join) => join.on('others.tag', '=', OTHER_TAGS))
-      .selectAll('runFiles')
+      .select('runFiles.runId')
+      .distinct()
       .where('runFiles.isHistory', '=', true)
+      .where('runFiles.runId', '>', after)
       .where('runFiles.lastModified', '>=', sql<Date>`COALESCE(own.since, others.since)`)
       .orderBy('runFiles.runId')
       .limit(AT_ONCE)
       .execute()
-    for (const own of Map.groupBy(files, (file) => file.runId).values()) {
+    for (const { runId } of runs) {
       if (signal.aborted) break
-      await releaseRun(context, own)
-      onProgress?.(++adopted)
+      after = runId
+      try {
+        await releaseRun(context, runId)
+        adopted++
+        onProgress?.(adopted)
+      } catch (error) {
+        failed++
+        log.error({ runId, error: classify(error) }, 'run-not-adopted')
+      }
     }
-    if (files.length < AT_ONCE) break
+    if (runs.length < AT_ONCE) break
   }
-  return { adopted }
+  return { adopted, failed }
 }
 
-async function releaseRun(
-  { database, config, now }: Context<'database'>,
-  files: readonly RunFile[],
-): Promise<void> {
-  const [first] = files
-  if (first === undefined) return
+/** With all its files: a run is new as a whole. */
+async function releaseRun({ database, config, now }: Context<'database'>, runId: number): Promise<void> {
   const at = now()
   await inTransaction(database, async (trx) => {
+    const history = trx
+      .selectFrom('runFiles')
+      .selectAll()
+      .where('runId', '=', runId)
+      .where('isHistory', '=', true)
+    const files = await history.execute()
+    const [first] = files
+    if (first === undefined) return
     const locked = await lockRunOfFile(trx, first, at)
-    const ids = files.map(({ id }) => id)
-    await trx.updateTable('runFiles').set({ isHistory: false }).where('id', 'in', ids).execute()
+    await releaseFiles(trx, files)
     const refreshed = await refreshRun(trx, locked, { at })
     const { tag, runNumber, generation } = locked
     const run = { id: generation.id, tag, runNumber }

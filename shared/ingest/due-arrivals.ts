@@ -2,6 +2,7 @@
 import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
 import type { Arrival } from '../database/schema.ts'
+import { classify } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { ArrivalSource, ObjectArrival } from '../notifications/arrival.ts'
 import { LONGEST_WAIT_MS } from '../work/back-off.ts'
@@ -27,12 +28,14 @@ type Which = 'waiting' | 'abandoned' | 'history'
  * Processes the due arrivals of a bucket until none is left or the time to start one is over. Those abandoned
  * by a function that died come after the others, one at a time: an object that kills its reader then
  * interrupts no other attempt. History comes last, one at a time, and only while nothing else waits.
+ * @param sendLeftBehind called before each object of history.
  */
 export async function processDue(
   context: Host,
   bucket: string,
   signal: AbortSignal,
   log: Logger,
+  sendLeftBehind: () => Promise<unknown> = async () => {},
 ): Promise<{ readonly processed: number }> {
   const next = (which: Which) => async () => {
     const taken = await takeDue(context, bucket, which)
@@ -41,7 +44,12 @@ export async function processDue(
   }
   const waiting = await drain(AT_ONCE, signal, next('waiting'))
   const abandoned = await drain(1, signal, next('abandoned'))
-  const history = await drain(1, signal, async () => (await next('waiting')()) ?? (await next('history')()))
+  const history = await drain(1, signal, async () => {
+    const newer = (await next('waiting')()) ?? (await next('abandoned')())
+    if (newer !== null) return newer
+    await sendLeftBehind().catch((error) => log.error({ error: classify(error) }, 'requests-not-sent'))
+    return await next('history')()
+  })
   return { processed: waiting.length + abandoned.length + history.length }
 }
 

@@ -88,8 +88,14 @@ function warningsOf(
   metadata: FileMetadata,
   integrity: Integrity,
 ): FileMetadata['warnings'] {
-  const { contentEncoding, etag } = object
+  const { contentEncoding, etag, lastModified } = object
   const warnings: FileMetadata['warnings'][number][] = []
+  if (lastModified === null)
+    warnings.push({
+      code: 'no-date',
+      message: 'the store does not state since when it has the object: it counts as stored when it was read',
+      offset: null,
+    })
   if (contentEncoding !== null)
     warnings.push({
       code: 'content-encoding',

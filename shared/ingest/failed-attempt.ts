@@ -11,6 +11,7 @@ import {
   unfinishedArrival,
 } from '../catalogue/arrivals.ts'
 import { alertRequest, dependencyAlert } from '../catalogue/next-steps.ts'
+import { alreadyNew } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
 import type { Arrival, Schema } from '../database/schema.ts'
@@ -192,7 +193,7 @@ async function writeUnfinished(
   })
   const alerts = await inTransaction(context.database, async (trx) => {
     if (!(await write(trx))) return null
-    const written = state === 'failed' && !(await isHistory(trx, arrivalId)) ? [failed] : []
+    const written = state === 'failed' && !(await isHistory(trx, arrivalId, object)) ? [failed] : []
     await addRequests(trx, written, context.now())
     return written
   })
@@ -200,11 +201,11 @@ async function writeUnfinished(
   return alerts !== null
 }
 
-async function isHistory(trx: Transaction<Schema>, arrivalId: number): Promise<boolean> {
+async function isHistory(trx: Transaction<Schema>, arrivalId: number, object: ObjectName): Promise<boolean> {
   const arrival = await trx
     .selectFrom('arrivals')
     .select('isHistory')
     .where('id', '=', arrivalId)
     .executeTakeFirst()
-  return arrival?.isHistory === true
+  return arrival?.isHistory === true && !(await alreadyNew(trx, [object])).has(object)
 }

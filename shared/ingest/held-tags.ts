@@ -3,8 +3,9 @@
  * many old objects of a tag that has no such time wait until a person has set one (ADR 19).
  */
 import { alertRequest } from '../catalogue/next-steps.ts'
-import { isBefore, OTHER_TAGS, takeOverTimes } from '../catalogue/take-over.ts'
+import { alreadyNew, isBefore, OTHER_TAGS, takeOverTimes } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
+import type { Database } from '../database/connect.ts'
 import { folderOf, isTag, type ObjectVersion } from '../run.ts'
 import { addRequests } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
@@ -23,7 +24,7 @@ export interface HeldTag {
   readonly objects: number
   readonly oldest: Date
   readonly newest: Date
-  /** What a person is to run. */
+  /** What a person is to run so that none of them becomes history. */
   readonly command: string
 }
 
@@ -45,31 +46,43 @@ const OLD_MS = 86_400_000
 export function openGate(context: Context<'database' | 's3'>, bucket: string): Gate {
   const oldest = () => new Date(context.now().getTime() - OLD_MS)
   const waiting = new Map<string, HeldTag>()
-  const decided = new Map<string, boolean>()
-  const hasMany = async (tag: string, signal: AbortSignal) => {
+  const decided = new Map<string, Date | null>()
+  /** Objects of the tag from before this time wait; null: there are few of them. */
+  const waitBefore = async (tag: string, signal: AbortSignal): Promise<Date | null> => {
     const known = decided.get(tag)
     if (known !== undefined) return known
+    const before = (await firstNewRun(context.database, tag)) ?? oldest()
     let unknown = 0
     for await (const page of listTag(context, bucket, tag, signal)) {
-      const old = page.filter((object) => object.lastModified < oldest())
+      const old = page.filter(({ lastModified: at }) => isBefore(at, oldest()) && isBefore(at, before))
       unknown += (await unknownOf(context.database, old)).length
       if (unknown > FEW) break
     }
-    decided.set(tag, unknown > FEW)
-    return unknown > FEW
+    decided.set(tag, unknown > FEW ? before : null)
+    return unknown > FEW ? before : null
   }
   return {
     async pass(missing, signal) {
       const usual: ObjectVersion[] = []
       const history: ObjectVersion[] = []
-      const takeOverOf = missing.length === 0 ? null : await takeOverTimes(context.database)
+      if (missing.length === 0) return { usual, history }
+      const takeOverOf = await takeOverTimes(context.database)
+      const isNew = await alreadyNew(
+        context.database,
+        missing.map(({ object }) => object),
+      )
       for (const { object, isKnown } of missing) {
+        const { lastModified } = object
         const tag = folderOf(object.key)
-        const since = takeOverOf?.(tag) ?? null
-        if (since !== null) (isBefore(object.lastModified, since) ? history : usual).push(object)
-        else if (isKnown || object.lastModified >= oldest() || !(await hasMany(tag, signal)))
-          usual.push(object)
-        else waiting.set(tag, withObject(waiting.get(tag), tag, object.lastModified))
+        const since = takeOverOf(tag)
+        if (isNew.has(object)) usual.push(object)
+        else if (since !== null) (isBefore(lastModified, since) ? history : usual).push(object)
+        else if (isKnown || lastModified === null || lastModified >= oldest()) usual.push(object)
+        else {
+          const before = await waitBefore(tag, signal)
+          if (before === null || lastModified >= before) usual.push(object)
+          else waiting.set(tag, withObject(waiting.get(tag), tag, lastModified))
+        }
       }
       return { usual, history }
     },
@@ -77,24 +90,41 @@ export function openGate(context: Context<'database' | 's3'>, bucket: string): G
   }
 }
 
+/**
+ * When the first new run of a tag was catalogued. What was stored later was missed by an outage, and is new. What
+ * was stored before may be all the tag ever had: the first live run of a full bucket is catalogued before its
+ * first listing.
+ */
+async function firstNewRun(database: Database, tag: string): Promise<Date | null> {
+  const { at } = await database
+    .selectFrom('runs')
+    .select((of) => of.fn.min('firstFileAt').as('at'))
+    .where('tag', '=', tag)
+    .where('isHistory', '=', false)
+    .executeTakeFirstOrThrow()
+  return at
+}
+
 function withObject(held: HeldTag | undefined, tag: string, stored: Date): HeldTag {
-  if (held === undefined) return { tag, objects: 1, oldest: stored, newest: stored, command: commandFor(tag) }
-  const { objects, oldest, newest } = held
+  const { objects, oldest, newest } = held ?? { objects: 0, oldest: stored, newest: stored }
+  const from = stored < oldest ? stored : oldest
   return {
-    ...held,
+    tag,
     objects: objects + 1,
-    oldest: stored < oldest ? stored : oldest,
+    oldest: from,
     newest: stored > newest ? stored : newest,
+    command: commandFor(tag, from),
   }
 }
 
 /** For a shell. No time can be set for what is no tag: that of all other tags counts. */
-const commandFor = (tag: string) =>
-  `cygnet adopt --tag '${(isTag(tag) ? tag : OTHER_TAGS).replaceAll("'", "'\\''")}' --since TIME`
+const commandFor = (tag: string, since: Date) =>
+  `cygnet adopt --tag '${(isTag(tag) ? tag : OTHER_TAGS).replaceAll("'", "'\\''")}' --since ${since.toISOString().slice(0, 19)}Z`
 
 const LONGEST = 180
+const dayOf = (at: Date) => at.toISOString().slice(0, 10)
 
-/** Logs the plan at each listing, and alerts once a tag. */
+/** Logs the plan at each listing, and alerts once a tag, day of the newest object and calendar month. */
 export async function alertHeldTags(
   context: Context<'database' | 'queues'>,
   held: readonly HeldTag[],
@@ -106,12 +136,12 @@ export async function alertHeldTags(
     return alertRequest({
       rule: 'tag-not-adopted',
       severity: 'error',
-      summary: `${objects} unknown objects under ${tag === '' ? 'no tag' : tag}, stored from ${oldest.toISOString()} to ${newest.toISOString()}, wait: the tag has no take-over time. Runs from that time on are catalogued as new, older ones as history. Set it with: ${command}`,
+      summary: `${objects} unknown objects under ${tag === '' ? 'no tag' : tag}, stored from ${oldest.toISOString()} to ${newest.toISOString()}, wait: the tag has no take-over time. If runs among them were missed, treat all ${objects} as new (copied to tape and reconstructed): ${command}. If they are old data from before Cygnet, give a later time: objects stored before it are history, and only catalogued. A missed run that becomes history is not copied to tape, so in doubt choose the earlier time`,
       tag: isTag(tag) ? tag : null,
       runNumber: null,
       runId: null,
       object: null,
-      occurrence: tag.slice(0, LONGEST),
+      occurrence: `${tag.slice(0, LONGEST)}:${dayOf(newest)}:${dayOf(at).slice(0, 7)}`,
     })
   })
   await addRequests(context.database, alerts, at)

@@ -15,12 +15,13 @@ export async function summarizeHistory(
   signal: AbortSignal,
 ): Promise<void> {
   const { database, log } = context
-  if (!(await isHistoryOpen(database))) return
   const takeOverOf = await takeOverTimes(database)
+  if (!(await isHistoryOpen(database, takeOverOf))) return
   const alerts: Request[] = []
   for (const history of await historyByTag(database)) {
     const { tag, objects } = history
-    const since = takeOverOf(tag)?.toISOString() ?? ''
+    const since = statedTime(takeOverOf(tag))
+    if (since === null) continue
     alerts.push(
       about(
         'history-found',
@@ -39,7 +40,7 @@ export async function summarizeHistory(
         history,
         since,
       )(
-        `all ${objects} objects of ${named(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees`,
+        `all ${objects} objects of ${named(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees, ${counts.twins} with the bytes of another run`,
       ),
     )
   }
@@ -65,13 +66,44 @@ const about =
     })
 
 /** Whether history waits to be read, or was read and not summarized: all of it is counted only then. */
-async function isHistoryOpen(database: Database): Promise<boolean> {
-  const { rows } = await sql<{ readonly isOpen: number }>`SELECT
-    EXISTS (SELECT 1 FROM arrivals WHERE is_history = 1 AND state IN ('received', 'processing'))
-    OR EXISTS (SELECT 1 FROM outbox found WHERE found.name LIKE 'alert:history-found:%' AND NOT EXISTS
-      (SELECT 1 FROM outbox ended WHERE ended.name = REPLACE(found.name, ':history-found:', ':history-catalogued:')))
-    AS is_open`.execute(database)
-  return Boolean(rows[0]?.isOpen)
+async function isHistoryOpen(database: Database, takeOverOf: (tag: string) => Date | null): Promise<boolean> {
+  const waiting = await database
+    .selectFrom('arrivals')
+    .select('id')
+    .where('isHistory', '=', true)
+    .where('state', 'in', ['received', 'processing'])
+    .limit(1)
+    .executeTakeFirst()
+  if (waiting !== undefined) return true
+  const sent = await database.selectFrom('outbox').select('name').where('name', 'like', `${NAME}%`).execute()
+  const names = new Set(sent.map(({ name }) => name))
+  const tags = new Set(
+    sent.flatMap(({ name }) => /^alert:history-found:(.*):\d{4}-\d\d-\d\dT/.exec(name)?.[1] ?? []),
+  )
+  for (const tag of tags) {
+    const since = statedTime(takeOverOf(tag))
+    if (since === null || names.has(`${NAME}catalogued:${tag}:${since}`)) continue
+    // Summarized for another time before.
+    if (names.has(`${NAME}found:${tag}:${since}`) || (await hasHistory(database, tag))) return true
+  }
+  return false
+}
+
+const NAME = 'alert:history-'
+
+/** Null when the tag has no history: all of it is adopted, or it has no take-over time. */
+const statedTime = (since: Date | null) =>
+  since === null || since.getTime() === 0 ? null : since.toISOString()
+
+async function hasHistory(database: Database, tag: string): Promise<boolean> {
+  const run = await database
+    .selectFrom('runs')
+    .select('id')
+    .where('tag', '=', tag)
+    .where('isHistory', '=', true)
+    .limit(1)
+    .executeTakeFirst()
+  return run !== undefined
 }
 
 async function wrongFiles(database: Database, tag: string) {
@@ -81,10 +113,18 @@ async function wrongFiles(database: Database, tag: string) {
     .select([
       sql<number | null>`SUM(NOT run_files.complete)`.as('incomplete'),
       sql<number | null>`SUM(run_files.integrity = 'mismatch')`.as('mismatches'),
+      sql<number | null>`SUM(EXISTS (SELECT 1 FROM run_files twin JOIN runs other ON other.id = twin.run_id
+        WHERE twin.sha256 = run_files.sha256 AND twin.is_live = 1
+          AND (other.tag != runs.tag OR other.run_number != runs.run_number)))`.as('twins'),
     ])
     .where('runFiles.isHistory', '=', true)
     .where('runFiles.isLive', '=', true)
     .where('runs.tag', '=', tag)
     .executeTakeFirstOrThrow()
-  return { incomplete: Number(counts.incomplete ?? 0), mismatches: Number(counts.mismatches ?? 0) }
+  const { incomplete, mismatches, twins } = counts
+  return {
+    incomplete: Number(incomplete ?? 0),
+    mismatches: Number(mismatches ?? 0),
+    twins: Number(twins ?? 0),
+  }
 }

@@ -33,4 +33,6 @@ export function isCurrent(
 
 /** Compared in whole seconds: a listing has milliseconds, the description of one object has not. */
 const wasSentAfter = ({ lastModified }: Pick<ObjectVersion, 'lastModified'>, at: Date | null): boolean =>
-  at !== null && Math.floor(lastModified.getTime() / 1000) > Math.floor(at.getTime() / 1000)
+  at !== null &&
+  lastModified !== null &&
+  Math.floor(lastModified.getTime() / 1000) > Math.floor(at.getTime() / 1000)

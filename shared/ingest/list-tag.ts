@@ -2,29 +2,41 @@
 import { lookUpArrivals } from '../catalogue/arrivals.ts'
 import type { Context } from '../context.ts'
 import type { Database } from '../database/connect.ts'
+import { classify } from '../errors.ts'
 import { routeKey } from '../notifications/route-key.ts'
 import { folderOf, type ObjectVersion } from '../run.ts'
-import { listObjects } from '../storage/objects.ts'
+import { listObjects, type UndescribedEntry } from '../storage/objects.ts'
+
+/** Whether an object may be a run, by its key. */
+export const mayBeRun = ({ config }: Pick<Context, 'config'>) => {
+  const { ignoredPrefixes } = config.store
+  return (key: string): boolean => routeKey(key, ignoredPrefixes).kind !== 'ignored'
+}
+
+/** Logs the entries that the store does not describe. */
+export function logUndescribed({ log }: Pick<Context, 'log'>, entries: readonly UndescribedEntry[]): void {
+  for (const { bucket, key, error } of entries)
+    log.error({ bucket, key, error: classify(error) }, 'object-not-described')
+}
 
 /** Page by page. `tag`: '' for keys without a folder, null for all. */
 export async function* listTag(
-  { s3, config }: Context<'s3'>,
+  context: Context<'s3'>,
   bucket: string,
   tag: string | null,
   signal: AbortSignal,
 ): AsyncGenerator<readonly ObjectVersion[]> {
   const prefix = tag === null || tag === '' ? '' : `${tag}/`
+  const isRun = mayBeRun(context)
+  const isWanted = (key: string) => (tag === null || folderOf(key) === tag) && isRun(key)
   for (let startAfter: string | null = null; ; ) {
     const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(
-      s3,
-      { bucket, prefix, startAfter },
+      context.s3,
+      { bucket, prefix, startAfter, isWanted },
       signal,
     )
-    yield page.objects.filter(
-      ({ key }) =>
-        (tag === null || folderOf(key) === tag) &&
-        routeKey(key, config.store.ignoredPrefixes).kind !== 'ignored',
-    )
+    logUndescribed(context, page.undescribed)
+    yield page.objects
     startAfter = page.last
     if (startAfter === null) return
   }

@@ -11,7 +11,7 @@ import {
   recordArrivals,
 } from '../catalogue/arrivals.ts'
 import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
-import { isOlderThanTakeOver } from '../catalogue/take-over.ts'
+import { isHistory as isHistoryOf } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -117,8 +117,8 @@ async function processCurrentVersion(
   }
   if (object === null) return { outcome: await reportMissing(context, hint, run, signal) }
   const { leaseSeconds } = context.config.work
-  const stored = { tag: run.tag, at: object.lastModified, source: hint.source }
-  const isHistory = await isOlderThanTakeOver(context.database, stored)
+  const stored = { bucket: object.bucket, key: object.key, at: object.lastModified, source: hint.source }
+  const isHistory = await isHistoryOf(context.database, stored)
   const options = { owner: leaseOwner(context), leaseSeconds, at: context.now(), isHistory }
   const fresh = await claimNewArrival(context.database, hint, object, options)
   const claim = fresh ?? (await claimKnown(context, object, run, options))

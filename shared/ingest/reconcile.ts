@@ -9,15 +9,16 @@ import type { Context } from '../context.ts'
 import { classify } from '../errors.ts'
 import { withoutSecrets } from '../log.ts'
 import { encodeNotification } from '../messages/runs.ts'
-import { pastIgnored, routeKey } from '../notifications/route-key.ts'
+import { pastIgnored } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
-import { listObjects } from '../storage/objects.ts'
+import { listObjects, type UndescribedEntry } from '../storage/objects.ts'
 import { addRequests } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { alertAwaitedFiles } from './awaited-files.ts'
 import { alertHeldTags, type HeldTag, type Missing, openGate } from './held-tags.ts'
 import { summarizeHistory } from './history-summary.ts'
 import { isCurrent } from './is-current.ts'
+import { logUndescribed, mayBeRun } from './list-tag.ts'
 import { takeLoggedRuns } from './logged-runs.ts'
 
 export interface ReconcileOptions {
@@ -35,6 +36,8 @@ export interface ReconcileProgress {
   /** Objects with a key like that of a run, whether in the ledger or not. */
   readonly runs: number
   readonly announced: number
+  /** Objects like a run that the store listed and did not describe: they are unfinished arrivals in the ledger. */
+  readonly undescribed: number
   /** Of those announced: older than the take-over time of their tag. */
   readonly history: number
   /** Tags of which old objects were not announced, because they have no take-over time. */
@@ -58,6 +61,7 @@ export async function reconcile(
     listed: 0,
     runs: 0,
     announced: 0,
+    undescribed: 0,
     history: 0,
     held: [],
     finished: false,
@@ -68,21 +72,21 @@ export async function reconcile(
   while (!signal.aborted) {
     const page = await listObjects(
       context.s3,
-      { bucket: options.bucket, prefix: options.prefix, startAfter },
+      { bucket: options.bucket, prefix: options.prefix, startAfter, isWanted: mayBeRun(context) },
       signal,
     )
-    const runs = page.objects.filter(
-      (object) => routeKey(object.key, context.config.store.ignoredPrefixes).kind !== 'ignored',
-    )
-    const missing = await missingOf(context, runs, options.graceSeconds)
+    const { objects, undescribed } = page
+    const missing = await missingOf(context, objects, options.graceSeconds)
     const { usual, history } = await gate.pass(missing, signal)
     await announce(context, usual, 'reconcile', signal)
     await announceHistory(context, history)
+    await recordUndescribed(context, undescribed)
     startAfter = page.last === null ? null : pastIgnored(page.last, context.config.store.ignoredPrefixes)
     progress = {
-      listed: progress.listed + page.objects.length,
-      runs: progress.runs + runs.length,
+      listed: progress.listed + page.keys.length,
+      runs: progress.runs + objects.length + undescribed.length,
       announced: progress.announced + usual.length + history.length,
+      undescribed: progress.undescribed + undescribed.length,
       history: progress.history + history.length,
       held: gate.held(),
       finished: startAfter === null,
@@ -144,9 +148,22 @@ async function announceHistory(
   }
 }
 
-type Announced = ReturnType<typeof announcedAs>
+/** Arrivals that are known are tried again by themselves. */
+async function recordUndescribed(
+  context: Context<'database'>,
+  entries: readonly UndescribedEntry[],
+): Promise<void> {
+  logUndescribed(context, entries)
+  const arrivals = entries.map((entry) => announcedAs({ ...entry, versionId: null }, 'reconcile'))
+  await recordArrivals(context.database, arrivals, context.now())
+}
 
-const announcedAs = (object: ObjectVersion, source: 'reconcile' | 'replay') => ({
+type Announced = ReturnType<typeof announcedAs<ObjectVersion>>
+
+const announcedAs = <T extends Pick<ObjectVersion, 'versionId' | 'lastModified'>>(
+  object: T,
+  source: 'reconcile' | 'replay',
+) => ({
   ...object,
   sequencer: null,
   eventName: 'ObjectCreated:Put',
@@ -189,7 +206,7 @@ async function missingOf(
   )
   const now = context.now().getTime()
   return objects.flatMap((object) => {
-    if (object.lastModified.getTime() > now - graceSeconds * 1000) return []
+    if (object.lastModified !== null && object.lastModified.getTime() > now - graceSeconds * 1000) return []
     const known = arrivals.filter(
       ({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag,
     )

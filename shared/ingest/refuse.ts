@@ -2,10 +2,10 @@
 import { closeArrival, identityOf, recordArrivals, rejectArrival } from '../catalogue/arrivals.ts'
 import { alertRequest } from '../catalogue/next-steps.ts'
 import { findLiveFile } from '../catalogue/runs.ts'
-import { isOlderThanTakeOver } from '../catalogue/take-over.ts'
+import { isHistory } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
-import { folderOf, type RunFileId } from '../run.ts'
+import type { RunFileId } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 
@@ -20,8 +20,7 @@ async function alertAndClose(
   close: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const stored = { tag: folderOf(hint.key), at: hint.eventTime, source: hint.source }
-  if (await isOlderThanTakeOver(context.database, stored)) return await close()
+  if (await isHistory(context.database, { ...hint, at: hint.eventTime })) return await close()
   await addRequests(context.database, [alert], context.now())
   await close()
   await sendRequests(context, [alert], signal)

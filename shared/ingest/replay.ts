@@ -5,10 +5,10 @@
 import { sql } from 'kysely'
 import { endRefusal } from '../catalogue/end-refusal.ts'
 import type { Context } from '../context.ts'
-import { routeKey } from '../notifications/route-key.ts'
 import { findArrivalsOfRun } from '../queries/runs.ts'
 import { type ObjectVersion, parseRunKey } from '../run.ts'
 import { describeObject, listObjects } from '../storage/objects.ts'
+import { logUndescribed, mayBeRun } from './list-tag.ts'
 import { announce } from './reconcile.ts'
 
 export type ReplaySelection =
@@ -115,14 +115,11 @@ async function listRuns(
   do {
     const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(
       context.s3,
-      { ...where, startAfter },
+      { ...where, startAfter, isWanted: mayBeRun(context) },
       signal,
     )
-    found.push(
-      ...page.objects.filter(
-        (object) => routeKey(object.key, context.config.store.ignoredPrefixes).kind !== 'ignored',
-      ),
-    )
+    logUndescribed(context, page.undescribed)
+    found.push(...page.objects)
     startAfter = page.last
   } while (startAfter !== null)
   return found

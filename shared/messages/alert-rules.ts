@@ -21,7 +21,7 @@ export const ALERT_RULES = {
   'tag-not-adopted': {
     severities: ['error'],
     meaning:
-      'the listing has found more than 100 unknown objects older than a day under a tag without a take-over time: they wait until `cygnet adopt` sets one; once a tag',
+      'the listing has found more than 100 unknown objects older than a day under a tag without a take-over time: they wait until `cygnet adopt` sets one; once a tag, day of the newest of them, and calendar month',
   },
   'history-found': {
     severities: ['info'],

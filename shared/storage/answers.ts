@@ -60,9 +60,7 @@ const contentRange = z
 
 export const getAnswer = z.object({ ...described, ContentRange: optional(contentRange) })
 
-/** The SDK reads an empty size as 0: a HEAD then states whether the object is empty. */
-const listedSize = optional(z.number().int().positive().max(Number.MAX_SAFE_INTEGER))
-const listedObject = z.object({ ...described, Key: z.string().min(1), Size: listedSize })
+const listedObject = z.object({ ...described, Key: z.string().min(1), Size: sizeBytes })
 export type ListedObject = z.infer<typeof listedObject>
 
 /** An entry without its key states nothing: the whole page is refused, as is one that lacks its entries. */

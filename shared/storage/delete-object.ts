@@ -47,7 +47,8 @@ export async function deleteObject(
   })
   // AWS needs no second condition; it is not sent an undocumented header.
   if (version.versionId === null && s3.config.isCustomEndpoint === true)
-    addUnmodifiedSince(command, version.lastModified)
+    // Of an object without a known date, Ceph deletes nothing.
+    addUnmodifiedSince(command, version.lastModified ?? new Date(0))
   try {
     const answer = await s3.send(command, { abortSignal: signal })
     return { kind: 'deleted', marked: version.versionId === null && answer.DeleteMarker === true }

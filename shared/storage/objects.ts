@@ -20,7 +20,7 @@ export interface ObjectDescription extends ObjectVersion {
 
 /**
  * Describes the current object, or null when there is none.
- * @throws TransientError when the store does not state the version, size or date of the object.
+ * @throws TransientError when the store does not state the version or size of the object.
  */
 export async function describeObject(
   s3: S3Client,
@@ -41,7 +41,7 @@ export async function describeObject(
     etag,
     versionId: head.VersionId === undefined || head.VersionId === 'null' ? null : head.VersionId,
     sizeBytes: sizeBytes ?? unstated('size', name),
-    lastModified: lastModified ?? unstated('date', name),
+    lastModified: lastModified ?? null,
     stated: statementsOf(head),
     contentEncoding: contentEncodingOf(head),
   }
@@ -122,7 +122,30 @@ async function openObject(
 
 async function* emptyStream(): AsyncGenerator<Uint8Array> {}
 
-/** One page of a listing in key order: up to 1000 objects after `startAfter`. */
+/** One page of a listing. */
+export interface ListingPage {
+  /** Of all entries, in order. */
+  readonly keys: readonly string[]
+  /** The wanted ones. */
+  readonly objects: readonly ObjectVersion[]
+  /** Wanted entries that the listing and the answers about the object do not describe. */
+  readonly undescribed: readonly UndescribedEntry[]
+  /** Where the next page starts; null on the last one. */
+  readonly last: string | null
+}
+
+export interface UndescribedEntry extends ObjectName {
+  /** Null if not stated. */
+  readonly etag: string | null
+  readonly sizeBytes: number | null
+  readonly lastModified: Date | null
+  readonly error: unknown
+}
+
+/**
+ * One page of a listing in key order: up to 1000 objects after `startAfter`. The store is asked for nothing about
+ * entries that are not wanted, and an entry that it cannot describe does not prevent the others.
+ */
 export async function listObjects(
   s3: S3Client,
   where: {
@@ -130,9 +153,11 @@ export async function listObjects(
     readonly prefix: string
     readonly startAfter: string | null
     readonly pageSize?: number
+    /** By key; without it all are wanted. */
+    readonly isWanted?: (key: string) => boolean
   },
   signal: AbortSignal,
-): Promise<{ readonly objects: readonly ObjectVersion[]; readonly last: string | null }> {
+): Promise<ListingPage> {
   let token: string | undefined
   while (true) {
     const command = new ListObjectsV2Command({
@@ -151,9 +176,11 @@ export async function listObjects(
     const last = entries.at(-1)?.Key
     // A page that states nothing about its end is not the last one, unless it is empty.
     const isLast = page.NextContinuationToken === undefined && !(page.IsTruncated ?? last !== undefined)
-    const objects = await describeListed(s3, where.bucket, entries, signal)
-    if (isLast) return { objects, last: null }
-    if (last !== undefined) return { objects, last }
+    const wanted = entries.filter(({ Key: key }) => where.isWanted?.(key) ?? true)
+    const described = await describeListed(s3, where.bucket, wanted, signal)
+    const keys = entries.map(({ Key: key }) => key)
+    if (isLast) return { keys, ...described, last: null }
+    if (last !== undefined) return { keys, ...described, last }
     // A store may return a page without objects that is not the last one.
     if (page.NextContinuationToken === undefined || page.NextContinuationToken === token)
       throw new TransientError(`the listing of ${where.bucket} does not state where it continues`)
@@ -164,20 +191,32 @@ export async function listObjects(
 /** The order of listings: that of the UTF-8 bytes. */
 const compareKeys = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
+const MD5_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
+
 /** Objects about which the listing does not state everything are asked for one by one. */
 async function describeListed(
   s3: S3Client,
   bucket: string,
   entries: readonly ListedObject[],
   signal: AbortSignal,
-): Promise<readonly ObjectVersion[]> {
+): Promise<Pick<ListingPage, 'objects' | 'undescribed'>> {
   const objects: ObjectVersion[] = []
+  const undescribed: UndescribedEntry[] = []
   for (const { Key: key, ETag: etag, Size: sizeBytes, LastModified: lastModified } of entries) {
-    const object =
-      etag === undefined || sizeBytes === undefined || lastModified === undefined
-        ? await describeObject(s3, { bucket, key }, signal)
-        : { bucket, key, etag, versionId: null, sizeBytes, lastModified }
-    if (object !== null) objects.push({ ...object, versionId: null })
+    // The SDK reads an empty size as 0: the ETag of most objects of 0 bytes confirms it.
+    const isSized = sizeBytes !== undefined && (sizeBytes > 0 || etag === MD5_OF_NOTHING)
+    if (etag !== undefined && isSized && lastModified !== undefined) {
+      objects.push({ bucket, key, etag, versionId: null, sizeBytes, lastModified })
+      continue
+    }
+    try {
+      const object = await describeObject(s3, { bucket, key }, signal)
+      if (object !== null) objects.push({ ...object, versionId: null })
+    } catch (error) {
+      signal.throwIfAborted()
+      const stated = { etag: etag ?? null, sizeBytes: sizeBytes ?? null, lastModified: lastModified ?? null }
+      undescribed.push({ bucket, key, ...stated, error })
+    }
   }
-  return objects
+  return { objects, undescribed }
 }

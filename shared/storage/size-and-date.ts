@@ -45,7 +45,8 @@ async function listedVersion(
   const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 })
   const page = parseAnswer(listing, await s3.send(command, { abortSignal: signal }), `listing of ${bucket}`)
   const found = page.Contents.find((each) => each.Key === key && each.ETag === etag)
-  return found === undefined ? null : { sizeBytes: found.Size, lastModified: found.LastModified }
+  // The SDK reads an empty size as 0.
+  return found === undefined ? null : { sizeBytes: found.Size || undefined, lastModified: found.LastModified }
 }
 
 async function fetchedVersion(

@@ -27,6 +27,8 @@ export interface SiteOverview {
   /** Of the last day, newest first; `mostAlerts` is the limit of the query. */
   readonly alerts: readonly Alert[]
   readonly mostAlerts: number
+  /** The last alert of each tag whose old objects wait for a take-over time. */
+  readonly heldTags: readonly Alert[]
   /** Empty for callers who may not see queues. */
   readonly queues: readonly QueueState[]
   /** After this many hours a live run should be on tape. */
@@ -57,6 +59,7 @@ export function problemsOf({
   sites: { sites, elsewhere },
   alerts,
   mostAlerts,
+  heldTags,
   queues,
   tapeLateHours,
   now,
@@ -68,6 +71,9 @@ export function problemsOf({
       ...ofRuns(site),
     ]),
     ...elsewhere.flatMap((each) => ofArrivals(each.tag ?? 'without a tag', each, '#alerts', now)),
+    ...heldTags.map(({ tag }) =>
+      bad(`${tag ?? 'without a tag'}: old objects wait for a take-over time (cygnet adopt)`, '#alerts'),
+    ),
     ...ofAlerts(alerts, mostAlerts),
     ...queues.flatMap((state) => ofQueue(state, now)),
   ]

@@ -3,7 +3,7 @@ import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
-import { type Alert, recentAlerts } from '../../../shared/queries/alerts.ts'
+import { type Alert, heldTagAlerts, recentAlerts } from '../../../shared/queries/alerts.ts'
 import { siteStates, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { type Api, addPage } from '../http/route.ts'
@@ -41,15 +41,17 @@ async function loadOverview(
 ): Promise<SiteOverview> {
   const now = context.now()
   const since = new Date(now.getTime() - DAY_MS)
-  const [sites, alerts, queues] = await Promise.all([
+  const [sites, alerts, heldTags, queues] = await Promise.all([
     siteStates(context.database, tags, since, now),
     recentAlerts(context.database, tags, since, MOST_ALERTS),
+    heldTagAlerts(context.database, tags, now),
     withQueues ? queueStates(context, AbortSignal.timeout(QUEUES_MS)) : [],
   ])
   return {
     sites,
     alerts,
     mostAlerts: MOST_ALERTS,
+    heldTags,
     queues,
     tapeLateHours: context.config.tape.lateHours,
     now,

@@ -148,24 +148,25 @@ async function cleanBucket(
     const due = page.objects.filter((object) =>
       isDue(object, seen.get(object.key) ?? null, options, context.config),
     )
-    const unrecognised = page.objects.filter((object) => parseEventKey(object.key) === null).length
+    const unrecognised = page.keys.filter((key) => parseEventKey(key) === null).length
     const { deleted, ...counts } = options.dryRun
       ? { deleted: due, changed: 0, failed: 0 }
       : await deleteAll(context, due, signal, log)
     const deletedBytes = deleted.reduce((sum, object) => sum + object.sizeBytes, 0)
-    const listed = page.objects.length
+    for (const { key, error } of page.undescribed)
+      log.warn({ key, error: classify(error) }, 'event-not-deleted')
     total = addCounts(total, {
       ...NOTHING,
       ...counts,
       deleted: deleted.length,
       deletedBytes,
-      listed,
+      failed: counts.failed + page.undescribed.length,
+      listed: page.keys.length,
       unrecognised,
       finished: !signal.aborted,
     })
     const range = { after: startAfter ?? prefix, upTo: page.last ?? `${prefix}\u{10FFFF}`, listedAt }
-    if (!options.dryRun)
-      await deleteStaleSeen(context.database, bucket, without(page.objects, deleted), range)
+    if (!options.dryRun) await deleteStaleSeen(context.database, bucket, without(page.keys, deleted), range)
     startAfter = page.last
   } while (startAfter !== null)
   return total
@@ -192,6 +193,8 @@ function isDue(
   if (event === null || (tag !== undefined && event.tag !== tag)) return false
   const past = (time: Date, seconds: number) => time.getTime() + seconds * 1000 <= now.getTime()
   if (seen !== null && seen.etag === object.etag) return past(seen.seenAt, config.clean.eventsSeenSeconds)
+  // An object of unknown age may be young.
+  if (object.lastModified === null) return false
   return past(
     object.lastModified,
     config.clean.eventsUnseenSecondsByTag[event.tag] ?? config.clean.eventsUnseenSeconds,
@@ -259,19 +262,18 @@ async function deleteAll(
 /** An event seen while the listing was made may be of an object that is not listed yet. */
 const LISTING_MARGIN_MS = 60_000
 
-const without = (objects: readonly ObjectVersion[], removed: readonly ObjectVersion[]) => {
+const without = (listed: readonly string[], removed: readonly ObjectVersion[]) => {
   const keys = new Set(removed.map((object) => object.key))
-  return objects.filter((object) => !keys.has(object.key))
+  return listed.filter((key) => !keys.has(key))
 }
 
 /** Deletes the notes on objects between the page's first and last key that no longer exist. */
 async function deleteStaleSeen(
   database: Database,
   bucket: string,
-  objects: readonly ObjectVersion[],
+  keys: readonly string[],
   range: { readonly after: string; readonly upTo: string; readonly listedAt: Date },
 ): Promise<void> {
-  const keys = objects.map((object) => object.key)
   await database
     .deleteFrom('seenEvents')
     .where('bucket', '=', bucket)

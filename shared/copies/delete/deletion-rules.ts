@@ -130,6 +130,8 @@ export async function versionInStore(
   const object = await describeObject(context.s3, version, signal)
   if (object === null) return refused('not-in-store', 'the store holds no object under the key')
   if (!isSameVersion(object, version)) return refused('changed', OTHER_OBJECT)
+  if (object.lastModified === null || version.lastModified === null)
+    return refused('young', 'the store does not state since when it has it')
   // The catalogue's date counts too, in case the store changes its own.
   const ageMs =
     context.now().getTime() - Math.max(object.lastModified.getTime(), version.lastModified.getTime())

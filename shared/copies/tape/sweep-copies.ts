@@ -134,7 +134,7 @@ async function requestMissing(context: WithTape, seen: number, signal: AbortSign
       .selectAll('runFiles')
       .select(['runs.tag', 'runs.runNumber'])
       .where('runFiles.isLive', '=', true)
-      .where('runFiles.isHistory', '=', false)
+      .where('runs.isHistory', '=', false)
       .where('runFiles.integrity', '!=', 'mismatch')
       .where('runFiles.cataloguedAt', '<', graceEnd(context))
       .where('runFiles.id', '>', after)

@@ -5,8 +5,11 @@ import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { findArrival } from '../../../shared/catalogue/arrivals.ts'
+import { versionInStore } from '../../../shared/copies/delete/deletion-rules.ts'
 import { checkObject } from '../../../shared/copies/verify/check-replica.ts'
+import { processDue } from '../../../shared/ingest/due-arrivals.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
+import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import { describeRun, findRuns } from '../../../shared/queries/runs.ts'
 import { presignGet } from '../../../shared/storage/links.ts'
@@ -245,5 +248,99 @@ describe('an object that was stored with a Content-Encoding', () => {
     }
     await process(key)
     expect((await fileOf(run)).warnings).toEqual([])
+  })
+})
+
+describe('an odd object in a bucket', () => {
+  /** The store states another date of the object, or none. */
+  const dateIs = (key: string, date: string | null) => {
+    proxy.alter = (answer, { url }) => {
+      if (decodeURIComponent(url.pathname).endsWith(key)) {
+        if (date === null) delete answer.headers['last-modified']
+        else answer.headers['last-modified'] = new Date(date).toUTCString()
+      }
+      if (!url.searchParams.has('list-type')) return
+      const stated = date === null ? '' : `<LastModified>${date}</LastModified>`
+      const entries = /<Contents>.*?<\/Contents>/gs
+      const alterEntry = (entry: string) =>
+        entry.includes(key) ? entry.replace(/<LastModified>.*?<\/LastModified>/, stated) : entry
+      answer.body = Buffer.from(String(answer.body).replace(entries, alterEntry))
+    }
+  }
+  const listing = (prefix: string) =>
+    reconcile(context, { bucket: context.bucket, prefix, graceSeconds: 0 }, signal)
+  const arrivalsOf = (prefix: string) =>
+    context.database.selectFrom('arrivals').selectAll().where('objectKey', 'like', `${prefix}%`).execute()
+  const named = (tag: string, run: number) => `${tag}/run${String(run).padStart(5, '0')}.mid.gz`
+  async function three(tag: string, firstRun: number) {
+    const keys = [0, 1, 2].map((more) => named(tag, firstRun + more))
+    for (const [more, key] of keys.entries()) await context.put(key, await bytesOf(firstRun + more))
+    return keys
+  }
+
+  test.each([
+    ['no date', 'NODATE', 9001, null],
+    ['a date of 1970', 'YEAR70', 9011, '1970-01-01T00:00:00.000Z'],
+  ])(
+    'with %s is read like the others, with a warning, and is too young to be deleted',
+    async (_, tag, run, date) => {
+      const before = new Date(Date.now() - 60_000)
+      const [key = ''] = await three(tag, run)
+      dateIs(key, date)
+      expect(await listing(`${tag}/`)).toMatchObject({ listed: 3, runs: 3, announced: 3, undescribed: 0 })
+      await processDue(context, context.bucket, signal, context.log)
+      const found = await context.database
+        .selectFrom('runFiles')
+        .selectAll()
+        .where('objectKey', '=', key)
+        .execute()
+      expect(found).toMatchObject([{ isHistory: false, warnings: [{ code: 'no-date' }] }])
+      const [file] = found
+      if (file === undefined) throw new Error('not catalogued')
+      expect(file.lastModified.getTime()).toBeGreaterThan(before.getTime())
+      expect(await listing(`${tag}/`)).toMatchObject({ announced: 0, undescribed: 0 })
+      const version = { ...file, key, lastModified: before }
+      expect(await versionInStore(context, version, 0, signal)).toMatchObject({ code: 'young' })
+    },
+  )
+
+  test('that the store does not describe is an unfinished arrival of its own', async () => {
+    const [key = ''] = await three('REFUSED', 9021)
+    dateIs(key, null)
+    const { alter } = proxy
+    proxy.alter = (answer, request) => {
+      alter(answer, request)
+      if (request.method === 'HEAD' && request.url.pathname.endsWith(key)) answer.status = 403
+    }
+    for (let time = 0; time < 2; time++)
+      expect(await listing('REFUSED/')).toMatchObject({ listed: 3, runs: 3, undescribed: 1, finished: true })
+    await processDue(context, context.bucket, signal, context.log)
+    const states = (await arrivalsOf('REFUSED/')).map(({ state, attempts }) => [state, attempts])
+    expect(states.toSorted()).toEqual([
+      ['done', 1],
+      ['done', 1],
+      ['received', 1],
+    ])
+    proxy.alter = unaltered
+    await listing('REFUSED/')
+    await context.database
+      .updateTable('arrivals')
+      .set({ nextAttemptAt: new Date(0) })
+      .where('state', '=', 'received')
+      .execute()
+    await processDue(context, context.bucket, signal, context.log)
+    expect((await arrivalsOf('REFUSED/')).map(({ state }) => state)).toEqual(['done', 'done', 'done'])
+  })
+
+  test('that is ignored or empty is not asked about', async () => {
+    await context.put('EMPTY/marker/.keep', '')
+    await context.put(named('EMPTY', 9031), '')
+    const asked: string[] = []
+    proxy.alter = (answer, { method, url }) => {
+      if (method === 'HEAD') asked.push(url.pathname)
+      if (method === 'HEAD' && url.pathname.endsWith('.keep')) answer.status = 403
+    }
+    expect(await listing('EMPTY/')).toMatchObject({ listed: 2, runs: 1, announced: 1 })
+    expect(asked).toEqual([])
   })
 })

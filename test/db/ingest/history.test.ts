@@ -1,4 +1,5 @@
 /** The first start on a bucket that is full: take-over times, history, and its adoption. */
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { createHandler as reconciling } from '../../../functions/reconcile/handler.ts'
@@ -6,21 +7,24 @@ import { createHandler as trackingArrivals } from '../../../functions/track-arri
 import { recordArrivals } from '../../../shared/catalogue/arrivals.ts'
 import {
   FROM_THE_BEGINNING,
+  historyByTag,
   isOlderThanTakeOver,
   listTakeOvers,
   OTHER_TAGS,
   setTakeOver,
 } from '../../../shared/catalogue/take-over.ts'
 import { requestNew, sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
-import { planAdoption } from '../../../shared/ingest/adopt.ts'
+import { planAdoption, releaseHistory } from '../../../shared/ingest/adopt.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
+import { heldTagAlerts } from '../../../shared/queries/alerts.ts'
 import { findRuns } from '../../../shared/queries/runs.ts'
 import { parseRunKey } from '../../../shared/run.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { signal } from '../../support/context.ts'
+import { flipStoredByte } from '../../support/copies/stored-bytes.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 
 interface Command {
@@ -64,7 +68,7 @@ beforeAll(async () => {
     if (kind !== 'ListObjectsV2Command') return answer
     const more = listed
       .filter((name) => name.startsWith(prefix) && name > after)
-      .map((name) => ({ Key: name, ETag: `"${name}"`, Size: 1, LastModified: OLD }))
+      .map((name) => ({ Key: name, ETag: `"${name}"`, Size: 1, LastModified: storedAt.get(name) ?? OLD }))
     if (more.length > 0)
       return { Contents: more.slice(0, 1000), IsTruncated: more.length > 1000, NextContinuationToken: 'x' }
     return {
@@ -149,12 +153,15 @@ describe('ten thousand old objects under a tag without a take-over time', () => 
           objects: 10_000,
           oldest: OLD,
           newest: OLD,
-          command: "cygnet adopt --tag 'FULL' --since TIME",
+          command: "cygnet adopt --tag 'FULL' --since 2023-05-01T10:00:00Z",
         },
       ])
       expect(announced).toBe(time === 0 ? 100 : 0)
     }
     expect(await alerts()).toEqual(['tag-not-adopted FULL'])
+    const shown = await heldTagAlerts(context.database, ['FULL'], context.now())
+    expect(shown).toMatchObject([{ tag: 'FULL', summary: expect.stringContaining('treat all 10000 as new') }])
+    expect(await heldTagAlerts(context.database, ['SMALL'], context.now())).toEqual([])
     expect(await arrivals('FULL/')).toEqual([])
     listed = []
     const live = await stored('FULL/run20000.mid.gz', null)
@@ -163,10 +170,39 @@ describe('ten thousand old objects under a tag without a take-over time', () => 
     expect((await context.drain('tape-requests')).length).toBe(1)
   })
 
+  test('are alerted again when more wait later, but not what was stored since its first live run', async () => {
+    await processArrival(context, await stored('OUTAGE/run90000.mid.gz', null, 90), signal, context.log)
+    await context.drain('alerts')
+    listed = many('OUTAGE', 150)
+    for (let time = 0; time < 2; time++) await listing('OUTAGE/')
+    expect(await alerts()).toEqual(['tag-not-adopted OUTAGE'])
+    // They are catalogued in another way, a month passes, and others are found.
+    const known = listed.map((key) => ({ bucket: context.bucket, key, etag: key, versionId: null }))
+    const event = { sizeBytes: 1, sequencer: null, eventName: 'x', eventTime: OLD, source: 'replay' as const }
+    await recordArrivals(
+      context.database,
+      known.map((each) => ({ ...each, ...event })),
+      context.now(),
+    )
+    await context.database.updateTable('arrivals').set({ state: 'processing' }).execute()
+    minutes += 32 * 24 * 60
+    listed = many('OUTAGE', 600)
+    const missed = Array.from(
+      { length: 150 },
+      (_, index) => `OUTAGE/run9100${String(index).padStart(3, '0')}.mid.gz`,
+    )
+    listed = [...listed, ...missed]
+    for (const key of missed) storedAt.set(key, new Date(Date.now() + 60 * MINUTE_MS))
+    expect(await listing('OUTAGE/')).toMatchObject({ announced: 150, history: 0, held: [{ objects: 450 }] })
+    expect(await alerts()).toEqual(['tag-not-adopted OUTAGE'])
+  })
+
   test('are due without messages after a time was set, and a run dropped meanwhile comes before the rest', async () => {
     listed = many('LATER', 10_000)
     await listing('LATER/')
+    expect(await heldTagAlerts(context.database, '*', context.now())).toMatchObject([{ tag: 'LATER' }])
     await takeOver('LATER', TAKEN_OVER)
+    expect(await heldTagAlerts(context.database, '*', context.now())).toEqual([])
     expect(await listing('LATER/')).toMatchObject({ announced: 10_000, history: 10_000, held: [] })
     expect(await context.drain('runs')).toEqual([])
     listed = []
@@ -283,6 +319,20 @@ describe('history', () => {
     ])
   })
 
+  test('with the same bytes under two tags is counted in the summary and raises no alert of its own', async () => {
+    for (const tag of ['TWINA', 'TWINB']) {
+      await takeOver(tag, TAKEN_OVER)
+      for (const run of [1, 2]) await stored(`${tag}/run0000${run}.mid.gz`, OLD, 70 + run)
+    }
+    await listing('TWIN')
+    await beat()
+    await listing('TWIN')
+    const found = await context.drain('alerts')
+    expect(found.filter(({ rule }) => !String(rule).startsWith('history-'))).toEqual([])
+    const summary = found.find(({ rule, tag }) => rule === 'history-catalogued' && tag === 'TWINB')?.summary
+    expect(summary).toContain('2 with the bytes of another run')
+  })
+
   test('of which an object cannot be read is counted in the summary and raises no alert of its own', async () => {
     await takeOver('BAD', TAKEN_OVER)
     await stored('BAD/run00001.mid.gz', OLD, 40)
@@ -302,6 +352,173 @@ describe('history', () => {
     expect(found.at(-1)?.summary).toContain('1 not readable yet')
     expect(await findRuns(context.database, { tag: 'BAD', runNumber: 1 })).toEqual([])
   })
+})
+
+describe('an adoption', () => {
+  const alertNames = async () => {
+    const rows = await context.database
+      .selectFrom('outbox')
+      .select('name')
+      .where('name', 'like', 'alert:history%')
+      .execute()
+    return rows.map(({ name }) => name).toSorted()
+  }
+  const historyOf = async (tag: string) =>
+    (await historyByTag(context.database)).filter((history) => history.tag === tag)
+  async function oldFiles(tag: string) {
+    for (const run of [1, 2]) await stored(`${tag}/run0000${run}.mid.gz`, OLD, 80 + run)
+    storedAt.set(`${tag}/run00004.mid.gz`, OLD)
+    await context.put(`${tag}/run00004.mid.gz`, 'not a run')
+    await takeOver(tag, TAKEN_OVER)
+  }
+
+  for (const read of [false, true])
+    test(`leaves nothing marked as history that ${read ? 'was' : 'is to be'} read, and reports no history of it`, async () => {
+      const tag = `ADOPTED${String(read).toUpperCase()}`
+      await oldFiles(tag)
+      await listing(`${tag}/`)
+      if (read) await beat()
+      const before = await alertNames()
+      await takeOver(tag, FROM_THE_BEGINNING)
+      await reconcileBeat()
+      expect(await historyOf(tag)).toEqual([])
+      expect((await arrivals(`${tag}/`)).some(({ isHistory }) => isHistory)).toBe(false)
+      await beat()
+      await listing(`${tag}/`)
+      expect(await alertNames()).toEqual(before)
+      expect((await runsOf(tag)).map(({ isHistory }) => isHistory)).toEqual([false, false])
+    })
+
+  test('to a later time ends with one summary, and then nothing is counted again', async () => {
+    await oldFiles('OPEN')
+    await listing('OPEN/')
+    const later = new Date(TAKEN_OVER.getTime() + 86_400_000)
+    await takeOver('OPEN', later)
+    await beat()
+    const counts: string[] = []
+    const counting = {
+      ...context,
+      log: { ...context.log, info: (_: object, event: string) => counts.push(event) } as never,
+    }
+    for (let time = 0; time < 3; time++)
+      await reconcile(counting, { bucket: context.bucket, prefix: 'OPEN/', graceSeconds: 0 }, signal)
+    expect(counts.filter((event) => event === 'history-catalogued')).toHaveLength(1)
+    expect(await alertNames()).toEqual([
+      `alert:history-catalogued:OPEN:${later.toISOString()}`,
+      `alert:history-found:OPEN:${TAKEN_OVER.toISOString()}`,
+      `alert:history-found:OPEN:${later.toISOString()}`,
+    ])
+  })
+
+  test('of one run that fails does not prevent that of the runs behind it', async () => {
+    await oldFiles('FAILING')
+    await listing('FAILING/')
+    await beat()
+    await takeOver('FAILING', FROM_THE_BEGINNING)
+    await sql`CREATE TRIGGER failing_run BEFORE UPDATE ON runs FOR EACH ROW
+      IF NEW.tag = 'FAILING' AND NEW.run_number = 1 THEN SIGNAL SQLSTATE '45000'; END IF`.execute(
+      context.database,
+    )
+    try {
+      expect(await releaseHistory(context, signal)).toEqual({ adopted: 1, failed: 1 })
+    } finally {
+      await sql`DROP TRIGGER failing_run`.execute(context.database)
+    }
+    expect((await runsOf('FAILING')).map(({ isHistory }) => isHistory)).toEqual([true, false])
+    expect(await releaseHistory(context, signal)).toEqual({ adopted: 1, failed: 0 })
+  })
+})
+
+test('an abandoned live arrival and a request left behind do not wait until all history is read', async () => {
+  await takeOver('WAIT', TAKEN_OVER)
+  listed = many('WAIT', 30)
+  await listing('WAIT/')
+  listed = []
+  const key = 'WAIT/run20001.mid.gz'
+  const live = await stored(key, null, 33)
+  const requestOf = () =>
+    context.database
+      .selectFrom('outbox')
+      .select('sentAt')
+      .where('name', '=', 'left-behind')
+      .executeTakeFirstOrThrow()
+  const controller = new AbortController()
+  let before = 0
+  beforeHead = async (asks) => {
+    if (asks === key) {
+      before ||= asked.length
+      return
+    }
+    if (asked.length === 8) controller.abort()
+    if (asked.length !== 3) return
+    // The function that read it was killed, as was one that had a request to send.
+    const past = new Date(Date.now() - MINUTE_MS)
+    await recordArrivals(context.database, [live], past)
+    const abandoned = { state: 'processing' as const, attempts: 1, leaseOwner: 'dead', leaseUntil: past }
+    await context.database.updateTable('arrivals').set(abandoned).where('objectKey', '=', key).execute()
+    const request = { name: 'left-behind', queue: 'alerts', body: '{}', runId: null, createdAt: past }
+    await context.database.insertInto('outbox').values(request).execute()
+  }
+  await beat(controller.signal)
+  expect(before).toBe(4)
+  expect((await requestOf()).sentAt).not.toBeNull()
+})
+
+describe('what is new stays new', () => {
+  test('when a live run is read again after a later time was set, and its damage is alerted', async () => {
+    const key = 'LIVE/run00001.mid.gz'
+    await processArrival(context, await stored(key, null, 50), signal, context.log)
+    await context.drain('alerts')
+    await takeOver('LIVE', new Date(Date.now() + 5000))
+    // The store has lost it for a moment, and shows it again with a damaged byte.
+    await context.database
+      .updateTable('replicas')
+      .set({ state: 'missing' })
+      .where('objectKey', '=', key)
+      .execute()
+    flipStoredByte(context.bucket, key, 4)
+    expect(await planAdoption(context, 'LIVE', new Date(Date.now() + 5000), signal)).toMatchObject({
+      before: { known: 0, unknown: 0 },
+      after: { known: 1, unknown: 0 },
+    })
+    expect(await listing('LIVE/')).toMatchObject({ announced: 1, history: 0 })
+    await beat()
+    expect(await runsOf('LIVE')).toMatchObject([{ isHistory: false }])
+    expect(await arrivals('LIVE/')).toMatchObject([{ isHistory: false }])
+    expect(await alerts()).toContain('checksum-mismatch LIVE')
+  })
+
+  test('when an unreadable file replaces a live one and nobody was notified', async () => {
+    const key = 'LOST/run00001.mid.gz'
+    await processArrival(context, await stored(key, null, 51), signal, context.log)
+    await context.drain('alerts')
+    await takeOver('LOST', new Date(Date.now() + 5000))
+    await context.put(key, 'not a run')
+    await listing('LOST/')
+    await beat()
+    expect(await alerts()).toContain('invalid-file LOST')
+  })
+
+  for (const first of ['old', 'new'] as const)
+    test(`as a whole when a run was being taken at the take-over time and its ${first} subrun is read first`, async () => {
+      const tag = `DURING${first.toUpperCase()}`
+      await takeOver(tag, TAKEN_OVER)
+      const put = async (subrun: number, minutesAfter: number) => {
+        const key = `${tag}/run00050sub000${subrun}.mid.gz`
+        storedAt.set(key, new Date(TAKEN_OVER.getTime() + minutesAfter * MINUTE_MS))
+        const file = { runNumber: 50, subruns: 2, seed: 60, camera: 32, events: 24, digitizers: false }
+        return await context.put(key, await runFileBytes(file, subrun))
+      }
+      const arrived = [await put(0, -10), await put(1, 10)]
+      for (const arrival of first === 'old' ? arrived : arrived.toReversed())
+        await processArrival(context, arrival, signal, context.log)
+      expect(await runsOf(tag)).toMatchObject([{ isHistory: false, fileCount: 2 }])
+      expect((await arrivals(`${tag}/`)).map(({ isHistory }) => isHistory)).toEqual([false, false])
+      const recos = await context.drain('reco-requests')
+      expect(recos.at(-1)).toMatchObject({ tag, runNumber: 50 })
+      await requestCopies()
+      expect((await requestedOf(tag)).length).toBe(2)
+    })
 })
 
 test('a time that is to be kept is set once, and a time without fractions of a second', async () => {

@@ -47,7 +47,7 @@ const described = async (key = 'P/a') => {
   return object
 }
 const identityOf = ({ key, etag, sizeBytes, lastModified }: ObjectVersion) =>
-  [key, etag, sizeBytes, Math.floor(lastModified.getTime() / 1000)].join(' ')
+  [key, etag, sizeBytes, Math.floor((lastModified?.getTime() ?? Number.NaN) / 1000)].join(' ')
 const contentOf = async (object: ObjectVersion) =>
   Buffer.concat(await Array.fromAsync(readObject(s3, object, signal)))
 

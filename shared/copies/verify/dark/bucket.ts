@@ -29,11 +29,15 @@ export async function* compareBucket(
   } = context.config
   const before = context.now().getTime() - YOUNG_MS
   for (let startAfter: string | null = null; ; ) {
-    const { objects, last } = await listObjects(context.s3, { bucket, prefix: '', startAfter }, signal)
-    const runs = objects.filter((object) => routeKey(object.key, ignored).kind === 'run')
-    const old = runs.filter((object) => object.lastModified.getTime() < before)
-    const keys = new Set(objects.map((object) => object.key))
-    yield { listed: objects.length, dark: await unknownOf(context, bucket, old), unlisted: [] }
+    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(
+      context.s3,
+      { bucket, prefix: '', startAfter, isWanted: (key) => routeKey(key, ignored).kind === 'run' },
+      signal,
+    )
+    const { objects, last } = page
+    const old = objects.filter(({ lastModified }) => lastModified !== null && lastModified.getTime() < before)
+    const keys = new Set(page.keys)
+    yield { listed: keys.size, dark: await unknownOf(context, bucket, old), unlisted: [] }
     for await (const unlisted of unlistedCopies(context, { bucket, after: startAfter, last }, keys))
       yield { listed: 0, dark: [], unlisted }
     if (last === null) return

@@ -54,6 +54,7 @@ const looked = (changes: Partial<SiteOverview> = {}): SiteOverview => ({
   sites: { sites: [siteWith()], elsewhere: [] },
   alerts: [],
   mostAlerts: 50,
+  heldTags: [],
   queues: [queueWith()],
   tapeLateHours: 24,
   now: NOW,
@@ -133,6 +134,14 @@ describe('alerts', () => {
     expect(problemsOf(looked({ alerts })).map(({ tone, what }) => [tone, what])).toEqual([
       ['bad', '1 alert for the person on call in the last day'],
       ['waiting', '2 warnings in the last day'],
+    ])
+  })
+
+  test('of tags whose old objects wait for a take-over time are problems for as long as they wait', () => {
+    const heldTags = [{ ...alert('error'), tag: 'LNGS' }, alert('error')]
+    expect(words(problemsOf(looked({ heldTags })))).toEqual([
+      'LNGS: old objects wait for a take-over time (cygnet adopt)',
+      'without a tag: old objects wait for a take-over time (cygnet adopt)',
     ])
   })
 
