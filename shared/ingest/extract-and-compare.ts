@@ -3,6 +3,7 @@ import { EARLIER_READING, type EarlierReadings, findEarlierReadings } from '../c
 import type { Context } from '../context.ts'
 import type { DigestComparison, Integrity, RunFile } from '../database/schema.ts'
 import { InvalidInputError, TransientError } from '../errors.ts'
+import { createChecksums } from '../extraction/checksums.ts'
 import { extractFile } from '../extraction/extract-file.ts'
 import { compareDigests, furtherDigests, integrityOf } from '../extraction/integrity.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
@@ -22,7 +23,9 @@ export interface ComparedFile {
 /**
  * Reads the object once, and a second time if a digest, the ETag or an earlier reading disagrees: the first
  * reading may have been faulty.
- * @throws TransientError when two readings differ and none agrees with what is stated; what reading throws.
+ * @throws TransientError when two readings differ and none agrees with what is stated, or when bytes that were
+ * catalogued cannot be parsed this time; InvalidInputError when they are no longer the catalogued ones; what
+ * reading throws.
  */
 export async function extractAndCompare(
   context: Context<'database' | 's3'>,
@@ -32,9 +35,11 @@ export async function extractAndCompare(
 ): Promise<ComparedFile> {
   const earlier = await findEarlierReadings(context.database, object)
   const read = async () => compare(object, earlier, await extract(context, object, run, signal))
-  const first = await read().catch((error) => {
-    if (earlier.undisputed === null || !(error instanceof InvalidInputError)) throw error
-    return read()
+  const first = await read().catch(async (error: unknown) => {
+    const before = earlier.undisputed
+    if (before === null || !(error instanceof InvalidInputError)) throw error
+    if ((await sha256Of(context, object, signal)) !== before.sha256) throw error
+    throw new TransientError(`these are the bytes that were catalogued, but: ${error.message}`)
   })
   if (first.integrity === 'verified' || !isDoubtful(object, first)) return first
   const second = await read()
@@ -74,6 +79,16 @@ async function extract(
       signal,
     },
   )
+}
+
+async function sha256Of(
+  { s3 }: Context<'s3'>,
+  object: ObjectDescription,
+  signal: AbortSignal,
+): Promise<string> {
+  const checksums = createChecksums()
+  for await (const chunk of blamedOnStore(object, readObject(s3, object, signal))) checksums.update(chunk)
+  return (await checksums.digest()).sha256
 }
 
 function compare(

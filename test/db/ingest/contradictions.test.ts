@@ -204,7 +204,7 @@ test('the last verified copy that turns out rotten when it is read again is a pa
  * A store that states nothing by which contents can be compared, as for an object sent in parts. `damages`: the
  * bytes change on the way.
  */
-const stating = (etag: string, damages: () => boolean): TestTapeContext => ({
+const stating = (etag: string, damages: () => boolean, at = UNNOTICED): TestTapeContext => ({
   ...context,
   s3: {
     config: context.s3.config,
@@ -217,7 +217,7 @@ const stating = (etag: string, damages: () => boolean): TestTapeContext => ({
       if (kind === 'HeadObjectCommand') return { ...answer, ETag: etag, Metadata: {} }
       if (kind !== 'GetObjectCommand') return answer
       const body = await answer.Body.transformToByteArray()
-      if (damages()) body[UNNOTICED] = (body[UNNOTICED] ?? 0) ^ 0xff
+      if (damages()) body[at] = (body[at] ?? 0) ^ 0xff
       return { ...answer, ETag: etag, Body: Readable.from([body]) }
     },
   } as never,
@@ -265,4 +265,20 @@ describe('an object of which nothing states a checksum, read again with other by
     expect(await copyOf(run)).toMatchObject({ state: 'suspicious', doubtedEvidence: 'read' })
     expect(await alerts()).toEqual([how.onTape ? 'copy-suspicious error' : 'last-copy-in-danger page'])
   })
+})
+
+test('a catalogued object that cannot be parsed once, with unchanged bytes, is tried again and not suspicious', async () => {
+  const run = await catalogued()
+  const [file] = await filesOf(run)
+  let readings = 0
+  const store = stating(`"${file?.etag}"`, () => readings++ === 0, UNREADABLE)
+  await readAgain(run, store)
+  const arrival = context.database.selectFrom('arrivals').selectAll().where('objectKey', '=', run.key)
+  expect(await arrival.executeTakeFirst()).toMatchObject({
+    state: 'received',
+    reason: expect.stringContaining('these are the bytes that were catalogued'),
+  })
+  expect(await filesOf(run)).toEqual([expect.objectContaining({ isLive: true, counts: true })])
+  expect(await copyOf(run)).toMatchObject({ state: 'present', doubtedEvidence: null })
+  expect(await alerts()).toEqual([])
 })
