@@ -301,6 +301,48 @@ test('rows from before the evidence was kept get its kind from the sentence that
   }
 })
 
+test.each([
+  ['by its ETag', ['md5 of the etag'], 'read'],
+  ['by a read', ['read back: md5, adler32, sha256'], null],
+  ['by its ETag, and by a read later', ['md5 of the etag', 'read back: md5, adler32, sha256'], null],
+])(
+  'a suspicious copy that was cleared %s before the evidence was kept',
+  async (_, cleared, doubtedEvidence) => {
+    await files.put()
+    const { database } = files.runs.context
+    const { id, runId, url } = await files.runs.replica(files.key, 'cloud')
+    for (const by of cleared)
+      await database
+        .insertInto('runHistory')
+        .values([
+          { runId, at: new Date(), what: 'copy suspicious', detail: `${url}: its md5 is another` },
+          {
+            runId,
+            at: new Date(),
+            what: 'copy verified again',
+            detail: `${url}: was suspicious, verified by ${by}`,
+          },
+        ])
+        .execute()
+    await database
+      .updateTable('replicas')
+      .set({ verifiedBy: 'md5 of the etag', verifiedEvidence: null, doubtedEvidence: null })
+      .where('id', '=', id)
+      .execute()
+    await up(database as unknown as Kysely<unknown>)
+    expect(await files.runs.replica(files.key, 'cloud')).toMatchObject({ state: 'present', doubtedEvidence })
+    if (doubtedEvidence === null) return
+    expect(await verify('cloud', 'if-needed')).toMatchObject({ outcome: 'suspicious' })
+    files.runs.time += 400 * DAY_MS
+    await scrub(files.runs.context, { secondCheckMs: 1 }, signal, log)
+    expect(await files.runs.replica(files.key, 'cloud')).toMatchObject({
+      state: 'present',
+      verifiedEvidence: 'read',
+      doubtedEvidence: null,
+    })
+  },
+)
+
 /** Two moments that a test and the code under test wait for. */
 function gate() {
   const { promise: entered, resolve: enter } = Promise.withResolvers<void>()
