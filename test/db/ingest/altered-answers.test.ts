@@ -5,6 +5,7 @@ import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { findArrival } from '../../../shared/catalogue/arrivals.ts'
+import { findFiles } from '../../../shared/copies/links/find-files.ts'
 import { checkObject } from '../../../shared/copies/verify/check-replica.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
@@ -151,6 +152,8 @@ describe('an ETag in the form of an MD5 that is not the MD5 of the contents', ()
     expect(file.warnings).toContainEqual(expect.objectContaining({ code: 'etag-differs' }))
     expect(await context.drain('alerts')).toEqual([])
     expect(await context.drain('tape-requests')).toHaveLength(1)
+    const [linked] = await findFiles(context.database, { files: [{ bucket: context.bucket, key }] })
+    expect(linked?.file.warning).toContain(`is unconfirmed: the ETag ${OTHER} is not the MD5`)
     const copy = await copyOf(key)
     expect(copy.state).toBe('present')
     expect(await checkObject(context, copy, 'never', signal)).toMatchObject({ kind: 'unknown' })
