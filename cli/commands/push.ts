@@ -37,8 +37,9 @@ Examples:
   cygnet push --key LNF/run00012.mid.gz recovered.mid.gz
 
 The file's md5, sha256 and adler32 are sent as metadata, and the store's answer is compared with them. A file that is already in
-the store is not sent again; another object under the same key is kept unless --overwrite is given. A large file is sent in parts:
-after any interruption the same command sends the missing parts. Files are only read, never deleted.
+the store is not sent again; another object under the same key is kept. With --overwrite the file is sent in any case: so it also
+replaces an object whose bytes rotted, whose ETag remains. A large file is sent in parts: after any interruption the same command
+sends the missing parts. Files are only read, never deleted.
 A tag of which the store has nothing yet is confirmed, by an answer or by --new-tag: lngs beside LNGS would be a second site.
 Exit code 0 means that every file is in the store and was compared.
 
@@ -81,7 +82,7 @@ export function register(program: Command): void {
     .addOption(
       new Option('--concurrency <count>', 'parts sent at once').default(4).argParser(wholeNumber(1, 64)),
     )
-    .option('--overwrite', 'replace another object under the key', false)
+    .option('--overwrite', 'send it in any case, and replace the object under the key', false)
     .option('--any-name', 'also send files whose names are not those of runs', false)
     .option('--new-tag', 'the tag is that of a new site, of which the store has nothing yet', false)
     .option('--dry-run', 'only show what would be sent', false)

@@ -23,7 +23,10 @@ export interface PushOptions {
   readonly partSizeBytes: number
   /** Parts sent at once. */
   readonly concurrency: number
-  /** Replace a different object under the key. */
+  /**
+   * Replace whatever object is under the key, also one that seems to be the file: its ETag and metadata remain when
+   * its bytes rot.
+   */
   readonly overwrite: boolean
   /** Send nothing; only report what would be sent. */
   readonly dryRun: boolean
@@ -127,7 +130,7 @@ async function pushOpened(work: Work): Promise<void> {
 
   const comparison =
     existing === null ? null : compareExisting(existing, { ...checksums, sizeBytes: file.sizeBytes })
-  if (comparison !== null && isSameFile(comparison)) {
+  if (comparison !== null && isSameFile(comparison) && !options.overwrite) {
     if (!options.dryRun)
       await forgetUpload({ s3: context.s3, signal: context.signal, object, state }, unfinished)
     Object.assign(known, { state: 'already-there', verifiedBy: ['size', ...comparison.agrees] })

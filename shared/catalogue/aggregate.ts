@@ -64,7 +64,7 @@ const NO_FILES: RunSummary = {
 /**
  * Summarizes a run. Files whose names have its number count, and others only if there is none. One file per
  * subrun counts. If several files have the same subrun (the same run as `.gz` and as `.lz4`), a complete file
- * is preferred to an incomplete one, then the newest; `problem` names the others.
+ * is preferred to an incomplete one, then one that no checksum disputes, then the newest; `problem` names the others.
  *
  * A run of one file is complete if the file is. A run of subruns is complete if it has all subruns from 0 to
  * the last, each is complete, and the end-of-run dump of the last states that the run stopped.
@@ -132,6 +132,7 @@ function uncounted(extra: readonly FileSummary[]): string {
 function bestFirst(a: FileSummary, b: FileSummary): number {
   return (
     Number(b.complete) - Number(a.complete) ||
+    Number(a.integrity === 'mismatch') - Number(b.integrity === 'mismatch') ||
     b.lastModified.getTime() - a.lastModified.getTime() ||
     a.key.localeCompare(b.key)
   )

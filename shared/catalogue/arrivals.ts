@@ -160,6 +160,8 @@ export interface LiveVersion {
   readonly storedAt: Date
   /** False when the object is missing, or was deleted after its copy on tape was verified. */
   readonly inStore: boolean
+  /** A check contradicted its copy in the store. */
+  readonly isDoubted: boolean
 }
 
 /**
@@ -217,14 +219,15 @@ const selectKnown = (database: Database) =>
       'runFiles.integrity',
       'runFiles.lastModified as storedAt',
     ])
-    .select('replicas.state as replicaState')
+    .select(['replicas.state as replicaState', 'replicas.doubtedEvidence'])
 
 function knownArrival(row: KnownRow): KnownArrival {
-  const { liveEtag, runId, integrity, storedAt, replicaState, ...arrival } = row
+  const { liveEtag, runId, integrity, storedAt, replicaState, doubtedEvidence, ...arrival } = row
   if (liveEtag === null || runId === null || integrity === null || storedAt === null)
     return { arrival, live: null }
   const inStore = replicaState !== 'deleted' && replicaState !== 'missing'
-  return { arrival, live: { etag: liveEtag, runId, integrity, storedAt, inStore } }
+  const isDoubted = doubtedEvidence !== null
+  return { arrival, live: { etag: liveEtag, runId, integrity, storedAt, inStore, isDoubted } }
 }
 
 /** The object was read, or is not named like a run. */

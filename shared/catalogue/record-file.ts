@@ -10,6 +10,7 @@ import type { ObjectVersion } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
 import { type ArrivalLease, endAttempt, identityOf, lockVersions, namedRunOf } from './arrivals.ts'
+import { findEarlierReadings, isConfirmed, recordContradiction } from './contradictions.ts'
 import {
   alertRequest,
   fileAlerts,
@@ -47,6 +48,8 @@ export interface FileToRecord {
   readonly metadata: FileMetadata
   readonly integrity: Integrity
   readonly comparisons: readonly DigestComparison[]
+  /** What was catalogued of this version before, if these are other bytes that no stated checksum supports. */
+  readonly contradicts: RunFile | null
   readonly priority: 'live' | 'backlog'
   /**
    * Older than the take-over time of its tag: nothing is requested and nobody is alerted, unless its run turns
@@ -67,7 +70,14 @@ export interface RecordOptions {
 /** Whether the store still holds the version that was read; `deleted`: it holds no version. */
 export type StillCurrent = 'yes' | 'no' | 'deleted'
 
-/** `superseded`: the store now holds another version, and nothing was written. */
+/**
+ * `superseded`: the store now holds another version, and nothing was written. `suspicious`: the object no longer
+ * has the bytes that were catalogued of this version, and no file was changed.
+ */
+export type NotRecorded =
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'suspicious'; readonly reason: string; readonly requests: readonly Request[] }
+
 export type Recorded =
   | {
       readonly kind: 'recorded'
@@ -76,10 +86,11 @@ export type Recorded =
       readonly requests: readonly Request[]
       readonly reused: boolean
     }
-  | { readonly kind: 'superseded' }
+  | NotRecorded
 
 /**
- * Writes a file, its run, the Runlog row, the history and the requests that follow, and ends the arrival.
+ * Writes a file, its run, the Runlog row, the history and the requests that follow, and ends the arrival. Bytes
+ * that contradict what is confirmed of this version are never recorded as its contents.
  */
 export async function recordFile(
   database: Database,
@@ -92,6 +103,10 @@ export async function recordFile(
     const key = { tag: file.tag, runNumber: metadata.runNumber }
     const current = await lockAndCheckCurrent(trx, version, options.stillCurrent)
     if (current === 'no') return { kind: 'superseded' }
+    if (file.contradicts !== null && (await isConfirmed(trx, file.contradicts))) {
+      const reason = `its md5 is ${metadata.checksums.md5} instead of ${file.contradicts.md5}`
+      return await recordSuspicious(trx, { ...file, reason }, file.contradicts, current, at)
+    }
     const locked = await lockRunForNewFile(
       trx,
       key,
@@ -150,9 +165,22 @@ export async function recordFile(
   })
 }
 
+async function recordSuspicious(
+  trx: Trx,
+  found: Parameters<typeof recordContradiction>[1],
+  catalogued: RunFile,
+  current: StillCurrent,
+  at: Date,
+): Promise<NotRecorded> {
+  if (current !== 'yes') return { kind: 'superseded' }
+  const requests = await recordContradiction(trx, found, catalogued, at)
+  return { kind: 'suspicious', reason: found.reason, requests }
+}
+
 /**
  * The newest version of a file cannot be read: the arrival becomes invalid, and a version that was catalogued
- * before is no longer in the store.
+ * before is no longer in the store. If this same version was read before, its bytes have changed, and what was
+ * read counts.
  */
 export async function recordInvalid(
   database: Database,
@@ -166,9 +194,15 @@ export async function recordInvalid(
     readonly isHistory: boolean
   },
   options: Pick<RecordOptions, 'at' | 'stillCurrent'>,
-): Promise<readonly Request[] | 'superseded'> {
+): Promise<{ readonly kind: 'invalid'; readonly requests: readonly Request[] } | NotRecorded> {
   return await inTransaction(database, async (trx) => {
-    if ((await lockAndCheckCurrent(trx, file.version, options.stillCurrent)) === 'no') return 'superseded'
+    const current = await lockAndCheckCurrent(trx, file.version, options.stillCurrent)
+    if (current === 'no') return { kind: 'superseded' }
+    const { undisputed } = await findEarlierReadings(trx, file.version)
+    if (undisputed !== null) {
+      const reason = `its md5 is not ${undisputed.md5}, and it cannot be read: ${file.reason}`
+      return await recordSuspicious(trx, { ...file, reason }, undisputed, current, options.at)
+    }
     // First: the refreshed run counts its refused files.
     await endAttempt(trx, file.lease, { state: 'invalid', reason: file.reason, ...namedRunOf(file.version) })
     const before = await findLiveFile(trx, file.version, true)
@@ -187,7 +221,7 @@ export async function recordInvalid(
         problem,
       })
     } else await recordRefusedFile(trx, file, options.at)
-    if (file.isHistory) return []
+    if (file.isHistory) return { kind: 'invalid', requests: [] }
     const alert = alertRequest({
       rule: 'invalid-file',
       severity: 'error',
@@ -199,7 +233,7 @@ export async function recordInvalid(
       occurrence: identityOf(file.version).toString('hex'),
     })
     await addRequests(trx, [alert], options.at)
-    return [alert]
+    return { kind: 'invalid', requests: [alert] }
   })
 }
 

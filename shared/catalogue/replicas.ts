@@ -12,7 +12,7 @@ import type { ObjectName, RunId } from '../run.ts'
 import { storeBreaker, tapeBreaker } from '../work/breaker.ts'
 import { NO_LEASE } from '../work/lease.ts'
 import { addTask, type NewTask } from '../work/tasks.ts'
-import { weigh, weighNew } from './evidence.ts'
+import { type Finding, weigh, weighNew } from './evidence.ts'
 import { type ProblemKind, problemsOfCopies, withProblemsOfCopies } from './open-problems.ts'
 import { IN_WORK_ON_TAPE, LEFT_STORE } from './replica-states.ts'
 import { writeRunlogStorage } from './runlog.ts'
@@ -123,7 +123,6 @@ export async function recordCloudReplica(
   seen: { readonly integrity: Integrity; readonly storedAt: Date; readonly comparedWith: readonly string[] },
   at: Date,
 ): Promise<void> {
-  await replaceCloudReplicas(trx, content, content.sha256, at)
   const by =
     seen.comparedWith.length === 0
       ? 'read whole, nothing stated'
@@ -132,23 +131,40 @@ export async function recordCloudReplica(
     seen.integrity === 'mismatch'
       ? ({ result: 'differs', evidence: 'read', reason: 'a stated checksum disagrees' } as const)
       : ({ result: 'agrees', evidence: 'read', by, onMedia: true } as const)
+  await recordCloudFinding(trx, content, finding, seen.storedAt, at)
+}
+
+/** The same for what reading the object found about these contents. @returns the row of the copy. */
+export async function recordCloudFinding(
+  trx: Trx,
+  content: Content,
+  finding: Finding,
+  storedAt: Date,
+  at: Date,
+): Promise<Copy> {
+  await replaceCloudReplicas(trx, content, content.sha256, at)
   const found = {
     // Read completely just now: whatever the row had before no longer counts.
     ...weighNew('cloud', finding, at),
     runId: content.run.id,
     tag: content.run.tag,
     runNumber: content.run.runNumber,
-    storedAt: seen.storedAt,
+    storedAt,
     deletedAt: null,
     updatedAt: at,
   }
   const row = cloudRow(content, at)
   await trx
     .insertInto('replicas')
-    .values({ ...row, startedAt: seen.storedAt, ...found })
+    .values({ ...row, startedAt: storedAt, ...found })
     .onDuplicateKeyUpdate(found)
     .execute()
   await assignCopiesToRun(trx, content)
+  return await trx
+    .selectFrom('copies')
+    .selectAll()
+    .where('identity', '=', row.identity)
+    .executeTakeFirstOrThrow()
 }
 
 function cloudRow(content: Content, at: Date) {

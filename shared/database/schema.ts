@@ -79,7 +79,8 @@ export interface ArrivalsTable {
 
 export type ArrivalState = 'received' | 'processing' | 'done' | 'invalid' | 'failed'
 /** The outcome of a `done` or `failed` arrival; `gone`: the object is no longer in the store. */
-export type ArrivalOutcome = 'catalogued' | 'superseded' | 'gone'
+/** `suspicious`: its bytes are not those that were catalogued of this version, which still count. */
+export type ArrivalOutcome = 'catalogued' | 'superseded' | 'gone' | 'suspicious'
 
 /** One generation of a run number: numbers repeat between tags, and are sometimes used again. */
 export interface RunsTable {

@@ -1,8 +1,9 @@
 /** Reads an object and compares its bytes with the digests that are stated for it, and with earlier readings. */
+import { EARLIER_READING, type EarlierReadings, findEarlierReadings } from '../catalogue/contradictions.ts'
 import type { Context } from '../context.ts'
-import type { Database } from '../database/connect.ts'
-import type { DigestComparison, Integrity } from '../database/schema.ts'
-import { TransientError } from '../errors.ts'
+import type { DigestComparison, Integrity, RunFile } from '../database/schema.ts'
+import { InvalidInputError, TransientError } from '../errors.ts'
+import { createChecksums } from '../extraction/checksums.ts'
 import { extractFile } from '../extraction/extract-file.ts'
 import { compareDigests, furtherDigests, integrityOf } from '../extraction/integrity.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
@@ -15,12 +16,16 @@ export interface ComparedFile {
   readonly metadata: FileMetadata
   readonly comparisons: readonly DigestComparison[]
   readonly integrity: Integrity
+  /** What was catalogued of this version before, if these are other bytes that no stated checksum supports. */
+  readonly contradicts: RunFile | null
 }
 
 /**
- * Reads the object once, and a second time if a digest or the ETag disagrees: the first reading may have been
- * faulty.
- * @throws TransientError when two readings differ and none agrees with what is stated; what reading throws.
+ * Reads the object once, and a second time if a digest, the ETag or an earlier reading disagrees: the first
+ * reading may have been faulty.
+ * @throws TransientError when two readings differ and none agrees with what is stated, or when bytes that were
+ * catalogued cannot be parsed this time; InvalidInputError when they are no longer the catalogued ones; what
+ * reading throws.
  */
 export async function extractAndCompare(
   context: Context<'database' | 's3'>,
@@ -28,9 +33,14 @@ export async function extractAndCompare(
   run: RunFileId,
   signal: AbortSignal,
 ): Promise<ComparedFile> {
-  const earlier = await earlierReading(context.database, object)
+  const earlier = await findEarlierReadings(context.database, object)
   const read = async () => compare(object, earlier, await extract(context, object, run, signal))
-  const first = await read()
+  const first = await read().catch(async (error: unknown) => {
+    const before = earlier.undisputed
+    if (before === null || !(error instanceof InvalidInputError)) throw error
+    if ((await sha256Of(context, object, signal)) !== before.sha256) throw error
+    throw new TransientError(`these are the bytes that were catalogued, but: ${error.message}`)
+  })
   if (first.integrity === 'verified' || !isDoubtful(object, first)) return first
   const second = await read()
   if (second.integrity !== 'verified' && !isSameContent(first, second))
@@ -38,8 +48,8 @@ export async function extractAndCompare(
   return second
 }
 
-const isDoubtful = (object: ObjectDescription, { integrity, metadata }: ComparedFile) =>
-  integrity === 'mismatch' || etagDiffers(object, metadata)
+const isDoubtful = (object: ObjectDescription, { integrity, contradicts, metadata }: ComparedFile) =>
+  integrity === 'mismatch' || contradicts !== null || etagDiffers(object, metadata)
 
 const isSameContent = (a: ComparedFile, b: ComparedFile) =>
   a.metadata.checksums.sha256 === b.metadata.checksums.sha256
@@ -71,15 +81,37 @@ async function extract(
   )
 }
 
-function compare(object: ObjectDescription, earlier: string | null, metadata: FileMetadata): ComparedFile {
+async function sha256Of(
+  { s3 }: Context<'s3'>,
+  object: ObjectDescription,
+  signal: AbortSignal,
+): Promise<string> {
+  const checksums = createChecksums()
+  for await (const chunk of blamedOnStore(object, readObject(s3, object, signal))) checksums.update(chunk)
+  return (await checksums.digest()).sha256
+}
+
+function compare(
+  object: ObjectDescription,
+  { undisputed, disputedSha256 }: EarlierReadings,
+  metadata: FileMetadata,
+): ComparedFile {
   const comparisons = compareDigests(object.stated, metadata.checksums)
   const integrity = integrityOf(comparisons)
   const warnings = [...metadata.warnings, ...warningsOf(object, metadata, integrity)]
   const { sha256 } = metadata.checksums
-  const contradicted = integrity === 'unstated' && earlier !== null && earlier !== sha256
-  if (!contradicted) return { metadata: { ...metadata, warnings }, comparisons, integrity }
-  const wrong = { by: 'earlier reading', algorithm: 'sha256', stated: earlier, agrees: false }
-  return { metadata: { ...metadata, warnings }, comparisons: [...comparisons, wrong], integrity: 'mismatch' }
+  const contradicts =
+    integrity === 'verified' || undisputed === null || undisputed.sha256 === sha256 ? null : undisputed
+  const read = { metadata: { ...metadata, warnings }, contradicts }
+  // A later attempt that reads the disputed bytes once more makes the earlier reading the odd one out.
+  if (contradicts === null || disputedSha256 === sha256) return { ...read, comparisons, integrity }
+  const wrong = {
+    by: EARLIER_READING,
+    algorithm: 'sha256',
+    stated: contradicts.sha256,
+    agrees: false,
+  }
+  return { ...read, comparisons: [...comparisons, wrong], integrity: 'mismatch' }
 }
 
 /** What is unusual about how the object is stored. */
@@ -109,24 +141,6 @@ function warningsOf(
       offset: null,
     })
   return warnings
-}
-
-/**
- * SHA-256 of the same version when it was catalogued before; null if it was not, or was in doubt then. A
- * store gives another ETag to other contents, so a different reading is a contradiction.
- */
-async function earlierReading(database: Database, object: ObjectDescription): Promise<string | null> {
-  const earlier = await database
-    .selectFrom('runFiles')
-    .select('sha256')
-    .where('bucket', '=', object.bucket)
-    .where('objectKey', '=', object.key)
-    .where('etag', '=', object.etag)
-    .where('integrity', '!=', 'mismatch')
-    .orderBy('id', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  return earlier?.sha256 ?? null
 }
 
 async function* blamedOnStore(

@@ -17,12 +17,13 @@ export function isCurrent(
     case 'done':
       // Not current if the catalogue states that the object is not in the store (deleted after its copy on
       // tape was verified, or missing): it is there again. Nor if it was sent again after a digest disagreed:
-      // the stated digest may have been corrected.
+      // the stated digest may have been corrected; or after a check contradicted its copy: it may be repaired.
       return (
         live !== null &&
         live.etag === object.etag &&
         live.inStore &&
-        !(live.integrity === 'mismatch' && wasSentAfter(object, live.storedAt))
+        !(live.integrity === 'mismatch' && wasSentAfter(object, live.storedAt)) &&
+        !(live.isDoubted && wasSentAfter(object, arrival.lastModified))
       )
     case 'invalid':
       return (live === null || live.etag === object.etag) && !wasSentAfter(object, arrival.lastModified)

@@ -10,7 +10,7 @@ import {
   identityOf,
   recordArrivals,
 } from '../catalogue/arrivals.ts'
-import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
+import { type NotRecorded, recordFile, recordInvalid } from '../catalogue/record-file.ts'
 import { isHistory as isHistoryOf } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
@@ -143,7 +143,7 @@ async function processCurrentVersion(
     },
   )
   await sendRequests(context, requests, signal)
-  if (claim.storeFailed && (outcome === 'catalogued' || outcome === 'invalid'))
+  if (claim.storeFailed && READ.includes(outcome))
     await noteSuccess(context.database, dependency, 'act', context.now())
   return outcome === 'check-again' ? outcome : { outcome, reason }
 }
@@ -173,6 +173,9 @@ async function supersedeHint(
     `the store now holds ${object.versionId ?? object.etag}`,
   )
 }
+
+/** The store served the object. */
+const READ: readonly string[] = ['catalogued', 'invalid', 'suspicious'] satisfies Outcome[]
 
 interface Claimed {
   readonly hint: ObjectArrival
@@ -211,7 +214,7 @@ async function extractAndRecord(
       stillCurrent,
     }
     const recorded = await recordFile(context.database, { ...common, ...read, priority }, options)
-    if (recorded.kind === 'superseded') return await superseded(context, lease)
+    if (recorded.kind !== 'recorded') return await notRecorded(context, lease, recorded, log)
     const { metadata } = read
     log.info(
       {
@@ -229,18 +232,28 @@ async function extractAndRecord(
     return { outcome: 'catalogued', requests: recorded.requests }
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error
-    const requests = await recordInvalid(
+    const recorded = await recordInvalid(
       context.database,
       { ...common, runNumber: run.runNumber, reason: error.message },
       { at: context.now(), stillCurrent },
     )
-    if (requests === 'superseded') return await superseded(context, lease)
+    if (recorded.kind !== 'invalid') return await notRecorded(context, lease, recorded, log)
     log.warn({ run: run.runNumber, reason: error.message, attempt: lease.attempt }, 'run-invalid')
-    return { outcome: 'invalid', reason: error.message, requests }
+    return { outcome: 'invalid', reason: error.message, requests: recorded.requests }
   }
 }
 
-async function superseded(context: Context<'database'>, lease: ArrivalLease): Promise<RecordedArrival> {
+async function notRecorded(
+  context: Context<'database'>,
+  lease: ArrivalLease,
+  found: NotRecorded,
+  log: Logger,
+): Promise<RecordedArrival> {
+  if (found.kind === 'suspicious') {
+    const { reason, requests } = found
+    log.error({ reason, attempt: lease.attempt }, 'copy-suspicious')
+    return { outcome: 'suspicious', reason, requests }
+  }
   await endAttempt(context.database, lease, {
     state: 'done',
     outcome: 'superseded',

@@ -78,6 +78,7 @@ export async function record(
     metadata,
     integrity: 'verified',
     comparisons: [],
+    contradicts: null,
     priority: 'live',
     isHistory: false,
     ...changes,

@@ -85,7 +85,8 @@ const linked = {
   adler32: z.string().openapi({ example: 'eecd4b5e' }),
   sha256: z.string().openapi({ example: 'ee38138ed6101db8a1aff3cf36a19e50356b09ac4a11a82c8299e7762c4b185b' }),
   warning: z.string().nullable().openapi({
-    description: 'Why the file should be used with care, after its name: incomplete, disputed, suspicious',
+    description:
+      'Why the file should be used with care, after its name: incomplete, disputed, unconfirmed, suspicious',
     example: null,
   }),
 }

@@ -74,6 +74,7 @@ const OUTCOMES = {
   catalogued: 'catalogued',
   superseded: 'replaced by a newer one',
   gone: 'deleted from the store',
+  suspicious: 'other bytes than those that were catalogued',
 } as const
 
 function ledger(tag: string, files: readonly ArrivedFile[]): Html {

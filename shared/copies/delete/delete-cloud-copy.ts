@@ -38,7 +38,7 @@ import {
   requestTimeout,
 } from './end-deletion.ts'
 import { refuseProtected } from './protected.ts'
-import { findSurvivor, isStale, type Survivor } from './surviving-copy.ts'
+import { findSurvivor, inUse, isInUse, isStale, type Survivor } from './surviving-copy.ts'
 import { withdrawTombstones, writeTombstone } from './tombstones.ts'
 
 export interface DeletionOptions {
@@ -161,7 +161,7 @@ async function prepare(
   const version = await versionInStore(context, permitted, request.minAgeMs, held)
   if ('kind' in version) return version
   const survivor = await findSurvivor(context, claim.replica, request.onBadCopy, held)
-  if (survivor.kind === 'none') return refused('no-verified-copy', survivor.reason)
+  if (survivor.kind === 'none') return refused(survivor.code, survivor.reason)
   held.throwIfAborted()
   const tombstoneId = await writeDown(context, claim, version, survivor, request.reason)
   if (typeof tombstoneId !== 'number') return tombstoneId
@@ -199,6 +199,10 @@ async function writeDown(
         const permitted = await permittedVersion(trx, replica, at)
         if ('kind' in permitted) {
           written = permitted
+          return
+        }
+        if (await isInUse(trx, survivor.replica.id)) {
+          written = refused('busy', inUse(survivor.replica))
           return
         }
         const verified = await trx

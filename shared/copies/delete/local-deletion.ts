@@ -25,7 +25,7 @@ import { recordBadCopy } from './end-deletion.ts'
 import { findLocalCopy, type LocalContext, type LocalCopy } from './local-copies.ts'
 import { flawInStore } from './object-in-store.ts'
 import { judgeSafety, safetyOf, verifiedOnTape } from './safety.ts'
-import { findSurvivor, isStale, type Survivor } from './surviving-copy.ts'
+import { findSurvivor, inUse, isInUse, isStale, type Survivor } from './surviving-copy.ts'
 import { endTombstone, openTombstones, renewTombstone, writeTombstone } from './tombstones.ts'
 
 export interface Permitted {
@@ -141,6 +141,7 @@ async function writeDown(
     if (!safe) throw new NotPermitted(why)
     if (!copies.some((other) => other.id === survivor.replica.id && verifiedOnTape(other)))
       throw new NotPermitted('the copy on tape changed while it was checked')
+    if (await isInUse(trx, survivor.replica.id)) throw new NotPermitted(inUse(survivor.replica))
     if (await isStale({ ...context, database: trx }, survivor, LEASE_SECONDS))
       throw new NotPermitted(TOO_LATE)
     // A repeated request renews a permission that was given and not used.

@@ -3,12 +3,13 @@
  */
 
 import { comparesContent } from '../../catalogue/evidence.ts'
-import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
+import { contentOf, type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
 import { databaseTime } from '../../database/clock.ts'
 import type { Evidence, Replica } from '../../database/replica-schema.ts'
 import { classify } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
+import { isFree } from '../../work/lease.ts'
 import { type Check, checkReplica } from '../verify/check-replica.ts'
 
 export interface Survivor {
@@ -43,9 +44,27 @@ export async function isStale(
   return Math.max(...ages) > leaseSeconds * 500
 }
 
+/** No copy makes the deletion safe. `busy`: another function is reading one, which may find it wrong. */
+export interface NoSurvivor {
+  readonly kind: 'none'
+  readonly code: 'busy' | 'no-verified-copy'
+  readonly reason: string
+}
+
+/**
+ * Whether another function works on a copy now. Locks its row, so that none begins before the transaction ends.
+ */
+export async function isInUse(trx: Executor, id: number): Promise<boolean> {
+  const free = trx.selectFrom('replicas').select('id').where('id', '=', id).where(isFree()).forUpdate()
+  return (await free.executeTakeFirst()) === undefined
+}
+
+export const inUse = ({ url }: Pick<Replica, 'url'>): string =>
+  `another function is working on ${url} now: its result is awaited`
+
 /**
  * Verifies the tape copies of the same contents, one after another, until one is on the medium with the
- * file's checksum.
+ * file's checksum. A copy that another function is reading does not count: that may find it wrong.
  * @param onBadCopy is called for each copy that is missing or different; the caller records it
  * (recordBadCopy) at the end.
  * @throws what passes with time, when no copy was good and one of them could not be checked.
@@ -55,13 +74,19 @@ export async function findSurvivor(
   replica: Replica,
   onBadCopy: (tape: Replica) => void,
   signal: AbortSignal,
-): Promise<Survivor | { readonly kind: 'none'; readonly reason: string }> {
+): Promise<Survivor | NoSurvivor> {
   const copies = await replicasOfContent(context.database, contentOf(replica))
   const onTape = copies.filter((copy) => copy.kind === 'tape')
   const onMedia = onTape.filter((copy) => countsOnMedia(copy) && sameContents(copy, replica))
   const reasons: string[] = []
+  let code: NoSurvivor['code'] = 'no-verified-copy'
   let failure: unknown
   for (const copy of onMedia) {
+    if (await isInUse(context.database, copy.id)) {
+      code = 'busy'
+      reasons.push(inUse(copy))
+      continue
+    }
     try {
       const check = await checkReplica(context, copy, 'if-needed', signal)
       if (check.kind === 'verified' && check.onMedia && comparesContent(check.evidence))
@@ -84,9 +109,10 @@ export async function findSurvivor(
   }
   if (failure !== undefined) throw failure
   if (reasons.length > 0)
-    return { kind: 'none', reason: `no copy on tape is verified now: ${reasons.join('; ')}` }
+    return { kind: 'none', code, reason: `no copy on tape is verified now: ${reasons.join('; ')}` }
   return {
     kind: 'none',
+    code,
     reason: onTape.length === 0 ? 'it has no copy on tape' : onTape.map(flawOfRow).join('; '),
   }
 }

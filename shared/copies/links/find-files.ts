@@ -15,7 +15,7 @@ export interface LinkedFile extends RunId, ObjectName {
   readonly md5: string
   readonly adler32: string
   readonly sha256: string
-  /** Why the file should be used with care: it is cut, disputed, suspicious or does not count; else null. */
+  /** Why the file should be used with care: it is cut, disputed, unconfirmed, suspicious or does not count; else null. */
   readonly warning: string | null
 }
 
@@ -83,7 +83,7 @@ export async function findFiles(
     .innerJoin('runs as r', 'r.id', 'f.runId')
     .select(['r.id as runId', 'r.tag', 'r.runNumber', 'r.isCurrent', 'f.bucket', 'f.objectKey', 'f.etag'])
     .select(['f.versionId', 'f.sizeBytes', 'f.md5', 'f.adler32', 'f.sha256', 'f.subrun'])
-    .select(['f.counts', 'f.complete', 'f.problem', 'f.integrity'])
+    .select(['f.counts', 'f.complete', 'f.problem', 'f.integrity', 'f.warnings'])
     .execute()
   const rows = found.toSorted(
     (a, b) =>
@@ -116,10 +116,11 @@ export async function findFiles(
 
 /** In one sentence, which follows the name of the file. */
 function warningOf(
-  file: Pick<RunFile, 'counts' | 'complete' | 'problem' | 'integrity'> & RunId,
+  file: Pick<RunFile, 'counts' | 'complete' | 'problem' | 'integrity' | 'warnings'> & RunId,
   copies: readonly ShownCopy[],
 ): string | null {
   const suspicious = copies.find(({ kind, state }) => kind === 'cloud' && state === 'suspicious')
+  const unconfirmed = file.warnings.find(({ code }) => code === 'etag-differs')
   const reasons = [
     ...(file.counts
       ? []
@@ -128,6 +129,7 @@ function warningOf(
     ...(file.integrity === 'mismatch'
       ? ['is disputed: its bytes differ from a checksum stated for them']
       : []),
+    ...(unconfirmed === undefined ? [] : [`is unconfirmed: ${unconfirmed.message}`]),
     ...(suspicious === undefined ? [] : [`is suspicious: ${suspicious.lastError ?? 'no reason known'}`]),
   ]
   return reasons.length === 0 ? null : reasons.join('; ')

@@ -1,4 +1,5 @@
 /** Where the contents of a file are available according to the catalogue's rows. Pure. */
+import { replaceRotten } from '../../catalogue/replica-alerts.ts'
 import { READABLE_ON_TAPE, RECALLING } from '../../catalogue/replica-states.ts'
 import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 
@@ -15,13 +16,15 @@ export type ContentLocation =
 export function locateContent(replicas: readonly Replica[], isMissing = false): ContentLocation {
   const cloud = replicas.find((replica) => replica.kind === 'cloud')
   if (cloud?.state === 'present' && !isMissing) return { kind: 'in-store', cloud }
-  if (cloud?.state === 'suspicious' && !isMissing)
-    return {
-      kind: 'unavailable',
-      reason: `the object in the store is suspicious (${cloud.lastError ?? 'no reason known'}) and is not overwritten`,
-    }
   const tapes = replicas.filter((replica) => replica.kind === 'tape')
   const copy = tapeCopyOf(replicas)
+  if (cloud?.state === 'suspicious' && !isMissing) {
+    const way = copy === null ? '' : `: ${replaceRotten(cloud)}`
+    return {
+      kind: 'unavailable',
+      reason: `the object in the store is suspicious (${cloud.lastError ?? 'no reason known'}) and is not overwritten${way}`,
+    }
+  }
   if (copy !== null) return { kind: 'on-tape', copy }
   const tape =
     tapes.length === 0

@@ -2,12 +2,12 @@
 
 import { sql } from 'kysely'
 import { alertRequest } from '../../catalogue/next-steps.ts'
+import { nameOf, replicaAlert, requestOf } from '../../catalogue/replica-alerts.ts'
 import { NOT_ON_MEDIA, UNPROVEN } from '../../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../../catalogue/replicas.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import { nameOf, replicaAlert, requestOf } from './alerts.ts'
 import type { WithTape } from './tape-copy.ts'
 
 /** Alerts raised in one call; the next call continues. */

@@ -5,6 +5,8 @@
 
 import { isWeaker, weigh } from '../../catalogue/evidence.ts'
 import { dependencyAlert } from '../../catalogue/next-steps.ts'
+import { type OtherCopies, otherCopies, searchAdvice } from '../../catalogue/other-copies.ts'
+import { nameOf, replicaAlert, requestOf } from '../../catalogue/replica-alerts.ts'
 import { IN_WORK_ON_TAPE, UNPROVEN } from '../../catalogue/replica-states.ts'
 import type { ReplicaChange } from '../../catalogue/replica-work.ts'
 import { lockRunOfReplica, refreshStorage, replicasOfContent, TAPE_COPY } from '../../catalogue/replicas.ts'
@@ -25,9 +27,7 @@ import { ATTEMPTS_BEFORE_FAILING } from '../../work/retry-policy.ts'
 import type { Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
 import { readBackFor, tapeFileOf } from '../verify/check-replica.ts'
-import { type OtherCopies, otherCopies, searchAdvice } from '../verify/other-copies.ts'
 import { verifyReplica } from '../verify/verify.ts'
-import { nameOf, replicaAlert, requestOf } from './alerts.ts'
 import { findSource } from './source.ts'
 import { mayUseThirdParty, noteThirdPartyFailure } from './third-party.ts'
 

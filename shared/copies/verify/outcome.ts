@@ -1,4 +1,4 @@
-/** What a finding changes: the copy's row, the run's history and the alert. Pure. */
+/** What a finding changes: the copy's row and the run's history. Pure. */
 
 import type { Transaction } from 'kysely'
 import { comparesContent, type Finding as Evidenced, weigh } from '../../catalogue/evidence.ts'
@@ -7,11 +7,8 @@ import type { ReplicaChange, ReplicaOutcome } from '../../catalogue/replica-work
 import { tapeCopyTask } from '../../catalogue/replicas.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
-import type { Request } from '../../work/outbox.ts'
 import { followTask } from '../../work/tasks.ts'
-import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import type { Finding } from './check-twice.ts'
-import { type OtherCopies, searchAdvice } from './other-copies.ts'
 
 type Trx = Transaction<Schema>
 
@@ -83,40 +80,4 @@ export function shownFinding(replica: Replica, finding: Finding, change: Replica
 export function detailOf(finding: Finding): string {
   if (finding.kind === 'verified') return finding.by
   return finding.kind === 'missing' ? MISSING : finding.reason
-}
-
-/**
- * The alert for a copy that is missing or suspicious, once for each time that it was verified before.
- * @param others the other copies of the same contents.
- */
-export function badCopyAlert(
-  replica: Replica,
-  finding: Extract<Finding, { kind: 'missing' | 'suspicious' }>,
-  others: OtherCopies,
-): Request {
-  const what = finding.kind === 'missing' ? 'is missing' : `is suspicious (${finding.reason})`
-  const about = `${nameOf(replica)}: ${replica.url} ${what}`
-  const episode = replica.verifiedAt?.toISOString() ?? 'never'
-  if (others.verified.length === 0) {
-    const verify = `cygnet verify --run ${replica.runNumber} --tag ${replica.tag}`
-    const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: ${searchAdvice(others)} and push it again, have the place inspected, then run \`${verify}\``
-    return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, episode)
-  }
-  return replicaAlert(
-    replica,
-    `copy-${finding.kind}`,
-    'error',
-    `${about}; ${remedy(replica, others.verified)}`,
-    episode,
-  )
-}
-
-function remedy(replica: Replica, others: readonly Replica[]): string {
-  const other = others.find(({ kind }) => kind === (replica.kind === 'tape' ? 'cloud' : 'tape')) ?? others[0]
-  const there = `${other?.url} was verified ${other?.verifiedAt?.toISOString() ?? ''}`
-  if (other?.kind === 'tape')
-    return `${there}: \`cygnet recall ${replica.runNumber} --tag ${replica.tag}\` brings the run back from tape; keep that copy`
-  return replica.kind === 'tape'
-    ? `${there}: keep it until a new copy on tape is verified`
-    : `${there}: keep it`
 }

@@ -4,6 +4,8 @@
  * is verified.
  */
 
+import { otherCopies } from '../../catalogue/other-copies.ts'
+import { badCopyAlert } from '../../catalogue/replica-alerts.ts'
 import { VERIFIABLE, VERIFIABLE_STAGED } from '../../catalogue/replica-states.ts'
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
@@ -16,8 +18,7 @@ import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { checkReplica } from './check-replica.ts'
 import { type CheckedCopy, checkTwice, type Finding, type VerifyOptions } from './check-twice.ts'
-import { otherCopies } from './other-copies.ts'
-import { badCopyAlert, detailOf, outcomeOf, shownFinding } from './outcome.ts'
+import { detailOf, outcomeOf, shownFinding } from './outcome.ts'
 import { type SelectedReplica, selectReplicas, type VerifySelection } from './select.ts'
 import { whileStaged } from './staged-check.ts'
 import { createUnreachablePlaces } from './unreachable-places.ts'

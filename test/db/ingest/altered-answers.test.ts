@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { findArrival } from '../../../shared/catalogue/arrivals.ts'
 import { versionInStore } from '../../../shared/copies/delete/deletion-rules.ts'
+import { findFiles } from '../../../shared/copies/links/find-files.ts'
 import { checkObject } from '../../../shared/copies/verify/check-replica.ts'
 import { processDue } from '../../../shared/ingest/due-arrivals.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
@@ -154,6 +155,8 @@ describe('an ETag in the form of an MD5 that is not the MD5 of the contents', ()
     expect(file.warnings).toContainEqual(expect.objectContaining({ code: 'etag-differs' }))
     expect(await context.drain('alerts')).toEqual([])
     expect(await context.drain('tape-requests')).toHaveLength(1)
+    const [linked] = await findFiles(context.database, { files: [{ bucket: context.bucket, key }] })
+    expect(linked?.file.warning).toContain(`is unconfirmed: the ETag ${OTHER} is not the MD5`)
     const copy = await copyOf(key)
     expect(copy.state).toBe('present')
     expect(await checkObject(context, copy, 'never', signal)).toMatchObject({ kind: 'unknown' })
@@ -163,32 +166,36 @@ describe('an ETag in the form of an MD5 that is not the MD5 of the contents', ()
   test.each([
     ['with an uploader that states the MD5', true],
     ['without', false],
-  ])('%s: a damaged object is found, also when it was catalogued before', async (_, isStated) => {
-    const { run, key } = nextRun()
-    const bytes = await bytesOf(run)
-    const md5 = createHash('md5').update(bytes).digest('hex')
-    await context.put(key, bytes, isStated ? { md5 } : {})
-    expect(await process(key)).toBe('catalogued')
-    expect(await fileOf(run)).toMatchObject({ integrity: 'verified' })
-    const damaged = Buffer.from(bytes)
-    damaged[damaged.length - 9] = (damaged.at(-9) ?? 0) ^ 1
-    proxy.alter = (answer, { method, url }) => {
-      if (method === 'GET' && url.pathname.endsWith(key)) answer.body = damaged
-    }
-    expect(await checkObject(context, await copyOf(key), 'always', signal)).toMatchObject({
-      kind: 'different',
-    })
-    await replay(
-      context,
-      await planReplay(context, { by: 'key', bucket: context.bucket, key }, signal),
-      signal,
-    )
-    await process(key)
-    expect(await fileOf(run)).toMatchObject({ integrity: 'mismatch' })
-    expect(await context.drain('alerts')).toContainEqual(
-      expect.objectContaining({ rule: 'checksum-mismatch', severity: 'page' }),
-    )
-  })
+  ])(
+    '%s: a damaged object is found when it is read again, and what was catalogued still counts',
+    async (_, isStated) => {
+      const { run, key } = nextRun()
+      const bytes = await bytesOf(run)
+      const md5 = createHash('md5').update(bytes).digest('hex')
+      await context.put(key, bytes, isStated ? { md5 } : {})
+      expect(await process(key)).toBe('catalogued')
+      expect(await fileOf(run)).toMatchObject({ integrity: 'verified' })
+      const damaged = Buffer.from(bytes)
+      damaged[damaged.length - 9] = (damaged.at(-9) ?? 0) ^ 1
+      proxy.alter = (answer, { method, url }) => {
+        if (method === 'GET' && url.pathname.endsWith(key)) answer.body = damaged
+      }
+      expect(await checkObject(context, await copyOf(key), 'always', signal)).toMatchObject({
+        kind: 'different',
+      })
+      await replay(
+        context,
+        await planReplay(context, { by: 'key', bucket: context.bucket, key }, signal),
+        signal,
+      )
+      await process(key)
+      expect(await fileOf(run)).toMatchObject({ integrity: 'verified', md5 })
+      expect(await copyOf(key)).toMatchObject({ state: 'suspicious', doubtedEvidence: 'read' })
+      expect(await context.drain('alerts')).toContainEqual(
+        expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }),
+      )
+    },
+  )
 
   test('and two readings that differ from each other are a fault of the reading: it is tried again', async () => {
     const { run, key } = nextRun()

@@ -28,6 +28,16 @@ const unfinished = (subrun: number, changes: Partial<FileSummary> = {}) =>
   })
 
 describe('the summary of a run', () => {
+  test('of two complete files of the same part, one that a checksum disputes does not count, however new', () => {
+    const disputed = file({
+      key: 'LNGS/run00005.mid.lz4',
+      integrity: 'mismatch',
+      lastModified: new Date('2026-02-01T08:00:00Z'),
+    })
+    expect(aggregateRun([disputed, file()]).keys).toEqual(['LNGS/run00005.mid.gz'])
+    expect(aggregateRun([disputed, file({ complete: false, problem: 'cut' })]).keys).toEqual([disputed.key])
+  })
+
   test('a run of one file has the values of the file', () => {
     const summary = aggregateRun([file()])
     expect(summary).toMatchObject({

@@ -19,6 +19,7 @@ const live = (changes: Partial<LiveVersion> = {}): LiveVersion => ({
   integrity: 'verified',
   storedAt: stored,
   inStore: true,
+  isDoubted: false,
   ...changes,
 })
 
@@ -41,6 +42,13 @@ describe('a version that was catalogued', () => {
     expect(isCurrent(arrival('done'), shown, object())).toBe(true)
     expect(isCurrent(arrival('done'), shown, object(later(1000)))).toBe(false)
   })
+})
+
+it('a version whose copy a check contradicted is read again each time that it was sent again', () => {
+  const shown = live({ isDoubted: true })
+  expect(isCurrent(arrival('done'), shown, object())).toBe(true)
+  expect(isCurrent(arrival('done'), shown, object(later(5000)))).toBe(false)
+  expect(isCurrent(arrival('done', later(5000)), shown, object(later(5000)))).toBe(true)
 })
 
 describe('a version that could not be read', () => {

@@ -21,8 +21,10 @@ export async function up(database: Kysely<unknown>): Promise<void> {
   await forEachPage(database, 'replicas', async (from, to) => {
     await sql`UPDATE replicas SET
       verified_evidence = IF(verified_at IS NULL, NULL, ${kindOf('verified_by', sql`kind = 'local'`)}),
-      doubted_evidence = CASE state WHEN 'suspicious' THEN 'read'
-        WHEN 'missing' THEN IF(kind = 'local', 'statement', 'existence') END
+      doubted_evidence = CASE WHEN state = 'suspicious' THEN 'read'
+        WHEN state = 'missing' THEN IF(kind = 'local', 'statement', 'existence')
+        WHEN kind <> 'local' AND verified_at IS NOT NULL
+          AND ${kindOf('verified_by', sql`FALSE`)} = 'stored-checksum' AND ${CLEARED_WITHOUT_READING} THEN 'read' END
       WHERE id BETWEEN ${from} AND ${to} AND verified_evidence IS NULL AND doubted_evidence IS NULL`.execute(
       database,
     )
@@ -41,6 +43,17 @@ const kindOf = (column: string, isStated: ReturnType<typeof sql>) =>
   sql`CASE WHEN ${isStated} OR ${sql.ref(column)} = 'Rucio: rule OK, replica AVAILABLE' THEN 'statement'
     WHEN ${sql.ref(column)} LIKE 'read %' OR ${sql.ref(column)} LIKE '%read back%' THEN 'read'
     ELSE 'stored-checksum' END`
+
+/**
+ * A suspicious copy was cleared by a stated checksum, which remains when bytes rot, and by no read since: as far
+ * as the history of its run states. It is to be read.
+ */
+const CLEARED_WITHOUT_READING = sql`EXISTS (SELECT 1 FROM run_history h WHERE h.run_id = replicas.run_id
+  AND LOCATE(CONCAT(replicas.url, ': was suspicious, verified by '), h.detail) = 1
+  AND h.detail NOT LIKE '%verified by read %' AND h.detail NOT LIKE '%read back%'
+  AND NOT EXISTS (SELECT 1 FROM run_history later WHERE later.run_id = h.run_id AND later.id > h.id
+    AND LOCATE(CONCAT(replicas.url, ': was '), later.detail) = 1
+    AND (later.detail LIKE '%verified by read %' OR later.detail LIKE '%read back%')))`
 
 async function forEachPage(
   database: Kysely<unknown>,

@@ -119,9 +119,22 @@ describe('a file that is pushed', () => {
         sentBytes: 0,
         error: null,
       })
-      expect((await pushFile(path, target, { ...options, overwrite: true }, context)).state).toBe(
-        'already-there',
-      )
+    }
+  })
+
+  test('a stored file is sent again with --overwrite, as its bytes may have rotted in the store', async () => {
+    for (const size of [1000, 6 * MIB]) {
+      const { path, target } = newRun(size)
+      await pushFile(path, target, options, context)
+      const again = { ...options, overwrite: true }
+      expect(await pushFile(path, target, { ...again, dryRun: true }, context)).toMatchObject({
+        state: 'would-upload',
+      })
+      expect(await pushFile(path, target, again, context)).toMatchObject({
+        state: 'uploaded',
+        sentBytes: size,
+        error: null,
+      })
     }
   })
 

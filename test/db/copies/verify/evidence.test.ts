@@ -1,6 +1,8 @@
 /** What a weaker finding may change about a copy that stronger evidence contradicts, and what rests on a statement. */
 import type { Kysely } from 'kysely'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
+import type { LocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import { permitDeletion } from '../../../../shared/copies/delete/permit-deletion.ts'
 import { catalogueLinks } from '../../../../shared/copies/links/catalogue-links.ts'
 import { checkedLinks } from '../../../../shared/copies/links/checked-links.ts'
@@ -12,7 +14,8 @@ import { acceptTapeRequest } from '../../../../shared/copies/tape/tape-request.t
 import { scrub } from '../../../../shared/copies/verify/scrub.ts'
 import { verifyReplica } from '../../../../shared/copies/verify/verify.ts'
 import { up } from '../../../../shared/database/migrations/0002-evidence/0002-evidence.ts'
-import type { TapeCheck } from '../../../../shared/tape/driver.ts'
+import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import type { CheckOptions, TapeCheck } from '../../../../shared/tape/driver.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import { useLocalFiles } from '../../../support/copies/local-files.ts'
@@ -43,7 +46,7 @@ const links = async () => {
   const checked = await checkedLinks(context, found, { seconds: 60 }, new Date(), signal)
   return [...checked, ...(await catalogueLinks(context, found, 60, new Date()))].map(({ kind }) => kind)
 }
-const withTape = (check: () => Promise<TapeCheck>): Tape => ({
+const withTape = (check: (file: unknown, options: CheckOptions) => Promise<TapeCheck>): Tape => ({
   ...files.runs.context,
   tape: Object.assign(Object.create(files.runs.tape), { check }),
 })
@@ -296,4 +299,112 @@ test('rows from before the evidence was kept get its kind from the sentence that
     await up(database as unknown as Kysely<unknown>)
     expect(await files.runs.replica(files.key, kind)).toMatchObject({ verifiedEvidence, doubtedEvidence })
   }
+})
+
+test.each([
+  ['by its ETag', ['md5 of the etag'], 'read'],
+  ['by a read', ['read back: md5, adler32, sha256'], null],
+  ['by its ETag, and by a read later', ['md5 of the etag', 'read back: md5, adler32, sha256'], null],
+])(
+  'a suspicious copy that was cleared %s before the evidence was kept',
+  async (_, cleared, doubtedEvidence) => {
+    await files.put()
+    const { database } = files.runs.context
+    const { id, runId, url } = await files.runs.replica(files.key, 'cloud')
+    for (const by of cleared)
+      await database
+        .insertInto('runHistory')
+        .values([
+          { runId, at: new Date(), what: 'copy suspicious', detail: `${url}: its md5 is another` },
+          {
+            runId,
+            at: new Date(),
+            what: 'copy verified again',
+            detail: `${url}: was suspicious, verified by ${by}`,
+          },
+        ])
+        .execute()
+    await database
+      .updateTable('replicas')
+      .set({ verifiedBy: 'md5 of the etag', verifiedEvidence: null, doubtedEvidence: null })
+      .where('id', '=', id)
+      .execute()
+    await up(database as unknown as Kysely<unknown>)
+    expect(await files.runs.replica(files.key, 'cloud')).toMatchObject({ state: 'present', doubtedEvidence })
+    if (doubtedEvidence === null) return
+    expect(await verify('cloud', 'if-needed')).toMatchObject({ outcome: 'suspicious' })
+    files.runs.time += 400 * DAY_MS
+    await scrub(files.runs.context, { secondCheckMs: 1 }, signal, log)
+    expect(await files.runs.replica(files.key, 'cloud')).toMatchObject({
+      state: 'present',
+      verifiedEvidence: 'read',
+      doubtedEvidence: null,
+    })
+  },
+)
+
+/** Two moments that a test and the code under test wait for. */
+function gate() {
+  const { promise: entered, resolve: enter } = Promise.withResolvers<void>()
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>()
+  return { entered, enter, opened, open }
+}
+
+describe.each(['cloud', 'local'] as const)('the deletion of the %s copy', (what) => {
+  const remove = async (context: Tape, copy: LocalCopy) =>
+    what === 'local'
+      ? await permitDeletion(context, copy, signal)
+      : await deleteCloudCopy(
+          context,
+          (await files.runs.replica(files.key, 'cloud')) as Replica,
+          '',
+          signal,
+          {
+            // The store's own clock dates the object.
+            minAgeMs: Number.NEGATIVE_INFINITY,
+          },
+        )
+  const stated: TapeCheck = {
+    kind: 'present',
+    evidence: 'stored-checksum',
+    verifiedBy: 'adler32 stated by the endpoint',
+    onMedia: true,
+  }
+  const rotten: TapeCheck = { kind: 'different', evidence: 'read', reason: 'rotten' }
+
+  test.each([
+    'while the copy on tape is read',
+    'while a reading of the copy on tape begins during the deletion',
+  ])('waits %s, whatever the endpoint states', async (when) => {
+    const copy = await files.put()
+    files.runs.time += 40 * DAY_MS
+    const reading = gate()
+    const deleting = gate()
+    const begins = when.includes('begins')
+    const context = withTape(async (_: unknown, { readBack }: CheckOptions) => {
+      if (readBack === 'always') {
+        reading.enter()
+        await reading.opened
+        return rotten
+      }
+      deleting.enter()
+      if (begins) await deleting.opened
+      return stated
+    })
+    const early = begins ? remove(context, copy) : null
+    if (begins) await Promise.race([deleting.entered, early])
+    const verifying = verify('tape', 'always', context)
+    await reading.entered
+    deleting.open()
+    const deletion = await (early ?? remove(context, copy))
+    reading.open()
+    expect(await verifying).toMatchObject({ outcome: 'suspicious' })
+    const sentence = expect.stringContaining('another function is working on')
+    expect(deletion).toMatchObject(
+      what === 'cloud'
+        ? { kind: 'refused', code: 'busy', reason: sentence }
+        : { kind: 'refused', why: sentence },
+    )
+    expect(await files.runs.replica(files.key, 'cloud')).toMatchObject({ state: 'present' })
+  })
 })
