@@ -485,7 +485,7 @@ describe('what is new stays new', () => {
     await beat()
     expect(await runsOf('LIVE')).toMatchObject([{ isHistory: false }])
     expect(await arrivals('LIVE/')).toMatchObject([{ isHistory: false }])
-    expect(await alerts()).toContain('checksum-mismatch LIVE')
+    expect(await alerts()).toContain('last-copy-in-danger LIVE')
   })
 
   test('when an unreadable file replaces a live one and nobody was notified', async () => {

@@ -246,7 +246,7 @@ test('staged recalls are not checked while the store fails, and their deadline i
   const before = await deadline(id)
   const openSince = new Date(clockMs)
   const dependency = `store:${context.bucket}`
-  const probeAt = new Date(clockMs + 2 * HOUR)
+  const probeAt = new Date(clockMs + HOUR + 30_000)
   const opened = { openSince, probeAt, failures: 3, failedStep: 'act' as const }
   await context.database.insertInto('breakers').ignore().values({ dependency }).execute()
   await context.database.updateTable('breakers').set(opened).where('dependency', '=', dependency).execute()
