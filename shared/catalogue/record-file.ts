@@ -148,8 +148,8 @@ export async function recordFile(
       recoMinimumEvents: options.recoMinimumEvents,
     })
     const firstFile = locked.generation.fileCount === 0
-    const twin = await findTwin(trx, run, metadata.checksums.sha256)
-    if (twin !== undefined && !isHistory)
+    const twin = isHistory ? undefined : await findTwin(trx, run, metadata.checksums.sha256)
+    if (twin !== undefined)
       next.requests.push(sameContentsAlert(run, version, twin, metadata.checksums.sha256))
     if (released > 0)
       next.notes.push({ runId: run.id, what: 'history adopted', detail: 'a file of it is new' })

@@ -2,7 +2,6 @@
  * The first listing of a full bucket: what is older than the take-over time of its tag is history, and the
  * many old objects of a tag that has no such time wait until a person has set one (ADR 19).
  */
-import { alertRequest } from '../catalogue/next-steps.ts'
 import { alreadyNew, isBefore, OTHER_TAGS, takeOverTimes } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import type { Database } from '../database/connect.ts'
@@ -10,6 +9,7 @@ import { folderOf, isTag, type ObjectVersion } from '../run.ts'
 import { addRequests } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { listTag, unknownOf } from './list-tag.ts'
+import { named, tagAlert } from './tag-alert.ts'
 
 /** An object that is not in the ledger (or is, when `isKnown`) and has to be announced. */
 export interface Missing {
@@ -45,7 +45,7 @@ const OLD_MS = 86_400_000
 /** For one listing of a bucket. */
 export function openGate(context: Context<'database' | 's3'>, bucket: string): Gate {
   const oldest = () => new Date(context.now().getTime() - OLD_MS)
-  const waiting = new Map<string, HeldTag>()
+  const waiting = new Map<string, Waiting>()
   const decided = new Map<string, Date | null>()
   /** Objects of the tag from before this time wait; null: there are few of them. */
   const waitBefore = async (tag: string, signal: AbortSignal): Promise<Date | null> => {
@@ -86,7 +86,7 @@ export function openGate(context: Context<'database' | 's3'>, bucket: string): G
       }
       return { usual, history }
     },
-    held: () => [...waiting.values()],
+    held: () => [...waiting.values()].map((tag) => ({ ...tag, command: commandFor(tag) })),
   }
 }
 
@@ -105,23 +105,22 @@ async function firstNewRun(database: Database, tag: string): Promise<Date | null
   return at
 }
 
-function withObject(held: HeldTag | undefined, tag: string, stored: Date): HeldTag {
+type Waiting = Omit<HeldTag, 'command'>
+
+function withObject(held: Waiting | undefined, tag: string, stored: Date): Waiting {
   const { objects, oldest, newest } = held ?? { objects: 0, oldest: stored, newest: stored }
-  const from = stored < oldest ? stored : oldest
   return {
     tag,
     objects: objects + 1,
-    oldest: from,
+    oldest: stored < oldest ? stored : oldest,
     newest: stored > newest ? stored : newest,
-    command: commandFor(tag, from),
   }
 }
 
 /** For a shell. No time can be set for what is no tag: that of all other tags counts. */
-const commandFor = (tag: string, since: Date) =>
-  `cygnet adopt --tag '${(isTag(tag) ? tag : OTHER_TAGS).replaceAll("'", "'\\''")}' --since ${since.toISOString().slice(0, 19)}Z`
+const commandFor = ({ tag, oldest }: Waiting) =>
+  `cygnet adopt --tag '${(isTag(tag) ? tag : OTHER_TAGS).replaceAll("'", "'\\''")}' --since ${oldest.toISOString().slice(0, 19)}Z`
 
-const LONGEST = 180
 const dayOf = (at: Date) => at.toISOString().slice(0, 10)
 
 /** Logs the plan at each listing, and alerts once a tag, day of the newest object and calendar month. */
@@ -133,16 +132,9 @@ export async function alertHeldTags(
   const at = context.now()
   const alerts = held.map(({ tag, objects, oldest, newest, command }) => {
     context.log.error({ tag, objects, oldest, newest, command }, 'tag-not-adopted')
-    return alertRequest({
-      rule: 'tag-not-adopted',
-      severity: 'error',
-      summary: `${objects} unknown objects under ${tag === '' ? 'no tag' : tag}, stored from ${oldest.toISOString()} to ${newest.toISOString()}, wait: the tag has no take-over time. If runs among them were missed, treat all ${objects} as new (copied to tape and reconstructed): ${command}. If they are old data from before Cygnet, give a later time: objects stored before it are history, and only catalogued. A missed run that becomes history is not copied to tape, so in doubt choose the earlier time`,
-      tag: isTag(tag) ? tag : null,
-      runNumber: null,
-      runId: null,
-      object: null,
-      occurrence: `${tag.slice(0, LONGEST)}:${dayOf(newest)}:${dayOf(at).slice(0, 7)}`,
-    })
+    const episode = `${dayOf(newest)}:${dayOf(at).slice(0, 7)}`
+    const summary = `${objects} unknown objects under ${named(tag)}, stored from ${oldest.toISOString()} to ${newest.toISOString()}, wait: the tag has no take-over time. If runs among them were missed, treat all ${objects} as new (copied to tape and reconstructed): ${command}. If they are old data from before Cygnet, give a later time: objects stored before it are history, and only catalogued. A missed run that becomes history is not copied to tape, so in doubt choose the earlier time`
+    return tagAlert('tag-not-adopted', 'error', tag, episode, summary)
   })
   await addRequests(context.database, alerts, at)
   await sendRequests(context, alerts, signal)

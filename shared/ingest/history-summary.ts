@@ -1,13 +1,11 @@
 /** Two alerts a tag in place of one for each object of its history: when it is found, and when it was read. */
 import { sql } from 'kysely'
-import { alertRequest } from '../catalogue/next-steps.ts'
-import { type HistoryOfTag, historyByTag, takeOverTimes } from '../catalogue/take-over.ts'
+import { historyByTag, takeOverTimes } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import type { Database } from '../database/connect.ts'
-import type { AlertRule } from '../messages/alert-rules.ts'
-import { isTag } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
+import { named, tagAlert } from './tag-alert.ts'
 
 /** Alerts once for each tag and take-over time. */
 export async function summarizeHistory(
@@ -22,48 +20,17 @@ export async function summarizeHistory(
     const { tag, objects } = history
     const since = statedTime(takeOverOf(tag))
     if (since === null) continue
-    alerts.push(
-      about(
-        'history-found',
-        history,
-        since,
-      )(
-        `${objects} objects of ${named(tag)} are older than its take-over time ${since}: they are catalogued as history, after all new runs, and no copy on tape and no reconstruction of them is requested until \`cygnet adopt --history\``,
-      ),
-    )
+    const found = `${objects} objects of ${named(tag)} are older than its take-over time ${since}: they are catalogued as history, after all new runs, and no copy on tape and no reconstruction of them is requested until \`cygnet adopt --history\``
+    alerts.push(tagAlert('history-found', 'info', tag, since, found))
     if (history.waiting > 0) continue
     const counts = { ...history, ...(await wrongFiles(database, tag)) }
     log.info(counts, 'history-catalogued')
-    alerts.push(
-      about(
-        'history-catalogued',
-        history,
-        since,
-      )(
-        `all ${objects} objects of ${named(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees, ${counts.twins} with the bytes of another run`,
-      ),
-    )
+    const read = `all ${objects} objects of ${named(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees, ${counts.twins} with the bytes of another run`
+    alerts.push(tagAlert('history-catalogued', 'info', tag, since, read))
   }
   await addRequests(database, alerts, context.now())
   await sendRequests(context, alerts, signal)
 }
-
-const named = (tag: string) => (tag === '' ? 'no tag' : tag)
-const LONGEST = 180
-
-const about =
-  (rule: AlertRule & `history-${string}`, { tag }: HistoryOfTag, since: string) =>
-  (summary: string) =>
-    alertRequest({
-      rule,
-      severity: 'info',
-      summary,
-      tag: isTag(tag) ? tag : null,
-      runNumber: null,
-      runId: null,
-      object: null,
-      occurrence: `${tag.slice(0, LONGEST)}:${since}`,
-    })
 
 /** Whether history waits to be read, or was read and not summarized: all of it is counted only then. */
 async function isHistoryOpen(database: Database, takeOverOf: (tag: string) => Date | null): Promise<boolean> {

@@ -6,6 +6,20 @@ import type { CopyState, Replica, ShownRecall } from '../../shared/database/repl
 import type { Task, TaskState } from '../../shared/database/work-schema.ts'
 import type { Logger } from '../../shared/log.ts'
 import { advanceNext } from '../../shared/work/advance.ts'
+import { type RecallTape, recallTape } from './recall-tape.ts'
+import type { TestTapeContext } from './tape-context.ts'
+
+/** No recall, task or breaker, a new endpoint, and a context with this time. */
+export async function freshRecalls(
+  context: TestTapeContext,
+  nowMs: () => number,
+): Promise<{ readonly tape: RecallTape; readonly here: TestTapeContext }> {
+  for (const table of ['tasks', 'breakers', 'recalls'] as const)
+    await context.database.deleteFrom(table).execute()
+  await context.drain('alerts')
+  const tape = recallTape()
+  return { tape, here: { ...context, tape, now: () => new Date(nowMs()) } }
+}
 
 export const shownRecall = (database: Database, id: number): Promise<ShownRecall> =>
   database.selectFrom('shownRecalls').selectAll().where('id', '=', id).executeTakeFirstOrThrow()

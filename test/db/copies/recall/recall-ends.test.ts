@@ -11,7 +11,7 @@ import { listObjects } from '../../../../shared/storage/objects.ts'
 import { pause } from '../../../../shared/time/pause.ts'
 import { advanceNext } from '../../../../shared/work/advance.ts'
 import { signal } from '../../../support/context.ts'
-import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import type { RecallTape } from '../../../support/recall-tape.ts'
 import {
   bytesInStore,
   deleteFromStore,
@@ -20,7 +20,7 @@ import {
   setState,
   type TestRun,
 } from '../../../support/recalled-runs.ts'
-import { advanceRecall, shownRecall, taskOfRecall } from '../../../support/recalls.ts'
+import { advanceRecall, freshRecalls, shownRecall, taskOfRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const HOUR = 3_600_000
@@ -36,12 +36,8 @@ beforeAll(async () => {
 afterAll(() => context.close())
 beforeEach(async () => {
   number++
-  tape = recallTape()
   clockMs = Date.now()
-  here = { ...context, tape, now: () => new Date(clockMs) }
-  for (const table of ['tasks', 'breakers', 'recalls'] as const)
-    await context.database.deleteFrom(table).execute()
-  await context.drain('alerts')
+  ;({ tape, here } = await freshRecalls(context, () => clockMs))
 })
 
 const ask = async (): Promise<number> => {

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { signal } from '../../../support/context.ts'
-import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import type { RecallTape } from '../../../support/recall-tape.ts'
 import { onlyOnTape } from '../../../support/recalled-runs.ts'
-import { advanceRecall, shownRecall, taskOfRecall } from '../../../support/recalls.ts'
+import { advanceRecall, freshRecalls, shownRecall, taskOfRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const HOUR = 3_600_000
@@ -21,12 +21,8 @@ beforeAll(async () => {
 afterAll(() => context.close())
 beforeEach(async () => {
   number++
-  tape = recallTape()
   clockMs = Date.now()
-  here = { ...context, tape, now: () => new Date(clockMs) }
-  for (const table of ['tasks', 'breakers', 'recalls'] as const)
-    await context.database.deleteFrom(table).execute()
-  await context.drain('alerts')
+  ;({ tape, here } = await freshRecalls(context, () => clockMs))
 })
 
 const request = async (): Promise<number> => {

@@ -9,7 +9,7 @@ import type { Schema } from '../../../../shared/database/schema.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { listUploads } from '../../../../shared/storage/multipart.ts'
 import { signal } from '../../../support/context.ts'
-import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import type { RecallTape } from '../../../support/recall-tape.ts'
 import {
   bytesInStore,
   deleteFromStore,
@@ -20,7 +20,7 @@ import {
   setState,
   type TestRun,
 } from '../../../support/recalled-runs.ts'
-import { advanceRecall, shownRecall, taskOfRecall } from '../../../support/recalls.ts'
+import { advanceRecall, freshRecalls, shownRecall, taskOfRecall } from '../../../support/recalls.ts'
 import { recordingLog } from '../../../support/runtime/recording-log.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
@@ -40,12 +40,8 @@ beforeAll(async () => {
 afterAll(() => context.close())
 beforeEach(async () => {
   number = nextRun++
-  tape = recallTape()
   clockMs = Date.now()
-  here = { ...context, tape, now: () => new Date(clockMs) }
-  for (const table of ['tasks', 'breakers', 'recalls'] as const)
-    await context.database.deleteFrom(table).execute()
-  await context.drain('alerts')
+  ;({ tape, here } = await freshRecalls(context, () => clockMs))
 })
 
 const ask = async (tag = 'LNGS'): Promise<number> => {

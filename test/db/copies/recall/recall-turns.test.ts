@@ -6,9 +6,9 @@ import { TransientError } from '../../../../shared/errors.ts'
 import { oldestWork } from '../../../../shared/queries/waiting-work.ts'
 import { openBreakers, tapeBreaker, tapeReadBreaker } from '../../../../shared/work/breaker.ts'
 import { signal } from '../../../support/context.ts'
-import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import type { RecallTape } from '../../../support/recall-tape.ts'
 import { onlyOnTape } from '../../../support/recalled-runs.ts'
-import { advanceRecall, shownRecall } from '../../../support/recalls.ts'
+import { advanceRecall, freshRecalls, shownRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const HOUR = 3_600_000
@@ -23,12 +23,8 @@ beforeAll(async () => {
 })
 afterAll(() => context.close())
 beforeEach(async () => {
-  tape = recallTape()
   clockMs = Date.now()
-  here = { ...context, tape, now: () => new Date(clockMs) }
-  for (const table of ['tasks', 'breakers', 'recalls'] as const)
-    await context.database.deleteFrom(table).execute()
-  await context.drain('alerts')
+  ;({ tape, here } = await freshRecalls(context, () => clockMs))
 })
 
 const ask = async (): Promise<number> => {

@@ -11,7 +11,7 @@ import { describeObject, listObjects } from '../../../../shared/storage/objects.
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { arrivalOf, signal } from '../../../support/context.ts'
-import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import type { RecallTape } from '../../../support/recall-tape.ts'
 import {
   bytesInStore,
   deleteFromStore,
@@ -22,7 +22,7 @@ import {
   setState,
   type TestRun,
 } from '../../../support/recalled-runs.ts'
-import { advanceRecall, shownRecall } from '../../../support/recalls.ts'
+import { advanceRecall, freshRecalls, shownRecall } from '../../../support/recalls.ts'
 import { memorySource } from '../../../support/tape/sources.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 import { until } from '../../../support/waiting.ts'
@@ -45,12 +45,8 @@ beforeAll(async () => {
 afterAll(() => context.close())
 beforeEach(async () => {
   number = nextRun++
-  tape = recallTape()
   clockMs = Date.now()
-  here = { ...context, tape, now: () => new Date(clockMs) }
-  for (const table of ['tasks', 'breakers', 'recalls'] as const)
-    await context.database.deleteFrom(table).execute()
-  await context.drain('alerts')
+  ;({ tape, here } = await freshRecalls(context, () => clockMs))
   await context.drain('recall-requests')
 })
 
