@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
-import type { Database } from '../database/connect.ts'
+import type { Database, Executor } from '../database/connect.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from '../database/schema.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import { runInName } from '../notifications/run-in-name.ts'
@@ -13,8 +13,6 @@ import { cutText } from '../text.ts'
 import { storeBreaker } from '../work/breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, NO_LEASE } from '../work/lease.ts'
 import { retryOf, type UnfinishedEnding } from '../work/retry-policy.ts'
-
-type Executor = Database | Transaction<Schema>
 
 /**
  * Attempts at an arrival, spread over about five days; after the last one it is tried only when the listing

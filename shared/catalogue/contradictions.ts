@@ -3,6 +3,7 @@
  * what a contradiction changes (ADR 18).
  */
 import type { Transaction } from 'kysely'
+import type { Executor } from '../database/connect.ts'
 import type { RunFile, Schema } from '../database/schema.ts'
 import type { ObjectVersion } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
@@ -10,7 +11,7 @@ import { type ArrivalLease, endAttempt } from './arrivals.ts'
 import { comparesContent } from './evidence.ts'
 import { otherCopies } from './other-copies.ts'
 import { badCopyAlert } from './replica-alerts.ts'
-import { contentOfFile, type Executor, recordCloudFinding, replicasOfContent } from './replicas.ts'
+import { contentOfFile, recordCloudFinding, replicasOfContent } from './replicas.ts'
 import { lockRunOfFile } from './run-generations.ts'
 import { addHistory, findLiveFile, refreshRun, supersedeFile } from './runs.ts'
 

@@ -1,10 +1,11 @@
 /** The other copies of the same contents, when a copy turns out to be bad. */
 
+import type { Executor } from '../database/connect.ts'
 import type { Replica } from '../database/replica-schema.ts'
 import { timeText } from '../time/text.ts'
 import { isProven } from './evidence.ts'
 import { ON_DISK, VERIFIED } from './replica-states.ts'
-import { contentOf, type Executor, replicasOfContent } from './replicas.ts'
+import { contentOf, replicasOfContent } from './replicas.ts'
 
 export interface OtherCopies {
   /** Verified, at a place that Cygnet checks itself: with one of them a bad copy is not a loss. */

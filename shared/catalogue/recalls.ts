@@ -1,7 +1,8 @@
 /** Recalls: rows that state which contents are requested in the store, and until when. */
+import type { Executor } from '../database/connect.ts'
 import type { Recall, ShownRecall } from '../database/replica-schema.ts'
 import type { ObjectName } from '../run.ts'
-import { type Executor, replicaIdentity } from './replicas.ts'
+import { replicaIdentity } from './replicas.ts'
 
 export const RECALL = 'recall'
 

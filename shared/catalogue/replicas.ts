@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
-import { type Database, inTransaction } from '../database/connect.ts'
+import { type Database, type Executor, inTransaction } from '../database/connect.ts'
 import type { Copy, Replica, ReplicaKind } from '../database/replica-schema.ts'
 import type { CataloguedRun, Integrity, RunFile, Schema } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
@@ -18,7 +18,6 @@ import { IN_WORK_ON_TAPE, LEFT_STORE } from './replica-states.ts'
 import { writeRunlogStorage } from './runlog.ts'
 
 type Trx = Transaction<Schema>
-export type Executor = Database | Trx
 
 /** The contents that an object of a run has or had, of which a replica is a copy. */
 export interface Content extends ObjectName {

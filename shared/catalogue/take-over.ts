@@ -3,11 +3,9 @@
  * history: it is catalogued after all others, and nothing else follows from it until it is adopted (ADR 19).
  */
 import { type SqlBool, sql, type Transaction } from 'kysely'
-import type { Database } from '../database/connect.ts'
+import type { Database, Executor } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import { folderOf, type ObjectName, parseRunKey } from '../run.ts'
-
-type Executor = Database | Transaction<Schema>
 
 /** The row for every tag without one of its own. */
 export const OTHER_TAGS = '*'

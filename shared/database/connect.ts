@@ -7,6 +7,8 @@ import { DEADLOCK_RETRIES, deadlockPauseMs, isDeadlock, poolWithTimeouts } from 
 import type { Schema } from './schema.ts'
 
 export type Database = Kysely<Schema>
+/** Statements on their own, or those of a transaction. */
+export type Executor = Database | Transaction<Schema>
 
 export interface StatementLimits {
   /** The server stops a statement after this time; 0: no limit. */

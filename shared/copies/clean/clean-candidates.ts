@@ -5,8 +5,7 @@
 
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import { IN_STORE, SHOULD_BE_IN_STORE } from '../../catalogue/replica-states.ts'
-import type { Executor } from '../../catalogue/replicas.ts'
-import type { Database } from '../../database/connect.ts'
+import type { Database, Executor } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import type { RunId } from '../../run.ts'

@@ -1,6 +1,7 @@
 /** When runs are deleted from the store by the configuration, and how full the store is. */
-import type { Executor } from '../../catalogue/replicas.ts'
+
 import type { Context } from '../../context.ts'
+import type { Executor } from '../../database/connect.ts'
 import { bytesInStore } from './clean-candidates.ts'
 
 export interface CleanPolicy {

@@ -2,9 +2,10 @@
  * The conditions of the catalogue and of the store under which a run's copy in the store may be deleted, and
  * the results of a deletion.
  */
+
 import { RECALL_WANTED } from '../../catalogue/replica-states.ts'
-import type { Executor } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
+import type { Executor } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import type { ObjectVersion } from '../../run.ts'

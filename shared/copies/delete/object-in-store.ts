@@ -3,8 +3,9 @@
  * prove its contents.
  */
 
-import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
+import { replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
+import type { Executor } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import { describeObject } from '../../storage/objects.ts'

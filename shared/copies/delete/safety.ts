@@ -4,7 +4,8 @@
  */
 import { isProven } from '../../catalogue/evidence.ts'
 import { NEAREST_TO_MEDIA_FIRST } from '../../catalogue/replica-states.ts'
-import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
+import { replicasOfContent } from '../../catalogue/replicas.ts'
+import type { Executor } from '../../database/connect.ts'
 import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import type { ObjectName } from '../../run.ts'
 

@@ -3,9 +3,10 @@
  */
 
 import { comparesContent } from '../../catalogue/evidence.ts'
-import { contentOf, type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
+import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
 import { databaseTime } from '../../database/clock.ts'
+import type { Executor } from '../../database/connect.ts'
 import type { Evidence, Replica } from '../../database/replica-schema.ts'
 import { classify } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'

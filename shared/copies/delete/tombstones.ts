@@ -1,6 +1,5 @@
 /** Tombstones: the evidence of a deletion, written before the object is deleted and ended after it. */
-import type { Executor } from '../../catalogue/replicas.ts'
-import type { Database } from '../../database/connect.ts'
+import type { Database, Executor } from '../../database/connect.ts'
 import type { Evidence, Replica, Tombstone } from '../../database/replica-schema.ts'
 import type { ObjectVersion } from '../../run.ts'
 import { cutText } from '../../text.ts'

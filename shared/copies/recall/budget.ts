@@ -2,10 +2,11 @@
  * Limits on what is requested from tape: bytes per person and per tag within 24 hours, and the room in the store
  * (ADR 24). They are checked in the transaction that requests the recalls.
  */
+
 import { sql, type Transaction } from 'kysely'
 import { RECALL } from '../../catalogue/recalls.ts'
-import type { Executor } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
+import type { Executor } from '../../database/connect.ts'
 import type { Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { cutText, sizeText } from '../../text.ts'

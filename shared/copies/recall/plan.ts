@@ -1,7 +1,8 @@
 /** What a recall of many runs would do, and how far it is: from the catalogue alone, nothing is changed. */
 
 import { recallOfContent } from '../../catalogue/recalls.ts'
-import { contentOfFile, type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
+import { contentOfFile, replicasOfContent } from '../../catalogue/replicas.ts'
+import type { Executor } from '../../database/connect.ts'
 import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 import type { RunId } from '../../run.ts'
 import { isBackInStore, isRecalling, locateContent } from './location.ts'

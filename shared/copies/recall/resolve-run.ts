@@ -1,5 +1,5 @@
 /** Finds a run by number and, if several tags have that number, by tag. */
-import type { Executor } from '../../catalogue/replicas.ts'
+import type { Executor } from '../../database/connect.ts'
 import type { Run, RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 
