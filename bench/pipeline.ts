@@ -63,22 +63,19 @@ export async function benchPipeline(
     createLogger({ function: 'bench', level: 'silent' }),
   )
   try {
-    const body = await runFileBytes({ runNumber: 1, camera: 16, events: 12, digitizers: false })
-    await measureLatency(context, body, 0, 20, signal)
-    log(`latency of ${SAMPLES} objects of ${body.length} bytes`)
-    const latency = await measureLatency(context, body, 1000, SAMPLES, signal)
+    await measureLatency(context, await simulate(0, 20), signal)
+    const samples = await simulate(1000, SAMPLES)
+    const objectBytes = samples[0]?.body.length ?? 0
+    log(`latency of ${SAMPLES} objects of ${objectBytes} bytes`)
+    const latency = await measureLatency(context, samples, signal)
+    const poured = await simulate(10_000, POURED)
     log(`${POURED} objects poured in`)
-    const pouring = await measureThroughput(
-      context,
-      10_000,
-      (from) => pour(context, body, from, signal),
-      signal,
-    )
+    const pouring = await measureThroughput(context, () => pour(context, poured, signal), signal)
     log(`${POURED} objects announced at once`)
     const embedded = readConnection(folder)
     if (embedded === null) throw new Error('the embedded store has no address')
-    const backlog = await measureBacklog(context, embedded, body, 20_000, signal)
-    return { objectBytes: body.length, latencyMs: latency, pouring, backlog }
+    const backlog = await measureBacklog(context, embedded, await simulate(20_000, POURED), signal)
+    return { objectBytes, latencyMs: latency, pouring, backlog }
   } finally {
     await context.close()
     await stack.stop()
@@ -86,30 +83,38 @@ export async function benchPipeline(
   }
 }
 
-// All objects have the same content, so the tag distinguishes them: the run number inside is always the same.
-const keyOf = (index: number, prefix = 'BENCH') => `${prefix}${index}/run00001.mid.gz`
+interface Run {
+  readonly key: string
+  readonly body: Uint8Array
+}
 
-const put = (context: Context<'s3'>, key: string, body: Uint8Array) =>
+async function simulate(firstRun: number, count: number): Promise<Run[]> {
+  const runs: Run[] = []
+  for (let runNumber = firstRun; runNumber < firstRun + count; runNumber++) {
+    const body = await runFileBytes({ runNumber, seed: runNumber, camera: 16, events: 12, digitizers: false })
+    runs.push({ key: `BENCH/run${String(runNumber).padStart(5, '0')}.mid.gz`, body })
+  }
+  return runs
+}
+
+const put = (context: Context<'s3'>, { key, body }: Run) =>
   context.s3.send(new PutObjectCommand({ Bucket: context.config.store.rawBuckets[0], Key: key, Body: body }))
 
 async function measureLatency(
   context: Context<'database' | 's3'>,
-  body: Uint8Array,
-  from: number,
-  samples: number,
+  runs: readonly Run[],
   signal: AbortSignal,
 ) {
   const taken: number[] = []
-  for (let index = 0; index < samples; index++) {
-    const key = keyOf(from + index)
+  for (const run of runs) {
     const began = performance.now()
-    await put(context, key, body)
-    while (!(await isThere(context, key))) await sleep(SEEN_EVERY_MS, undefined, { signal })
+    await put(context, run)
+    while (!(await isThere(context, run.key))) await sleep(SEEN_EVERY_MS, undefined, { signal })
     taken.push(performance.now() - began)
   }
   taken.sort((a, b) => a - b)
   const at = (fraction: number) => taken[Math.min(taken.length - 1, Math.floor(taken.length * fraction))] ?? 0
-  return { p50: at(0.5), p99: at(0.99), max: at(1), samples }
+  return { p50: at(0.5), p99: at(0.99), max: at(1), samples: runs.length }
 }
 
 async function isThere(context: Context<'database'>, key: string): Promise<boolean> {
@@ -122,15 +127,10 @@ async function isThere(context: Context<'database'>, key: string): Promise<boole
   return row !== undefined
 }
 
-async function pour(
-  context: Context<'s3'>,
-  body: Uint8Array,
-  from: number,
-  signal: AbortSignal,
-): Promise<void> {
-  let next = from
+async function pour(context: Context<'s3'>, runs: readonly Run[], signal: AbortSignal): Promise<void> {
+  const waiting = runs.values()
   const upload = async () => {
-    while (next < from + POURED && !signal.aborted) await put(context, keyOf(next++), body)
+    for (const run of waiting) if (!signal.aborted) await put(context, run)
   }
   await Promise.all(Array.from({ length: UPLOADS_AT_ONCE }, upload))
 }
@@ -145,13 +145,12 @@ async function count(context: Context<'database'>): Promise<number> {
 
 async function measureThroughput(
   context: Context<'database'>,
-  from: number,
-  work: (from: number) => Promise<void>,
+  work: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<Throughput> {
   const before = await count(context)
   const began = performance.now()
-  await work(from)
+  await work()
   let there = 0
   while (there < POURED && performance.now() - began < TIMEOUT_MS) {
     await sleep(20, undefined, { signal })
@@ -165,15 +164,14 @@ async function measureThroughput(
 async function measureBacklog(
   context: Context<'database' | 'queues' | 's3'>,
   embedded: Connection,
-  body: Uint8Array,
-  from: number,
+  runs: readonly Run[],
   signal: AbortSignal,
 ): Promise<Throughput> {
   await controlEmbedded(embedded.control, { change: { notifications: false } })
-  await pour(context, body, from, signal)
+  await pour(context, runs, signal)
   const bucket = context.config.store.rawBuckets[0] ?? ''
   const announceAll = async () => {
     await reconcile(context, { bucket, prefix: '', graceSeconds: 0 }, signal)
   }
-  return await measureThroughput(context, from, announceAll, signal)
+  return await measureThroughput(context, announceAll, signal)
 }

@@ -43,12 +43,10 @@ export async function findEarlierReadings(
     .where('etag', '=', version.etag)
     .orderBy('id', 'desc')
     .limit(1)
-  const [undisputed, newest] = [
-    await readings.where('integrity', '!=', 'mismatch').executeTakeFirst(),
-    await readings.executeTakeFirst(),
-  ]
-  const isDisputed =
-    newest?.integrity === 'mismatch' && newest.digestsCompared.some(({ by }) => by === EARLIER_READING)
+  const newest = await readings.executeTakeFirst()
+  if (newest?.integrity !== 'mismatch') return { undisputed: newest ?? null, disputedSha256: null }
+  const undisputed = await readings.where('integrity', '!=', 'mismatch').executeTakeFirst()
+  const isDisputed = newest.digestsCompared.some(({ by }) => by === EARLIER_READING)
   return { undisputed: undisputed ?? null, disputedSha256: isDisputed ? newest.sha256 : null }
 }
 

@@ -367,7 +367,10 @@ async function countOtherContents(trx: Trx, version: ObjectVersion, sha256: stri
   return Number(row.others)
 }
 
-/** A file of another run, by its tag or number, that has the same bytes. */
+/**
+ * A file of another run, by its tag or number, that has the same bytes. Any of them: thousands may have, and in
+ * the order of the index the first is found at once.
+ */
 const findTwin = (trx: Trx, run: CataloguedRun, sha256: string) =>
   trx
     .selectFrom('runFiles')
@@ -378,7 +381,7 @@ const findTwin = (trx: Trx, run: CataloguedRun, sha256: string) =>
     .where((where) =>
       where.or([where('runs.tag', '!=', run.tag), where('runs.runNumber', '!=', run.runNumber)]),
     )
-    .orderBy('runFiles.id')
+    .limit(1)
     .executeTakeFirst()
 
 function nextSteps(

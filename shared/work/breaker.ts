@@ -96,6 +96,14 @@ export async function noteSuccess(
   step: 'check' | 'act',
   at: Date,
 ): Promise<void> {
+  const breaker = await database
+    .selectFrom('breakers')
+    .select(['failures', 'openSince'])
+    .where('dependency', '=', dependency)
+    .executeTakeFirst()
+  // Nearly always: every success of every process would otherwise lock the same row.
+  if (breaker === undefined || breaker.failures === 0) return
+  const { openSince } = breaker
   const close = async (executor: Database | Transaction<Schema>) => {
     const { numUpdatedRows } = await executor
       .updateTable('breakers')
@@ -106,7 +114,6 @@ export async function noteSuccess(
       .executeTakeFirst()
     return numUpdatedRows > 0n
   }
-  const openSince = await openSinceOf(database, [dependency])
   if (openSince === null) await close(database)
   else
     await inTransaction(database, async (trx) => {

@@ -55,17 +55,13 @@ export async function flushOutbox(
   if ('names' in which && which.names.length === 0) return 0
   const rows = await unsentRows(database, which)
   const groups = [...Map.groupBy(rows, (row) => row.queue as QueueName)]
-  const outcomes = await Promise.all(
-    groups.map(async ([queue, group]) => {
-      const { sent, failures } = await sendGroup(queues, queue, group, signal)
-      if (sent.length > 0)
-        await database.updateTable('outbox').set({ sentAt: DATABASE_NOW }).where('id', 'in', sent).execute()
-      return { sent: sent.length, failures }
-    }),
-  )
+  const outcomes = await Promise.all(groups.map(([queue, group]) => sendGroup(queues, queue, group, signal)))
+  const sent = outcomes.flatMap((outcome) => outcome.sent)
+  if (sent.length > 0)
+    await database.updateTable('outbox').set({ sentAt: DATABASE_NOW }).where('id', 'in', sent).execute()
   const [failure] = outcomes.flatMap((outcome) => outcome.failures)
   if (failure !== undefined) throw failure
-  return outcomes.reduce((total, { sent }) => total + sent, 0)
+  return sent.length
 }
 
 async function unsentRows(
