@@ -39,7 +39,7 @@ export default defineConfig({
       project('unit', ['test/unit/**/*.test.ts'], { isolate: false }),
       project('db', ['test/db/**/*.test.ts'], { isolate: false }),
       project('fuzz', ['test/fuzz/*.test.ts'], { isolate: false }),
-      project('never-lost', ['test/never-lost/*.test.ts']),
+      project('never-lost', ['test/never-lost/*.test.ts'], { setupFiles: ['test/never-lost/own-time.ts'] }),
       project('e2e', ['test/{e2e,chaos}/**/*.test.ts'], { testTimeout: 600_000 }),
       project('browser', ['test/browser/**/*.test.ts'], { fileParallelism: false, testTimeout: 600_000 }),
       project('conformance', ['test/conformance/**/*.test.ts']),
