@@ -81,6 +81,28 @@ async function listAll({ database }: Context<'database'>, options: Options): Pro
   )
 }
 
+/**
+ * Objects are dated by the store. If its clock is behind, new runs have dates before the given time: an earlier
+ * one is set, so that none of them is history.
+ */
+async function inStoreTime(
+  { s3, config, now }: Context<'s3'>,
+  given: Date,
+  signal: AbortSignal,
+): Promise<Date> {
+  const { differenceText, storeClockDifference } = await import('../../shared/storage/store-clock.ts')
+  const differences = await Promise.all(
+    config.store.rawBuckets.map((bucket) => storeClockDifference(s3, bucket, now, signal)),
+  )
+  const behindMs = Math.min(0, ...differences)
+  if (behindMs === 0 || given.getTime() === 0) return given
+  const since = new Date(given.getTime() + behindMs)
+  printToStderr(
+    `the store's clock is ${differenceText(behindMs)} the database's: its objects of ${time(given)} are dated ${time(since)}, which is set`,
+  )
+  return since
+}
+
 const fromText = ({ since }: Pick<TakeOver, 'since'>) =>
   since.getTime() === 0 ? 'the beginning' : time(since)
 
@@ -93,11 +115,12 @@ async function adopt(
   const { FROM_THE_BEGINNING, setTakeOver } = await import('../../shared/catalogue/take-over.ts')
   const { planAdoption, releaseHistory } = await import('../../shared/ingest/adopt.ts')
   const now = context.now()
-  const since = options.history === true ? FROM_THE_BEGINNING : options.since?.(now)
-  if (since === undefined || (options.history === true && options.since !== undefined))
+  const given = options.history === true ? FROM_THE_BEGINNING : options.since?.(now)
+  if (given === undefined || (options.history === true && options.since !== undefined))
     throw new InvalidInputError('give either --since TIME or --history')
-  if (since > now)
+  if (given > now)
     throw new InvalidInputError('--since must not be in the future: new runs would be history until then')
+  const since = await inStoreTime(context, given, signal)
   const plan = await planAdoption(context, tag, since, signal)
   if (options.json === true) printJson({ tag, since, ...plan })
   else {

@@ -9,13 +9,46 @@ import type { ObjectName } from '../../shared/run.ts'
 import { createS3Client, sdkChecksumsOf } from '../../shared/storage/client.ts'
 import { deleteObject } from '../../shared/storage/delete-object.ts'
 import { describeObject } from '../../shared/storage/objects.ts'
+import { differenceText, storeClockDifference } from '../../shared/storage/store-clock.ts'
 import { putWhole } from '../../shared/storage/upload.ts'
 
 const ANSWER_MS = 20_000
 
 /** Never throws: what the store refuses is in the result, with the setting to change where one helps. */
-export const checkStore = (config: Config): Promise<readonly Diagnosis[]> =>
-  Promise.all(config.store.rawBuckets.map((bucket) => checkBucket(config, bucket)))
+export async function checkStore(config: Config): Promise<readonly Diagnosis[]> {
+  const { rawBuckets } = config.store
+  const found = await Promise.all(
+    rawBuckets.map(async (bucket) => [
+      await checkBucket(config, bucket),
+      ...(await checkClock(config, bucket).catch(() => [])),
+    ]),
+  )
+  return found.flat()
+}
+
+/** Nothing where the store does not answer, which the other check reports. */
+async function checkClock(config: Config, bucket: string): Promise<readonly Diagnosis[]> {
+  const s3 = createS3Client(config)
+  try {
+    const now = () => new Date()
+    const differenceMs = await storeClockDifference(s3, bucket, now, AbortSignal.timeout(ANSWER_MS))
+    const ok = differenceMs === 0
+    return [
+      {
+        name: 'clock of the store',
+        required: false,
+        neededFor: 'the dates of runs: which of them are older than the take-over time of their tag',
+        ok,
+        found: ok
+          ? 'agrees with this machine'
+          : `${bucket}: ${differenceText(differenceMs)} this machine's clock`,
+        remedy: ok ? null : 'let the machines of the store, and this one, set their clocks by NTP',
+      },
+    ]
+  } finally {
+    s3.destroy()
+  }
+}
 
 async function checkBucket(config: Config, bucket: string): Promise<Diagnosis> {
   const common = { name: 'store', required: true, neededFor: `runs and recalls in the bucket ${bucket}` }

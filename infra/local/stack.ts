@@ -267,6 +267,11 @@ const TOKEN = {
   scopes: ['read:*', 'link:*', 'recall:*', 'push:*'],
   days: 365,
 } as const
+/**
+ * The clock of a store of one's own may be behind the database's by this much, and no run that is stored after the
+ * first start is taken for older. What was stored in this time before is copied to tape like new runs.
+ */
+const STORE_CLOCK_BEHIND_MS = 3_600_000
 /** A token that ends within a month is replaced at the next start. */
 const TOKEN_LEFT_MS = 30 * 86_400_000
 
@@ -279,7 +284,8 @@ async function prepareCatalogue(url: string, tokenFile: string): Promise<string>
   try {
     await migrate(database)
     const at = await databaseTime(database)
-    await setTakeOver(database, OTHER_TAGS, at, { at, keep: true })
+    const since = new Date(at.getTime() - STORE_CLOCK_BEHIND_MS)
+    await setTakeOver(database, OTHER_TAGS, since, { at, keep: true })
     const stored = readText(tokenFile)
     const found = stored === null ? null : await findToken(database, stored)
     if (

@@ -44,19 +44,19 @@ async function isHistoryOpen(database: Database, takeOverOf: (tag: string) => Da
   if (waiting !== undefined) return true
   const sent = await database.selectFrom('outbox').select('name').where('name', 'like', `${NAME}%`).execute()
   const names = new Set(sent.map(({ name }) => name))
-  const tags = new Set(
-    sent.flatMap(({ name }) => /^alert:history-found:(.*):\d{4}-\d\d-\d\dT/.exec(name)?.[1] ?? []),
-  )
-  for (const tag of tags) {
+  const withRuns = await database.selectFrom('runs').select('tag').distinct().execute()
+  const found = sent.flatMap(({ name }) => FOUND.exec(name)?.[1] ?? [])
+  for (const tag of new Set([...found, ...withRuns.map((row) => row.tag)])) {
     const since = statedTime(takeOverOf(tag))
     if (since === null || names.has(`${NAME}catalogued:${tag}:${since}`)) continue
-    // Summarized for another time before.
+    // It may have come as live notifications, or was summarized for another time before.
     if (names.has(`${NAME}found:${tag}:${since}`) || (await hasHistory(database, tag))) return true
   }
   return false
 }
 
 const NAME = 'alert:history-'
+const FOUND = /^alert:history-found:(.*):\d{4}-\d\d-\d\dT/
 
 /** Null when the tag has no history: all of it is adopted, or it has no take-over time. */
 const statedTime = (since: Date | null) =>

@@ -12,6 +12,8 @@ import { encodeNotification } from '../messages/runs.ts'
 import { pastIgnored } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
 import { listObjects, type UndescribedEntry } from '../storage/objects.ts'
+import { storeClockDifference } from '../storage/store-clock.ts'
+import { alertClock } from '../work/clock-alert.ts'
 import { addRequests } from '../work/outbox.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { alertAwaitedFiles } from './awaited-files.ts'
@@ -55,6 +57,7 @@ export async function reconcile(
   await takeLoggedRuns(context)
     .then(() => alertAwaitedFiles(context, signal))
     .catch((error) => context.log.error({ error }, 'logged-runs-not-taken'))
+  await checkStoreClock(context, options.bucket, signal)
   const unfinished = options.resume === true ? await findUnfinished(context, options) : undefined
   let startAfter = unfinished?.startAfter ?? null
   let progress: ReconcileProgress = {
@@ -98,6 +101,21 @@ export async function reconcile(
   await alertHeldTags(context, progress.held, signal)
   if (progress.finished) await summarizeHistory(context, signal)
   return progress
+}
+
+/** Less is the delay of a busy store. */
+const ALERTED_CLOCK_MS = 60_000
+
+/** The store's clock decides what is older than a take-over time. A store that does not answer fails the listing. */
+async function checkStoreClock(
+  { s3, database, now, log }: Context<'database' | 's3'>,
+  bucket: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const differenceMs = await storeClockDifference(s3, bucket, now, signal).catch(() => 0)
+  if (Math.abs(differenceMs) < ALERTED_CLOCK_MS) return
+  log.warn({ bucket, seconds: Math.round(differenceMs / 1000) }, 'store-clock-differs')
+  await alertClock(database, `the store of ${bucket}`, differenceMs, now())
 }
 
 const DAY_MS = 86_400_000

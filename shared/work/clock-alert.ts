@@ -1,4 +1,4 @@
-/** The alert that the clocks of a machine and of the database differ. */
+/** The alert that the clocks of a machine, or of the store, and of the database differ. */
 import type { Database } from '../database/connect.ts'
 import { addRequests } from './outbox.ts'
 
@@ -7,7 +7,8 @@ const LONGEST_HOST = 200
 
 /**
  * Writes the alert, once a host and day; track-arrivals sends it.
- * @param differenceMs the machine's clock minus the database's.
+ * @param host or another owner of a clock: `the store of cygno-data`.
+ * @param differenceMs its clock minus the database's.
  * @param at the database's time.
  */
 export async function alertClock(

@@ -54,6 +54,31 @@ describe('cygnet adopt', () => {
     expect((await run('adopt')).stdout).toMatch(/LNGS +the beginning/)
   })
 
+  test('sets an earlier time when the clock of the store is behind, so that no new run is history', async () => {
+    const proxy = await startAlteringProxy(context.store.environment.CYGNET_S3_ENDPOINT)
+    proxy.alter = (answer) => {
+      answer.headers.date = new Date(Date.now() - 4 * 60_000).toUTCString()
+    }
+    const before = Date.now()
+    try {
+      const { stderr } = await runWith(
+        { CYGNET_S3_ENDPOINT: proxy.origin },
+        'adopt',
+        '--tag',
+        'BEHIND',
+        '--since',
+        'now',
+        '--yes',
+      )
+      expect(stderr).toContain("the store's clock is 4 minutes behind the database's")
+      const since =
+        (await listTakeOvers(context.database)).find(({ tag }) => tag === 'BEHIND')?.since.getTime() ?? 0
+      expect(since).toBeLessThan(before - 3 * 60_000)
+    } finally {
+      await proxy.close()
+    }
+  })
+
   test.each([
     [['--tag', 'LNGS'], /give either --since TIME or --history/],
     [['--since', 'now'], /name the tag/],

@@ -34,7 +34,10 @@ const objects = async () => {
 }
 
 test('a store that takes an object passes, and nothing is left there', async () => {
-  expect(await checkStore(configOf())).toMatchObject([{ name: 'store', ok: true, remedy: null }])
+  expect(await checkStore(configOf())).toMatchObject([
+    { name: 'store', ok: true, remedy: null },
+    { name: 'clock of the store', ok: true },
+  ])
   expect(await objects()).toEqual([])
 })
 
@@ -51,7 +54,20 @@ test('a store that refuses the checksums of the SDK is found, with the setting t
     found: expect.stringMatching(/PutObject of .*TMP\/cygnet-doctor-.*411/),
     remedy: expect.stringContaining('CYGNET_S3_SDK_CHECKSUMS=WHEN_REQUIRED'),
   })
-  expect(await checkStore(configOf())).toMatchObject([{ ok: true }])
+  expect(await checkStore(configOf())).toMatchObject([{ ok: true }, { ok: true }])
+})
+
+test.each([
+  ['behind', -4],
+  ['ahead of', 4],
+] as const)('a store whose clock is %s this machine’s is reported', async (where, minutes) => {
+  proxy.alter = (answer) => {
+    answer.headers.date = new Date(Date.now() + minutes * 60_000).toUTCString()
+  }
+  expect(await checkStore(configOf())).toMatchObject([
+    { name: 'store', ok: true },
+    { name: 'clock of the store', ok: false, found: expect.stringContaining(`4 minutes ${where}`) },
+  ])
 })
 
 test('a bucket that does not exist is reported, without a setting that would not help', async () => {

@@ -1,0 +1,55 @@
+/** A store whose clock differs from the database's. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { reconcile } from '../../../shared/ingest/reconcile.ts'
+import { type AlteringProxy, startAlteringProxy, unaltered } from '../../support/altering-proxy.ts'
+import { signal, startTestContext, type TestContext } from '../../support/context.ts'
+
+let context: TestContext
+let proxy: AlteringProxy
+beforeAll(async () => {
+  proxy = await startAlteringProxy()
+  context = await startTestContext({ CYGNET_S3_ENDPOINT: proxy.origin })
+  proxy.target = String(context.store.environment.CYGNET_S3_ENDPOINT)
+})
+afterAll(async () => {
+  await context.close()
+  await proxy.close()
+})
+
+const listing = () => reconcile(context, { bucket: context.bucket, prefix: '', graceSeconds: 0 }, signal)
+const clockAlerts = async () =>
+  (
+    await context.database
+      .selectFrom('outbox')
+      .select('body')
+      .where('name', 'like', '%clock-differs%')
+      .execute()
+  ).map(({ body }) => JSON.parse(body).summary as string)
+
+test('the clock of a store is compared at each listing, and a difference is alerted once', async () => {
+  await listing()
+  expect(await clockAlerts()).toEqual([])
+  proxy.alter = (answer) => {
+    answer.headers.date = new Date(Date.now() - 4 * 60_000).toUTCString()
+  }
+  await listing()
+  await listing()
+  expect(await clockAlerts()).toEqual([
+    expect.stringContaining(`the clock of the store of ${context.bucket} is 4 minutes behind the database's`),
+  ])
+  proxy.alter = unaltered
+})
+
+test('a store that states no time, or does not answer, is not said to differ', async () => {
+  await context.database.deleteFrom('outbox').execute()
+  proxy.alter = (answer, { method }) => {
+    if (method === 'HEAD') answer.headers.date = 'yesterday'
+  }
+  await listing()
+  proxy.alter = (answer, { method }) => {
+    if (method === 'HEAD') answer.status = 403
+  }
+  await listing()
+  proxy.alter = unaltered
+  expect(await clockAlerts()).toEqual([])
+})
