@@ -3,7 +3,7 @@
  * listings page by page.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
+import { HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
 import { ConflictError, nameRequest, passesWithTime, TransientError } from '../errors.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
 import { type HeadAnswer, headAnswer, type ListedObject, listing, parseAnswer } from './answers.ts'
@@ -20,7 +20,8 @@ export interface ObjectDescription extends ObjectVersion {
 
 /**
  * Describes the current object, or null when there is none.
- * @throws TransientError when the store does not state the version or size of the object.
+ * @throws TransientError when the store does not state the version or size of the object, or does not have its
+ * bucket either.
  */
 export async function describeObject(
   s3: S3Client,
@@ -32,7 +33,16 @@ export async function describeObject(
     if (isMissing(error)) return null
     throw error
   })
-  if (answer === null) return null
+  if (answer === null) {
+    if (await bucketExists(s3, name.bucket, signal)) return null
+    throw new TransientError(
+      `the store has no bucket ${name.bucket}: is it the right store, and is it running?`,
+      {
+        operator: true,
+        error: 'NoSuchBucket',
+      },
+    )
+  }
   const head = parseAnswer(headAnswer, answer, `HEAD of ${name.bucket}/${name.key}`)
   const etag = head.ETag ?? unstated('ETag', name)
   const { sizeBytes, lastModified } = await sizeAndDate(s3, { ...name, etag }, head, signal)
@@ -44,6 +54,22 @@ export async function describeObject(
     lastModified: lastModified ?? null,
     stated: statementsOf(head),
     contentEncoding: contentEncodingOf(head),
+  }
+}
+
+/**
+ * A gateway without its store, or another store, answers 404 for every object. When the account may not read the
+ * bucket's properties, the bucket is taken to exist.
+ */
+export async function bucketExists(s3: S3Client, bucket: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: signal })
+    return true
+  } catch (error) {
+    if (statusOf(error) === 404) return false
+    // 301: it is in another region.
+    if (statusOf(error) === 403 || statusOf(error) === 301) return true
+    throw error
   }
 }
 

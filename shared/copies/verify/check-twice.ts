@@ -7,7 +7,7 @@ import type { Evidence, Replica } from '../../database/replica-schema.ts'
 import type { CheckOptions } from '../../tape/driver.ts'
 import { pause } from '../../time/pause.ts'
 import { type Check, checkReplica } from './check-replica.ts'
-import { bucketExists, hasNewerVersion, statedMismatch } from './other-causes.ts'
+import { hasNewerVersion, statedMismatch } from './other-causes.ts'
 
 export type ReadBack = CheckOptions['readBack']
 
@@ -123,10 +123,6 @@ async function excludeOtherCauses(
 ): Promise<Finding> {
   if (replica.kind === 'tape' || replica.kind === 'local') return finding
   switch (finding.kind) {
-    case 'missing':
-      // A store answers a missing bucket (another store, a wrong address) like a missing object.
-      if (await bucketExists(context.s3, replica.bucket, signal)) return finding
-      return { kind: 'unknown', reason: `the store has no bucket ${replica.bucket}: is it the right store?` }
     case 'suspicious':
       if (!(await hasNewerVersion(context, replica, signal))) return finding
       return {
@@ -138,6 +134,7 @@ async function excludeOtherCauses(
       // The bytes were read when they were catalogued, and what was stated for them disagrees since.
       return reason === null ? finding : { kind: 'suspicious', evidence: 'read', reason }
     }
+    case 'missing':
     case 'unproven':
     case 'unknown':
       return finding

@@ -52,6 +52,42 @@ async function fileOf(runNumber: number) {
 const copyOf = (key: string) =>
   context.database.selectFrom('replicas').selectAll().where('objectKey', '=', key).executeTakeFirstOrThrow()
 
+describe('a gateway without its store', () => {
+  test('answers 404 to everything: no run counts as gone, one outage is recorded, and all are catalogued later', async () => {
+    const keys: string[] = []
+    for (let count = 0; count < 4; count++) {
+      const { run, key } = nextRun()
+      keys.push(key)
+      await context.put(key, await bytesOf(run))
+    }
+    proxy.alter = (answer) => {
+      answer.status = 404
+      answer.headers = { 'content-type': 'text/html' }
+      answer.body = Buffer.from('<html>404 Not Found</html>')
+    }
+    for (const key of keys) await process(key)
+    const rows = await context.database
+      .selectFrom('arrivals')
+      .select(['state', 'outcome', 'attempts', 'reason'])
+      .where('objectKey', 'in', keys)
+      .execute()
+    expect(rows).toHaveLength(keys.length)
+    for (const row of rows)
+      expect(row).toMatchObject({ outcome: null, reason: expect.stringContaining('has no bucket') })
+    expect(await context.drain('alerts')).toEqual([])
+    proxy.alter = unaltered
+    for (const key of keys) expect(await process(key)).toBe('catalogued')
+  })
+
+  test('and a copy of which it says so is not found missing', async () => {
+    const { run, key } = nextRun()
+    await context.put(key, await bytesOf(run))
+    await process(key)
+    proxy.alter = (answer) => void Object.assign(answer, { status: 404, body: Buffer.from('') })
+    await expect(checkObject(context, await copyOf(key), 'never', signal)).rejects.toThrow(/has no bucket/)
+  })
+})
+
 describe('a store whose HEAD states no length', () => {
   test('has its runs catalogued as good ones, and their copies verified', async () => {
     const { run, key } = nextRun()
@@ -344,7 +380,7 @@ describe('an odd object in a bucket', () => {
     await context.put(named('EMPTY', 9031), '')
     const asked: string[] = []
     proxy.alter = (answer, { method, url }) => {
-      if (method === 'HEAD') asked.push(url.pathname)
+      if (method === 'HEAD' && url.pathname.includes('EMPTY')) asked.push(url.pathname)
       if (method === 'HEAD' && url.pathname.endsWith('.keep')) answer.status = 403
     }
     expect(await listing('EMPTY/')).toMatchObject({ listed: 2, runs: 1, announced: 1 })
