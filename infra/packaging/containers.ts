@@ -52,6 +52,7 @@ export async function buildContainers(
 
 /** To a container what `lambda.ts` is to Lambda. */
 const entrySource = ({ name, timeoutSeconds, trigger: { kind } }: FunctionEntry): string => `
+import './shared/runtime/end-signal.ts'
 import { createHandler, needs } from './functions/${name}/handler.ts'
 import { runFunction } from './shared/runtime/container.ts'
 void runFunction({ name: '${name}', kind: '${kind}', timeoutSeconds: ${timeoutSeconds}, needs, createHandler })

@@ -6,6 +6,7 @@
 import { type Config, loadConfig } from '../config/config.ts'
 import type { Capability, Context } from '../context.ts'
 import { createLogger } from '../log.ts'
+import { endSignal } from './end-signal.ts'
 import { queueApp, scheduleApp } from './function-app.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
 import { serveHttp } from './http.ts'
@@ -48,13 +49,8 @@ async function serveFunction<Needs extends Capability>(
   served: ServedFunction<Needs>,
   config: Config,
 ): Promise<void> {
-  const ending = new AbortController()
   const interrupt = new AbortController()
-  const end = () => {
-    ending.abort()
-    setTimeout(() => interrupt.abort(), INTERRUPT_AFTER_MS).unref()
-  }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end)
+  endSignal.addEventListener('abort', () => setTimeout(() => interrupt.abort(), INTERRUPT_AFTER_MS).unref())
   const context = await openContext(config, served.name, served.needs)
   try {
     const { log } = context
@@ -65,7 +61,7 @@ async function serveFunction<Needs extends Capability>(
     const host = await serveHttp({
       app,
       log,
-      signal: ending.signal,
+      signal: endSignal,
       port,
       ...(hostname && { hostname }),
       graceSeconds: GRACE_SECONDS,

@@ -1,10 +1,12 @@
 /**
  * Queue and schedule functions as HTTP apps, as called by OpenFaaS and Knative.
  *
- * `POST /` accepts messages in Lambda's format (`{"Records": [...]}`) and returns which failed, or one
- * CloudEvent, whose data becomes the body of one message; a failed CloudEvent is answered with 503, which
- * Knative retries and then dead-letters.
+ * `POST /` accepts messages in Lambda's format (`{"Records": [{"messageId", "body"}]}`) and returns which
+ * failed. It also accepts one CloudEvent, a batch of them, or a notification as S3 sends it (`{"Records":
+ * [{"s3"}]}`): the data of each event, or the notification, becomes the body of one message. When one of them
+ * fails the answer is 503, which Knative retries and then dead-letters.
  */
+import { randomUUID } from 'node:crypto'
 import type { SQSEvent, SQSRecord } from 'aws-lambda'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -35,6 +37,7 @@ const cloudEvent = z.object({
   data: z.unknown().optional(),
   data_base64: z.string().optional(),
 })
+const s3Notification = z.object({ Records: z.array(z.looseObject({ s3: z.looseObject({}) })).min(1) })
 
 /** A queue function behind HTTP. */
 export function queueApp(handler: QueueHandler, options: FunctionAppOptions): HttpApp {
@@ -55,18 +58,16 @@ export function queueApp(handler: QueueHandler, options: FunctionAppOptions): Ht
       }))
       return c.json(await run({ Records }))
     }
-    const id = c.req.header('ce-id')
-    const structured = cloudEvent.safeParse(json).data
-    if (id === undefined && structured === undefined)
+    const records = recordsOf(text, json, c.req.header('ce-id'))
+    if (records === null)
       return c.json(
-        { error: 'expected SQS messages ({"Records": [{"messageId", "body"}]}) or a CloudEvent' },
+        {
+          error:
+            'expected SQS messages ({"Records": [{"messageId", "body"}]}), CloudEvents or a notification of S3',
+        },
         400,
       )
-    const record =
-      id === undefined && structured
-        ? messageOf(structured.id, dataOf(structured))
-        : messageOf(id ?? '', text)
-    const { batchItemFailures } = await run({ Records: [record] })
+    const { batchItemFailures } = await run({ Records: records })
     return batchItemFailures.length === 0
       ? c.body(null, 204)
       : c.json({ error: 'not finished, try again' }, 503)
@@ -106,6 +107,19 @@ function functionApp({ log }: FunctionAppOptions): Hono {
     return c.json({ error: 'failed, try again' }, 503)
   })
   return app
+}
+
+/**
+ * One message for each event, or for the whole notification.
+ * @param id of a CloudEvent whose attributes are in the headers. @returns null for anything else.
+ */
+function recordsOf(text: string, json: unknown, id: string | undefined): SQSRecord[] | null {
+  if (id !== undefined) return [messageOf(id, text)]
+  const events = z
+    .union([cloudEvent.transform((event) => [event]), z.array(cloudEvent).min(1)])
+    .safeParse(json).data
+  if (events !== undefined) return events.map((event) => messageOf(event.id, dataOf(event)))
+  return s3Notification.safeParse(json).success ? [messageOf(randomUUID(), text)] : null
 }
 
 function dataOf(event: z.infer<typeof cloudEvent>): string {

@@ -4,7 +4,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { dirname } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
@@ -131,6 +132,34 @@ test('a webhook, a queue function (with messages and CloudEvents) and a schedule
     { runNumber: 2, complete: true },
   ])
 })
+
+test.each(['catalog-api', 'extract-metadata', 'reconcile'])(
+  '%s can be stopped before it has loaded anything',
+  async (name) => {
+    const path = bundles.find((bundle) => bundle.function === name)?.path ?? ''
+    // Sends the signal when the first handler for it is there; the database client loads tls.
+    const hook = join(temporaryFolder(), 'stop-early.cjs')
+    await writeFile(
+      hook,
+      `process.on('newListener', (event) => {
+        if (event !== 'SIGTERM') return
+        console.log(process.moduleLoadList.includes('NativeModule tls') ? 'too late' : 'early')
+        process.kill(process.pid, 'SIGTERM')
+      })`,
+    )
+    const child = spawn(process.execPath, ['--require', hook, path], {
+      env: childEnvironment({ CYGNET_DATABASE_URL: 'mysql://user:password@127.0.0.1:1/cygnet' }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    running.push(child)
+    const [out] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+    expect({ code: child.exitCode, signal: child.signalCode, out }).toEqual({
+      code: 0,
+      signal: null,
+      out: expect.stringMatching(/^early\n/),
+    })
+  },
+)
 
 test('without its settings, or with its port in use, a function ends with a line that states the reason', async () => {
   const { end } = await start('receive-notification', { CYGNET_DATABASE_URL: 'postgres://secret@host/x' })

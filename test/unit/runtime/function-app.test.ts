@@ -67,6 +67,34 @@ test.each([
   expect(seen).toEqual([['e1', '{"run":1}']])
 })
 
+const s3Event = JSON.stringify({
+  Records: [{ eventName: 'ObjectCreated:Put', s3: { object: { key: 'a' } } }],
+})
+
+test.each([
+  [
+    'a batch of CloudEvents is one message each',
+    JSON.stringify([
+      { specversion: '1.0', id: 'e1', data: { run: 1 } },
+      { specversion: '1.0', id: 'e2', data_base64: 'eyJydW4iOjJ9' },
+    ]),
+    ['{"run":1}', '{"run":2}'],
+  ],
+  ['a notification as S3 sends it is one message', s3Event, [s3Event]],
+] as const)('%s; 503 when one fails', async (_, body, bodies) => {
+  const seen: string[] = []
+  const { post } = queueFunction(async ({ Records }) => {
+    seen.push(...Records.map((record) => record.body))
+    return ok
+  })
+  expect((await post(body, { 'content-type': 'application/json' })).status).toBe(204)
+  expect(seen).toEqual(bodies)
+  const failing = queueFunction(async ({ Records }) => ({
+    batchItemFailures: Records.slice(-1).map(({ messageId }) => ({ itemIdentifier: messageId })),
+  }))
+  expect((await failing.post(body)).status).toBe(503)
+})
+
 test('a CloudEvent that fails is answered 503, so that Knative sends it again', async () => {
   const event = JSON.stringify({ specversion: '1.0', id: 'e1', data: {} })
   const reporting = queueFunction(async (event) => ({
@@ -91,15 +119,21 @@ test('a handler that takes too long is aborted and answered with 503', async () 
   expect((await post(messages('one'))).status).toBe(503)
 })
 
-test.each(['', 'text', '[]', '{}', '{"Records":[]}', '{"Records":[{"body":"no id"}]}'])(
-  '%j is answered 400 and never reaches the handler',
-  async (body) => {
-    const { post } = queueFunction(async () => expect.unreachable())
-    const response = await post(body)
-    expect(response.status).toBe(400)
-    expect(await response.json()).toEqual({ error: expect.stringContaining('expected SQS messages') })
-  },
-)
+test.each([
+  '',
+  'text',
+  '[]',
+  '[{}]',
+  '{}',
+  '{"Records":[{"s3":1}]}',
+  '{"Records":[]}',
+  '{"Records":[{"body":"no id"}]}',
+])('%j is answered 400 and never reaches the handler', async (body) => {
+  const { post } = queueFunction(async () => expect.unreachable())
+  const response = await post(body)
+  expect(response.status).toBe(400)
+  expect(await response.json()).toEqual({ error: expect.stringContaining('expected SQS messages') })
+})
 
 test('too large a body is answered 413, another path 404', async () => {
   const { post } = queueFunction(async () => expect.unreachable())
