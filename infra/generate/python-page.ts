@@ -41,6 +41,9 @@ The library of the experiment, \`cygno.read_cygno_logbook\`, works as before: th
 (\`/cygno_sql_query.php\`), and so do the addresses of run files that it builds (\`/v1/AUTH_…/cygno-data/LNGS/run12345.mid.gz\`). Since it sends
 no token, it can read only public data (\`CYGNET_ANONYMOUS_SCOPES=read:*,link:*\`).
 
+Not offered: addresses of \`histograms_Run12345.root\`, listings of the buckets, and the tables \`tmpTable\`, \`tmpTableHist\` and \`gm_data\` of
+the logbook ([ADR 23](adr/0023-what-the-old-tools-get.md) has the reasons, and what serves instead).
+
 ## ROOT files
 
 Raw runs are MIDAS files: fetch them completely. ROOT files can be read in place, through any link to them:
