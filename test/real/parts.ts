@@ -23,6 +23,7 @@ export const PARTS: readonly Part[] = [
   },
   { name: 'xrootd', extras: ['xrootd'], files: ['xrootd.test.ts'] },
   { name: 'rucio', extras: [], files: ['rucio.test.ts'] },
+  { name: 'api', extras: [], files: ['api.test.ts'] },
 ]
 
 export interface RunOptions {

@@ -3,18 +3,16 @@
  * daemons. So nothing is transferred, and a rule is OK once its replica is registered by hand.
  */
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { cacheFolder } from '../../infra/local/environment.ts'
 import { freePort, LOOPBACK } from '../../infra/local/ports.ts'
 import { startProcess } from '../../infra/local/process.ts'
-import { findProgram } from '../../infra/local/programs.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
-import { InvalidInputError } from '../../shared/errors.ts'
+import { ensurePythonPackage } from './python-package.ts'
 
 const VERSION = '41.5.1'
-const LONGEST_INSTALLATION_MS = 15 * 60 * 1000
+const LONGEST_BOOTSTRAP_MS = 15 * 60 * 1000
 
 export interface RealRucio {
   readonly url: string
@@ -27,25 +25,6 @@ export interface RealRucio {
     headers?: Record<string, string>,
   ): Promise<{ status: number; kind: string; text: string }>
   close(): Promise<void>
-}
-
-/** The Python of an environment with Rucio, which is made if missing (2 minutes, once per user). */
-async function ensureRucio(): Promise<string> {
-  const folder = join(cacheFolder(), `rucio-${VERSION}`)
-  const program = join(folder, 'bin', 'python')
-  if (existsSync(join(folder, 'complete'))) return program
-  const python = await findProgram('python3')
-  if (python === null)
-    throw new InvalidInputError(
-      'a real Rucio server needs python3 with its venv module: apt-get install python3-venv',
-    )
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
-  const options = { timeout: LONGEST_INSTALLATION_MS }
-  await promisify(execFile)(python, ['-m', 'venv', folder], options)
-  await promisify(execFile)(program, ['-m', 'pip', 'install', '--quiet', `rucio==${VERSION}`], options)
-  writeFileSync(join(folder, 'complete'), '')
-  return program
 }
 
 const BOOTSTRAP = `
@@ -79,7 +58,7 @@ schema = generic
 `
 
 export async function startRealRucio(): Promise<RealRucio> {
-  const program = await ensureRucio()
+  const program = join(await ensurePythonPackage('rucio', VERSION), 'python')
   const dataFolder = temporaryFolder()
   const folder = join(dataFolder, 'home')
   mkdirSync(join(folder, 'etc'), { recursive: true })
@@ -88,7 +67,7 @@ export async function startRealRucio(): Promise<RealRucio> {
   writeFileSync(join(folder, 'serve.py'), SERVE)
   await promisify(execFile)(program, [join(folder, 'bootstrap.py')], {
     env: { RUCIO_HOME: folder },
-    timeout: LONGEST_INSTALLATION_MS,
+    timeout: LONGEST_BOOTSTRAP_MS,
   })
   const port = await freePort()
   const url = `http://${LOOPBACK}:${port}`
