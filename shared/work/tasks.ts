@@ -4,7 +4,7 @@
  * between is in shared/work/advance.ts.
  */
 import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
-import { type Database, inTransaction } from '../database/connect.ts'
+import { type Database, type Executor, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import type { Reference, Task, TaskState } from '../database/work-schema.ts'
 import { cutText } from '../text.ts'
@@ -163,6 +163,7 @@ export async function claimTask(
   options: ClaimOptions,
 ): Promise<Claim | null> {
   const { dependency, turn, at } = options
+  if (!(await isAnyTakeable(context.database, options))) return null
   return await inTransaction(context.database, async (trx) => {
     const gate = await lockBreaker(trx, dependency, at)
     if (gate === 'open') return null
@@ -247,17 +248,29 @@ const isTakeable = (state: TaskState, at: Date): Expression<SqlBool> =>
 const statesOf = ({ turn }: ClaimOptions): readonly TaskState[] =>
   turn.of === 'pending' ? ['pending'] : ['waiting', 'failing', 'running']
 
-const takeable = (trx: Trx, { kind, dependency, turn, at }: ClaimOptions, state: TaskState) =>
-  trx
+const takeableRows = (executor: Executor, { kind, dependency, turn, at }: ClaimOptions, state: TaskState) =>
+  executor
     .selectFrom('tasks')
-    .selectAll()
     .where('kind', '=', kind)
     .where('dependency', '=', dependency)
     .where('state', '=', state)
     .where(isTakeable(state, at))
     .$if(turn.of === 'due' && turn.onlyUntried === true, (query) => query.where('startedAt', 'is', null))
-    .limit(1)
-    .forUpdate()
+
+const takeable = (trx: Trx, options: ClaimOptions, state: TaskState) =>
+  takeableRows(trx, options, state).selectAll().limit(1).forUpdate()
+
+/** Without a lock: most claims find nothing, and need none of the locks then. */
+async function isAnyTakeable(database: Database, options: ClaimOptions): Promise<boolean> {
+  const { found } = await database
+    .selectNoFrom(({ or, exists }) =>
+      or(statesOf(options).map((state) => exists(takeableRows(database, options, state).select('id')))).as(
+        'found',
+      ),
+    )
+    .executeTakeFirstOrThrow()
+  return Boolean(found)
+}
 
 type Query = ReturnType<typeof takeable>
 

@@ -411,7 +411,12 @@ describe('a function that dies', () => {
           .execute()
         // A second function may have read the same contents again: one row is current.
         expect(files.filter(({ isLive }) => isLive)).toHaveLength(1)
-        const requests = await context.database.selectFrom('outbox').select(['name', 'sentAt']).execute()
+        const requests = await context.database
+          .selectFrom('outbox')
+          .select(['name', 'sentAt'])
+          // The clock of this test is ahead of the store's.
+          .where('name', 'not like', 'alert:clock-differs:%')
+          .execute()
         expect(requests.filter(({ sentAt }) => sentAt === null)).toEqual([])
         expect(requests.map(({ name }) => name.split(':')[0]).toSorted()).toEqual(['reco', 'tape'])
         await context.database.deleteFrom('outbox').execute()
