@@ -2,12 +2,13 @@
  * Pushes one file into the store: checks the object under its key, computes the checksums, sends the file and
  * compares the store's answer.
  */
-import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
+import type { S3Client } from '@aws-sdk/client-s3'
 import { classify, InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
 import type { ObjectName } from '../../shared/run.ts'
+import { bucketExists } from '../../shared/storage/bucket-exists.ts'
 import { describeObject, type ObjectDescription } from '../../shared/storage/objects.ts'
-import { statusOf, withinSeconds } from '../../shared/storage/send-body.ts'
+import { withinSeconds } from '../../shared/storage/send-body.ts'
 import { layUpload } from '../../shared/storage/upload-layout.ts'
 import { checksumFile } from './checksums.ts'
 import { type Comparison, compareExisting, compareSent } from './compare.ts'
@@ -216,16 +217,9 @@ const differsFromSent = (differs: readonly string[]) =>
 const describe = ({ context, name }: Work) =>
   withinSeconds(ANSWER_SECONDS, context.signal, (signal) => describeObject(context.s3, name, signal))
 
-/** An account without the right to check the bucket itself is accepted. */
 async function assertBucket({ context: { s3, signal }, name: { bucket } }: Work): Promise<void> {
-  const command = new HeadBucketCommand({ Bucket: bucket })
-  await withinSeconds(ANSWER_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch(
-    (error) => {
-      if (statusOf(error) === 404)
-        throw new TransientError(`there is no bucket ${bucket} in this store`, { operator: true })
-      if (statusOf(error) !== 403 && statusOf(error) !== 301) throw error
-    },
-  )
+  const exists = await withinSeconds(ANSWER_SECONDS, signal, (limited) => bucketExists(s3, bucket, limited))
+  if (!exists) throw new TransientError(`there is no bucket ${bucket} in this store`, { operator: true })
 }
 
 const isSameFile = ({ differs, unknown }: Comparison) => differs.length === 0 && unknown === null
