@@ -1,6 +1,7 @@
 /** The ports of the webhook, so that it can be tested without a database and a queue. */
 import type { Logger } from '../../shared/log.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
+import type { RefusalCount } from '../../shared/runtime/refusals.ts'
 
 export interface ArrivalLedger {
   /**
@@ -27,6 +28,10 @@ export interface WebhookPorts {
   readonly token: string
   /** Largest notification accepted, bytes, compressed or not. */
   readonly bodyLimitBytes: number
+  /** The sender's address, from that of the connection and X-Forwarded-For; null where it is not known. */
+  addressOf(connection: string | undefined, forwardedFor: string | undefined): string | null
+  /** Alerts people that notifications are refused again and again. */
+  alert(refusal: RefusalCount): Promise<void>
   readonly log: Logger
   readonly now: () => Date
 }
