@@ -5,12 +5,17 @@ import type { Command } from 'commander'
 import type { Config } from '../../shared/config/config.ts'
 import { classify } from '../../shared/errors.ts'
 import type { NotificationRequest, NotificationRule } from '../../shared/storage/bucket-notifications.ts'
+import { wholeNumber } from '../arguments.ts'
 import { print, printJson, printToStderr, table } from '../output.ts'
-import { interruption, loadStoreSettings } from '../settings.ts'
+import { interruption, loadStoreSettings, withContext } from '../settings.ts'
 
 interface ShowOptions {
   readonly bucket: string
   readonly json?: true
+}
+
+interface TestOptions extends ShowOptions {
+  readonly seconds: number
 }
 
 interface ApplyOptions extends ShowOptions {
@@ -29,7 +34,7 @@ Examples:
 export function register(program: Command): void {
   const notifications = program
     .command('notifications')
-    .description('show or set where a bucket sends notifications of new objects')
+    .description('show, set or test where a bucket sends notifications of new objects')
   notifications
     .command('show')
     .description("list a bucket's notifications, and where a store such as Ceph really sends them")
@@ -49,6 +54,15 @@ export function register(program: Command): void {
     .option('--json', 'print one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(apply)
+  notifications
+    .command('test')
+    .description(
+      'follow one notification of each of our rules: stores a small test object, waits until its notification was processed, states where it arrived or what to inspect, and deletes the object. Needs the database',
+    )
+    .requiredOption('--bucket <name>', 'the bucket')
+    .option('--seconds <number>', 'how long to wait', wholeNumber(1, 3600), 60)
+    .option('--json', 'print one JSON object')
+    .action(test)
 }
 
 const collect = (value: string, values: readonly string[]) => [...values, value]
@@ -87,6 +101,28 @@ async function apply({ bucket, arn, prefix, suffix, yes, json }: ApplyOptions): 
       )
     if (isPut && !yes) printToStderr('this is the plan; add --yes to apply it')
     else if (changed) printToStderr(`bucket ${bucket} now sends its notifications to ${arn}`)
+  })
+}
+
+async function test({ bucket, seconds, json }: TestOptions): Promise<void> {
+  const { followNotifications } = await import('../notifications/follow.ts')
+  await withContext(['database', 's3'], async (context, signal) => {
+    const followed = await followNotifications(context, { bucket, seconds }, signal)
+    if (json) printJson({ bucket, notifications: followed })
+    else
+      for (const { rule, receivedSeconds, processedSeconds, advice } of followed) {
+        const steps = [
+          receivedSeconds === null
+            ? []
+            : [`received by receive-notification after ${receivedSeconds.toFixed(1)} s`],
+          processedSeconds === null
+            ? [`not processed within ${seconds} s`]
+            : [`processed by extract-metadata after ${processedSeconds.toFixed(1)} s`],
+        ].flat()
+        print(`${rule.prefix}*${rule.suffix}: ${steps.join(', ')}`)
+        if (advice !== null) printToStderr(advice)
+      }
+    if (followed.some(({ processedSeconds }) => processedSeconds === null)) process.exitCode = 1
   })
 }
 

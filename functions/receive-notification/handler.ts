@@ -1,6 +1,7 @@
 /** HTTP: the webhook of the stores; it writes to the catalogue's ledger and the queue `runs`. */
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { refusedNotificationsAlert } from '../../shared/catalogue/next-steps.ts'
+import { noteNotificationTest } from '../../shared/catalogue/notification-tests.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
 import { encodeNotification } from '../../shared/messages/runs.ts'
 import { routeKey } from '../../shared/notifications/route-key.ts'
@@ -24,6 +25,9 @@ export function createHandler(context: ContextOf<typeof needs>): HttpApp {
   return createWebhook({
     ledger: {
       recordArrivals: (arrivals, at) => recordArrivals(database, arrivals, at),
+      async noteTests(arrivals) {
+        for (const { key } of arrivals) await noteNotificationTest(database, key, 'receivedAt')
+      },
       park: async (body, reason) =>
         sendRequests(context, [await parkNotification(database, body, reason, now())], timeLimit()),
     },

@@ -8,6 +8,8 @@ export interface ArrivalLedger {
    * Writes a row for each arrival; an existing row is not changed. Resolves when they are committed.
    */
   recordArrivals(arrivals: readonly ObjectArrival[], at: Date): Promise<void>
+  /** Notes the arrivals of test objects (`cygnet notifications test`), which are no runs. */
+  noteTests(arrivals: readonly ObjectArrival[]): Promise<void>
   /**
    * Keeps a notification that could not be parsed for people to inspect. A repeated body is kept once.
    */

@@ -13,6 +13,7 @@ import { type Context, Hono } from 'hono'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { distinctArrivals } from '../../shared/notifications/arrival.ts'
 import { type ParsedNotification, parseNotification } from '../../shared/notifications/parse.ts'
+import { testIdOf } from '../../shared/notifications/test-object.ts'
 import type { HostOfRequest } from '../../shared/runtime/handler.ts'
 import { createRefusals, type Refusal } from '../../shared/runtime/refusals.ts'
 import { readBody } from './body.ts'
@@ -109,7 +110,14 @@ interface Counts {
  */
 async function store(ports: WebhookPorts, text: string): Promise<Counts> {
   const notification = parseNotification(text)
-  const arrivals = distinctArrivals(notification.arrivals).filter(ports.concerns)
+  const distinct = distinctArrivals(notification.arrivals)
+  const arrivals = distinct.filter(ports.concerns)
+  const tests = distinct.filter(({ key }) => testIdOf(key) !== null)
+  if (tests.length > 0) {
+    await ports.ledger.noteTests(tests)
+    // The queue as well: it is a part of the way.
+    await ports.queue.sendArrivals(tests)
+  }
   if (arrivals.length > 0) {
     await ports.ledger.recordArrivals(arrivals, ports.now())
     await ports.queue.sendArrivals(arrivals)

@@ -105,6 +105,14 @@ describe('on a real Ceph', () => {
     expect(await rules()).toHaveLength(1)
   })
 
+  test('`notifications test` follows an event of the topic to the functions', async () => {
+    const { stdout, stderr, code } = await notifications('test', '--seconds', '240', '--json')
+    expect([code, stderr]).toEqual([0, ''])
+    expect(JSON.parse(stdout).notifications).toMatchObject([
+      { receivedSeconds: expect.any(Number), processedSeconds: expect.any(Number), advice: null },
+    ])
+  })
+
   test('a topic with a wrong token does not keep the webhook busy', async () => {
     await createTopic(stack.context.s3, 'cygnet', { endpoint: webhook(), opaqueData: 'wrong' }, signal)
     await apply('--prefix', 'LNGS/')

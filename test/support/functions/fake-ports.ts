@@ -31,6 +31,10 @@ export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
         if (arrivals.length === 0 || at !== NOW) throw new Error('nothing to record, or at another time')
         recorded.push(...arrivals)
       },
+      async noteTests(arrivals) {
+        unlessDown('ledger')
+        recorded.push(...arrivals)
+      },
       async park(body, reason) {
         unlessDown('park')
         if (reason === '') throw new Error('parked without a reason')
