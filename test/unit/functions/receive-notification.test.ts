@@ -6,6 +6,7 @@ import { createWebhook } from '../../../functions/receive-notification/webhook.t
 import { parseNotification } from '../../../shared/notifications/parse.ts'
 import { fakePorts, TOKEN } from '../../support/functions/fake-ports.ts'
 import { record } from '../../support/notifications/arrivals.ts'
+import { repeatForAMinute } from '../../support/repeat-for-a-minute.ts'
 
 const EVENTS = new URL('../../../events/', import.meta.url)
 const recordedFiles = readdirSync(EVENTS).filter((name) => name.endsWith('.json'))
@@ -299,22 +300,6 @@ describe('a store that repeats a refused notification at once and for ever', () 
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
   const WRONG = { path: '/ceph/wrong', headers: {} }
-
-  /** Posts again as soon as there is an answer, for a minute. Returns the number of posts. */
-  async function repeatForAMinute(post: () => Promise<Response>): Promise<number> {
-    const end = performance.now() + 60_000
-    let posts = 0
-    while (performance.now() < end) {
-      const answer = { isThere: false }
-      void post().then(() => {
-        answer.isThere = true
-      })
-      posts++
-      // What the app itself awaits takes no time of this clock.
-      while (!answer.isThere) await vi.advanceTimersByTimeAsync(10)
-    }
-    return posts
-  }
 
   test('is answered a few times a minute, and each minute has one line with the count', async () => {
     const { post, lines } = webhook()

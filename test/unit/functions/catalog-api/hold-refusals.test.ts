@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createAddressOf } from '../../../../functions/catalog-api/access/client-address.ts'
 import { holdRefusals } from '../../../../functions/catalog-api/http/hold-refusals.ts'
 import type { ApiEnvironment } from '../../../../functions/catalog-api/http/route.ts'
+import { repeatForAMinute } from '../../../support/repeat-for-a-minute.ts'
 import { recordingLog } from '../../../support/runtime/recording-log.ts'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -17,25 +18,11 @@ function api() {
   return { app, ask, lines }
 }
 
-/** Requests that follow one another without a pause, in a minute. */
-async function repeatForAMinute(request: () => Promise<unknown>, most: number): Promise<number> {
-  const end = performance.now() + 60_000
-  let requests = 0
-  for (; performance.now() < end && requests < most; requests++) {
-    const answer = { isThere: false }
-    void request().then(() => {
-      answer.isThere = true
-    })
-    while (!answer.isThere) await vi.advanceTimersByTimeAsync(10)
-  }
-  return requests
-}
-
 test.each([401, 403, 429])(
   'a client that repeats a request answered %i is slowed down, and has a line a minute',
   async (status) => {
     const { ask, lines } = api()
-    const requests = await repeatForAMinute(() => ask(status), 1_000)
+    const requests = await repeatForAMinute(() => ask(status))
     expect(requests).toBeLessThan(60)
     await vi.advanceTimersByTimeAsync(120_000)
     expect(lines.length).toBeLessThanOrEqual(3)
@@ -55,7 +42,7 @@ test('a few refusals, as they happen to people, are neither delayed nor logged',
 
 test('other clients, and answers that are no refusals, are not delayed', async () => {
   const { ask } = api()
-  await repeatForAMinute(() => ask(401), 1_000)
+  await repeatForAMinute(() => ask(401))
   const began = performance.now()
   expect((await ask(401, '192.0.2.8')).status).toBe(401)
   expect((await ask(200)).status).toBe(200)
