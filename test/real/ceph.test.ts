@@ -9,6 +9,7 @@ import { runFileBytes } from '../../cli/simulate/write.ts'
 import { setUp } from '../../infra/local/setup.ts'
 import { describeRun, findRuns } from '../../shared/queries/runs.ts'
 import { createTopic } from '../../shared/storage/ceph.ts'
+import { describeObject } from '../../shared/storage/objects.ts'
 import { signal } from '../support/context.ts'
 import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
 
@@ -127,5 +128,17 @@ describe('on a real Ceph', () => {
     await apply('--prefix', 'LNGS/')
     await stack.put(keyOf(7), await small(7))
     expect(await sourceOf(7)).toBe('ceph')
+  })
+
+  test('a gateway that was killed is started again, with its objects and its topic', async () => {
+    await stack.put(keyOf(8), await small(8))
+    const pid = stack.pid('ceph')
+    process.kill(pid, 'SIGKILL')
+    await eventually('another gateway', async () => stack.pid('ceph') !== pid)
+    await eventually('its objects', () =>
+      describeObject(stack.context.s3, { bucket: stack.bucket, key: keyOf(8) }, signal),
+    )
+    await stack.put(keyOf(9), await small(9))
+    expect(await sourceOf(9)).toBe('ceph')
   })
 })
