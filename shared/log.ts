@@ -3,6 +3,7 @@
  * `tag`, `key`, `attempt`, `ms`), so that an operator finds everything about run 12345 with one filter.
  */
 import { type Logger, pino } from 'pino'
+import { limitRepeats } from './time/limit-repeats.ts'
 
 export type { Logger } from 'pino'
 
@@ -19,13 +20,15 @@ const REDACTED = [
 
 /**
  * Creates the logger of the process. It writes to `destination` (standard output) synchronously, so that a
- * kill loses no line.
+ * kill loses no line. Of equal errors ten lines a minute are written, and then one with the number of the others
+ * (`repeated`).
  */
 export function createLogger(options: {
   readonly function: string
   readonly level: string
   readonly destination?: { write(line: string): void }
 }): Logger {
+  const repeats = limitRepeats()
   return pino(
     {
       level: options.level,
@@ -35,10 +38,28 @@ export function createLogger(options: {
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: REDACTED.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '***' },
       serializers: { error: describeError },
+      hooks: {
+        logMethod(args, method, level) {
+          const [fields, event] = args as readonly unknown[]
+          const error = errorIn(fields)
+          const writeCount = (repeated: number) =>
+            method.apply(this, [{ ...(fields as object), repeated }, String(event)])
+          if (level < WARN || error === null || repeats.isWritten(String(event), error, writeCount))
+            method.apply(this, args)
+        },
+      },
     },
     options.destination ?? pino.destination({ dest: 1, sync: true }),
   )
 }
+
+/** Of pino. */
+const WARN = 40
+
+const errorIn = (fields: unknown): Error | null =>
+  typeof fields === 'object' && fields !== null && 'error' in fields && fields.error instanceof Error
+    ? fields.error
+    : null
 
 /**
  * An error as log fields: kind, message, details and first cause. The queries of presigned links are removed.

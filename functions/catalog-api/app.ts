@@ -18,6 +18,7 @@ import { registerRuns } from './api/runs.ts'
 import { registerUploads } from './api/uploads.ts'
 import { compressed } from './http/compressed.ts'
 import { addOtherMethods, createEmptyApi } from './http/empty-api.ts'
+import { holdRefusals } from './http/hold-refusals.ts'
 import { problem } from './http/problem.ts'
 import { rateLimit } from './http/rate-limit.ts'
 import { withRequestTimeout } from './http/request-timeout.ts'
@@ -52,10 +53,11 @@ export function createApi(
   const { app } = api
 
   const tooLarge = () => problem(413, `a request has at most ${BODY_LIMIT_BYTES} bytes`)
+  const addressOf = createAddressOf(config.access.trustedProxies)
   const { identity, headers } = registerAccess(api, context, [
+    holdRefusals(addressOf, log),
     bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge }),
   ])
-  const addressOf = createAddressOf(config.access.trustedProxies)
   app.use(
     rateLimit({ requestsPerMinute: config.access.requestsPerMinute, now, addressOf, exempt: HEALTH_PATHS }),
   )

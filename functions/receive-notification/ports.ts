@@ -1,12 +1,15 @@
 /** The ports of the webhook, so that it can be tested without a database and a queue. */
 import type { Logger } from '../../shared/log.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
+import type { RefusalCount } from '../../shared/runtime/refusals.ts'
 
 export interface ArrivalLedger {
   /**
    * Writes a row for each arrival; an existing row is not changed. Resolves when they are committed.
    */
   recordArrivals(arrivals: readonly ObjectArrival[], at: Date): Promise<void>
+  /** Notes the arrivals of test objects (`cygnet notifications test`), which are no runs. */
+  noteTests(arrivals: readonly ObjectArrival[]): Promise<void>
   /**
    * Keeps a notification that could not be parsed for people to inspect. A repeated body is kept once.
    */
@@ -27,6 +30,10 @@ export interface WebhookPorts {
   readonly token: string
   /** Largest notification accepted, bytes, compressed or not. */
   readonly bodyLimitBytes: number
+  /** The sender's address, from that of the connection and X-Forwarded-For; null where it is not known. */
+  addressOf(connection: string | undefined, forwardedFor: string | undefined): string | null
+  /** Alerts people that notifications are refused again and again. */
+  alert(refusal: RefusalCount): Promise<void>
   readonly log: Logger
   readonly now: () => Date
 }

@@ -3,19 +3,21 @@
  * lost.
  *
  * `POST /`, `POST /<store>`, `POST /<token>`, `POST /<store>/<token>`, each also below `/webhook`, where an
- * API Gateway shared with other functions sends them: the token as bearer, or in the path for Ceph, which
- * sends no headers (`push-endpoint=https://host/ceph/<token>`; the path is never logged here, nor should a
- * proxy log it). `GET` and `HEAD` answer 200 as a health check (MinIO sends one).
+ * API Gateway shared with other functions sends them: the token as bearer, in the body, or in the path
+ * (credentials.ts). The path is never logged here. `GET` and `HEAD` answer 200 as a health check (MinIO sends one).
  *
  * 200: each record is in the ledger and the queue, or parked. 503: not stored, send it again. 401, 404, 405,
- * 413: refused.
+ * 413: refused. All but 200 are delayed, counted and logged once a source and minute (runtime/refusals.ts).
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, Hono } from 'hono'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { distinctArrivals } from '../../shared/notifications/arrival.ts'
 import { type ParsedNotification, parseNotification } from '../../shared/notifications/parse.ts'
+import { testIdOf } from '../../shared/notifications/test-object.ts'
+import type { HostOfRequest } from '../../shared/runtime/handler.ts'
+import { createRefusals, type Refusal } from '../../shared/runtime/refusals.ts'
 import { readBody } from './body.ts'
+import { createCredentials, withoutOpaqueData } from './credentials.ts'
 import type { WebhookPorts } from './ports.ts'
 
 const PATHS = ['/', '/:last', '/:store/:last', '/webhook/:store/:last']
@@ -23,73 +25,77 @@ const PATHS = ['/', '/:last', '/:store/:last', '/webhook/:store/:last']
 /** MinIO and Ceph repeat in their own rhythm; for other senders. */
 const RETRY_AFTER_SECONDS = '5'
 
+/** Ceph sends one event of a kilobyte at a time. Without a token, no more is read. */
+const UNAUTHORIZED_BODY_BYTES = 64 * 1024
+
+interface Environment {
+  readonly Bindings: HostOfRequest
+}
+
 /**
  * Makes the HTTP app.
  * @throws InvalidInputError when the token is empty: an open webhook would accept notifications from anybody.
  */
-export function createWebhook(ports: WebhookPorts): Hono {
-  const { token, bodyLimitBytes, log } = ports
+export function createWebhook(ports: WebhookPorts): Hono<Environment> {
+  const { token, bodyLimitBytes, log, addressOf } = ports
   if (token.trim() === '')
     throw new InvalidInputError('receive-notification needs a token (CYGNET_NOTIFICATION_TOKEN)')
-  const mayPost = createTokenCheck(token)
+  const credentials = createCredentials(token)
+  const refusals = createRefusals({ log, alert: ports.alert })
+  const hold = (c: Context<Environment>, refusal: Omit<Refusal, 'source'>) => {
+    const source = addressOf(c.env?.clientAddress, c.req.header('x-forwarded-for'))
+    return refusals.hold({ ...refusal, source }, c.env?.ending)
+  }
+  const refuse = async (c: Context<Environment>, answer: Response, reason: string, isAlerted = false) => {
+    await hold(c, { event: 'notification-refused', reason, isAlerted })
+    return answer
+  }
 
-  const receive = async (c: Context) => {
-    if (!mayPost(c.req.header('authorization'), c.req.path))
-      return c.json({ error: 'unauthorized' }, 401, { 'www-authenticate': 'Bearer' })
+  const receive = async (c: Context<Environment>) => {
+    const isAuthorized = credentials.ofRequest(c.req.header('authorization'), c.req.path)
     const began = performance.now()
-    const body = await readBody(c.req.raw, bodyLimitBytes)
-    if (body.kind === 'too-large') {
-      log.warn({ limitBytes: bodyLimitBytes }, 'notification-too-large')
-      return c.json({ error: 'too large' }, 413)
+    const limit = isAuthorized ? bodyLimitBytes : Math.min(bodyLimitBytes, UNAUTHORIZED_BODY_BYTES)
+    const body = await readBody(c.req.raw, limit)
+    if (!isAuthorized && !(body.kind === 'text' && credentials.ofBody(body.text))) {
+      const answer = c.json({ error: 'unauthorized' }, 401, { 'www-authenticate': 'Bearer' })
+      // Others than stores try any address: people are alerted of notifications only.
+      const isAlerted = body.kind === 'text' && isNotification(body.text)
+      return await refuse(
+        c,
+        answer,
+        isAlerted ? 'a notification without a valid token' : 'no valid token',
+        isAlerted,
+      )
     }
+    if (body.kind === 'too-large')
+      return await refuse(c, c.json({ error: 'too large' }, 413), `more than ${bodyLimitBytes} bytes`, true)
     const counts =
       body.kind === 'text' ? await store(ports, body.text) : await park(ports, body.parkable, body.reason)
     log.info({ ...counts, ms: Math.round(performance.now() - began) }, 'notification-received')
     return c.json(counts)
   }
 
-  const app = new Hono({ strict: true })
+  const app = new Hono<Environment>({ strict: true })
   app.on(['GET', 'HEAD'], PATHS, (c) => c.body(null, 200))
   app.on('POST', PATHS, receive)
-  app.on('ALL', PATHS, (c) => c.json({ error: 'method not allowed' }, 405, { allow: 'GET, HEAD, POST' }))
-  app.notFound((c) => c.json({ error: 'not found' }, 404))
-  app.onError((error, c) => {
-    log.error({ error }, 'notification-not-stored')
+  app.on('ALL', PATHS, (c) =>
+    refuse(
+      c,
+      c.json({ error: 'method not allowed' }, 405, { allow: 'GET, HEAD, POST' }),
+      'another method than POST',
+    ),
+  )
+  app.notFound((c) => refuse(c, c.json({ error: 'not found' }, 404), 'an unknown path'))
+  app.onError(async (error, c) => {
+    await hold(c, { event: 'notification-not-stored', reason: 'not stored', error, isAlerted: true })
     return c.json({ error: 'not stored, send it again' }, 503, { 'retry-after': RETRY_AFTER_SECONDS })
   })
   return app
 }
 
-const BEARER = /^Bearer +(\S+) *$/i
-
-/**
- * Makes the check of a request's credentials: `Authorization: Bearer <token>` (MinIO, and whatever can send
- * headers), or the token as the last segment of the path (Ceph sends no header at all).
- */
-function createTokenCheck(token: string): (authorization: string | undefined, path: string) => boolean {
-  const expected = digest(token)
-  // Digests have the same length and are compared in constant time, so the time of the answer does not reveal
-  // how much of a guess was right.
-  const matches = (given: string) => timingSafeEqual(digest(given), expected)
-  return (authorization, path) => {
-    const [, bearer = ''] = BEARER.exec(authorization ?? '') ?? []
-    const byHeader = matches(bearer)
-    const byPath = matches(lastSegment(path))
-    return byHeader || byPath
-  }
-}
-
-function lastSegment(path: string): string {
-  const segment = path.slice(path.lastIndexOf('/') + 1)
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return segment
-  }
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+const isNotification = (text: string): boolean => {
+  const { arrivals, ignored } = parseNotification(text)
+  return arrivals.length + ignored.length > 0
 }
 
 interface Counts {
@@ -104,13 +110,20 @@ interface Counts {
  */
 async function store(ports: WebhookPorts, text: string): Promise<Counts> {
   const notification = parseNotification(text)
-  const arrivals = distinctArrivals(notification.arrivals).filter(ports.concerns)
+  const distinct = distinctArrivals(notification.arrivals)
+  const arrivals = distinct.filter(ports.concerns)
+  const tests = distinct.filter(({ key }) => testIdOf(key) !== null)
+  if (tests.length > 0) {
+    await ports.ledger.noteTests(tests)
+    // The queue as well: it is a part of the way.
+    await ports.queue.sendArrivals(tests)
+  }
   if (arrivals.length > 0) {
     await ports.ledger.recordArrivals(arrivals, ports.now())
     await ports.queue.sendArrivals(arrivals)
   }
   const parked = notification.rejected.length
-  if (parked > 0) await park(ports, text, reasonsOf(notification), parked)
+  if (parked > 0) await park(ports, withoutOpaqueData(text), reasonsOf(notification), parked)
   return {
     arrivals: arrivals.length,
     ignored: notification.ignored.length + notification.arrivals.length - arrivals.length,

@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { childEnvironment } from './environment.ts'
 import { freePort, LOOPBACK } from './ports.ts'
 import { findProgram } from './programs.ts'
+import { missingCeph } from './services/ceph.ts'
 import { findMinio } from './services/minio.ts'
 import { missingXrootd } from './services/xrootd/xrootd.ts'
 import { findChromium, MARIADB_PACKAGES } from './setup.ts'
@@ -84,6 +85,7 @@ export async function diagnose(
       remedy: 'see https://go.dev/doc/install',
       signal,
     }),
+    ceph(),
     xrootd(),
     chromium(signal),
     disk(dataFolder),
@@ -171,6 +173,19 @@ async function chromium(signal: AbortSignal | undefined): Promise<Diagnosis> {
       remedy: 'npm run setup -- --with chromium (installs it with apt)',
     }
   return { ...shared, ok: true, found: await version(path, ['--version'], signal), remedy: null }
+}
+
+async function ceph(): Promise<Diagnosis> {
+  const missing = await missingCeph()
+  const shared = { name: 'ceph', required: false, neededFor: 'cygnet up --with ceph, npm run test:real' }
+  if (missing.length > 0)
+    return {
+      ...shared,
+      ok: false,
+      found: `not found: ${missing.join(', ')}`,
+      remedy: 'npm run setup -- --with ceph (installs it with apt)',
+    }
+  return { ...shared, ok: true, found: 'a monitor, an OSD and the RADOS gateway', remedy: null }
 }
 
 async function xrootd(): Promise<Diagnosis> {

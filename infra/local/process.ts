@@ -60,12 +60,14 @@ export interface StartOptions {
   readonly timeoutSeconds?: number
   /** How long the service may take to stop before it is killed. */
   readonly graceSeconds?: number
+  /** Sent to the service when this process dies; default: TERM. KILL for one that may wait for others to end. */
+  readonly deathSignal?: 'TERM' | 'KILL'
   readonly signal?: AbortSignal | undefined
 }
 
 const PROBE_INTERVAL_MS = 20
 const LOG_ROTATE_BYTES = 16 * 1024 * 1024
-const living = new Set<ChildProcess>()
+const living = new Map<ChildProcess, 'SIGTERM' | 'SIGKILL'>()
 let exitHookInstalled = false
 
 /** The folder of one service; created if it is missing, readable only by its owner. */
@@ -124,9 +126,11 @@ async function launch(
   options: StartOptions & { readonly logFile: string; readonly pidFile: string },
 ): Promise<ChildProcess> {
   // The kernel signals the child when its starter dies. setpriv executes the program with the same pid.
+  const { deathSignal = 'TERM' } = options
   const setpriv = await findProgram('setpriv')
   const command = [options.program, ...options.args]
-  const [program, ...args] = setpriv === null ? command : [setpriv, '--pdeathsig', 'TERM', '--', ...command]
+  const [program, ...args] =
+    setpriv === null ? command : [setpriv, '--pdeathsig', deathSignal, '--', ...command]
   if (existsSync(options.logFile) && statSync(options.logFile).size > LOG_ROTATE_BYTES)
     renameSync(options.logFile, `${options.logFile}.1`)
   const log = openSync(options.logFile, 'a', 0o600)
@@ -141,7 +145,7 @@ async function launch(
     })
     if (child.pid !== undefined) {
       writePidFile(options.pidFile, child.pid, command)
-      living.add(child)
+      living.set(child, `SIG${deathSignal}`)
       installExitHook()
     }
     return child
@@ -207,6 +211,6 @@ function installExitHook(): void {
   if (exitHookInstalled) return
   exitHookInstalled = true
   process.on('exit', () => {
-    for (const child of living) child.kill('SIGTERM')
+    for (const [child, signal] of living) child.kill(signal)
   })
 }

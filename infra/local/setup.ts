@@ -1,5 +1,5 @@
 /**
- * `npm run setup [-- --with minio,xrootd,chromium]`: installs programs for the development services that npm
+ * `npm run setup [-- --with minio,ceph,xrootd,chromium]`: installs programs for the development services that npm
  * cannot install. Without missing programs it does and prints nothing; `npm test`, `cygnet up` and `cygnet demo`
  * call it first.
  */
@@ -11,7 +11,7 @@ import { findProgram } from './programs.ts'
 export const MARIADB_PACKAGES = ['mariadb-server-core', 'mariadb-client-core'] as const
 
 /** Real services that are set up only on request. */
-export const EXTRAS = ['minio', 'xrootd'] as const
+export const EXTRAS = ['minio', 'ceph', 'xrootd'] as const
 export type Extra = (typeof EXTRAS)[number]
 
 /** Programs that only tests use, installed on request; not part of a stack. */
@@ -40,6 +40,10 @@ export async function setUp(options: SetUpOptions = {}): Promise<void> {
   if (options.extras?.includes('minio')) {
     const { ensureMinio } = await import('./services/minio.ts')
     await ensureMinio({ signal, onProgress })
+  }
+  if (options.extras?.includes('ceph')) {
+    const { ensureCeph } = await import('./services/ceph.ts')
+    await ensureCeph({ signal, onProgress })
   }
   if (options.extras?.includes('xrootd')) {
     const { ensureXrootd } = await import('./services/xrootd/xrootd.ts')

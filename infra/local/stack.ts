@@ -14,6 +14,7 @@ import { openDatabase, WITHOUT_LIMITS } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { applyBucketNotifications } from '../../shared/storage/bucket-notifications.ts'
+import { createTopic } from '../../shared/storage/ceph.ts'
 import { createS3Client } from '../../shared/storage/client.ts'
 import { lockFolder } from './folder-lock.ts'
 import { identify, isRunning } from './identity.ts'
@@ -22,6 +23,7 @@ import { type FunctionEntry, readManifest } from './manifest.ts'
 import { clearPidFile } from './pid-file.ts'
 import { type Service, serviceFolder, startProcess } from './process.ts'
 import { storedSecret, writePrivateFile } from './secrets.ts'
+import { type Ceph, startCeph } from './services/ceph.ts'
 import { queueArn, serviceEnvironment, startEmbedded } from './services/embedded/embedded.ts'
 import { type Iam, startIam } from './services/iam/iam.ts'
 import { startMariadb } from './services/mariadb.ts'
@@ -45,9 +47,10 @@ const LEFTOVER_GRACE_SECONDS = 10
 /** The same S3 keys as variables of aws, rclone and other clients. */
 const S3_ENV_FILE = 's3.env'
 /** Stopped after the functions, in the reverse order of their start. */
-const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio', 'xrootd', 'iam']
+const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio', 'ceph', 'xrootd', 'iam']
 const RAW_BUCKET = 'cygno-data'
 const WEBHOOK = 'receive-notification'
+const TOPIC = 'cygnet'
 const CATALOGUE = 'catalog-api'
 
 export interface StackOptions {
@@ -82,9 +85,11 @@ export interface Stack {
 /**
  * Starts everything and waits until it answers: about 4 s. Ports and the CLI's token are those of the last start
  * in the folder.
- * @throws InvalidInputError when a stack already runs in the folder; it is left alone.
+ * @throws InvalidInputError when a stack already runs in the folder; it is left alone. Also for two stores.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
+  if (options.extras.includes('minio') && options.extras.includes('ceph'))
+    throw new InvalidInputError('minio and ceph are both stores: choose one')
   const dataFolder = resolve(options.dataFolder)
   mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
   const unlock = lockFolder(join(dataFolder, LOCK_FILE))
@@ -138,21 +143,21 @@ async function startLocked(options: StackOptions): Promise<Stack> {
       startMariadb({ dataFolder, port: databasePort, fast, signal }),
     )
     report(`MariaDB on port ${mariadb.port}`)
-    const minio = options.extras.includes('minio')
+    const realStore = options.extras.find((extra) => extra === 'minio' || extra === 'ceph') ?? null
     const [s3Port, sqsPort] = [await ports.of('s3'), await ports.of('sqs')]
     const embedded = await startSupervised('embedded', () =>
       startEmbedded({
         dataFolder,
         s3Port,
         sqsPort,
-        buckets: minio ? [] : [RAW_BUCKET],
+        buckets: realStore === null ? [RAW_BUCKET] : [],
         queues: manifest.queues,
         notifications: options.notifications,
         signal,
       }),
     )
     report(
-      `${minio ? 'SQS' : `S3 at ${embedded.connection.s3.endpoint}, SQS`} at ${embedded.connection.sqs.endpoint}`,
+      `${realStore !== null ? 'SQS' : `S3 at ${embedded.connection.s3.endpoint}, SQS`} at ${embedded.connection.sqs.endpoint}`,
     )
     const xrootdPort = options.extras.includes('xrootd') ? await ports.of('xrootd') : null
     const xrootd =
@@ -190,7 +195,7 @@ async function startLocked(options: StackOptions): Promise<Stack> {
     const { settings: base, notes } = settingsFrom(own, options.environment ?? {})
     for (const note of notes) report(note)
     const token = await prepareCatalogue(mariadb.url, join(dataFolder, TOKEN_FILE))
-    const minioPort = minio ? await ports.of('minio') : null
+    const storePort = realStore === null ? null : await ports.of(realStore)
     const runFunction = (
       entry: FunctionEntry,
       environment: Readonly<Record<string, string>>,
@@ -202,18 +207,18 @@ async function startLocked(options: StackOptions): Promise<Stack> {
     // The webhook first: a real store checks that it answers.
     const others = manifest.functions.filter((entry) => entry.name !== WEBHOOK)
     for (const entry of manifest.functions) if (entry.name === WEBHOOK) await runFunction(entry, base)
-    const webhook = { endpoint: `${address(WEBHOOK)}/minio`, token: notificationToken }
+    const webhook = { endpoint: `${address(WEBHOOK)}/${realStore}`, token: notificationToken }
     const store =
-      minioPort === null
+      realStore === null
         ? null
-        : await startSupervised('minio', () =>
-            startMinio({ dataFolder, port: minioPort, buckets: [RAW_BUCKET], webhook, signal }),
-          )
-    if (store !== null) report(`S3 (MinIO) at ${store.s3.endpoint}`)
+        : await startSupervised<Minio | Ceph>(realStore, () => {
+            const shared = { dataFolder, port: storePort ?? undefined, buckets: [RAW_BUCKET], signal }
+            return realStore === 'minio' ? startMinio({ ...shared, webhook }) : startCeph(shared)
+          })
+    if (store !== null) report(`S3 (${store.name}) at ${store.s3.endpoint}`)
     const environment = { ...base, ...(store === null ? {} : storeEnvironment(store)) }
     const cliEnvironment = { ...environment, CYGNET_API_TOKEN: token }
-    if (options.notifications)
-      await sendArrivals(environment, store === null ? queueArn('runs') : MINIO_TARGET_ARN, signal)
+    if (options.notifications) await sendArrivals(environment, realStore, webhook, signal)
     await Promise.all(
       others.flatMap((entry) =>
         workersOf(entry, options.workers ?? 1).map((worker) => runFunction(entry, environment, worker)),
@@ -321,24 +326,31 @@ function tapeEnvironment(xrootd: Xrootd) {
   }
 }
 
-function storeEnvironment({ s3 }: Minio) {
+function storeEnvironment({ name, s3 }: Minio | Ceph) {
   return {
     CYGNET_S3_ENDPOINT: s3.endpoint,
     CYGNET_S3_REGION: s3.region,
     CYGNET_S3_ACCESS_KEY_ID: s3.accessKeyId,
     CYGNET_S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
-    CYGNET_S3_SDK_CHECKSUMS: 'WHEN_SUPPORTED',
+    CYGNET_S3_SDK_CHECKSUMS: name === 'minio' ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
   }
 }
 
-/** Configures the store to send notifications for the bucket of runs to a queue or a webhook. */
+/** Configures the store to send notifications for the bucket of runs to a queue or the webhook. */
 async function sendArrivals(
   environment: Readonly<Record<string, string>>,
-  arn: string,
+  realStore: 'minio' | 'ceph' | null,
+  { endpoint, token: opaqueData }: { readonly endpoint: string; readonly token: string },
   signal: AbortSignal,
 ): Promise<void> {
   const s3 = createS3Client(loadConfig(environment))
   try {
+    const arn =
+      realStore === null
+        ? queueArn('runs')
+        : realStore === 'minio'
+          ? MINIO_TARGET_ARN
+          : await createTopic(s3, TOPIC, { endpoint, opaqueData }, signal)
     await applyBucketNotifications(s3, { bucket: RAW_BUCKET, arn }, signal)
   } finally {
     s3.destroy()

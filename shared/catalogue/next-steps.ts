@@ -47,6 +47,27 @@ export function alertRequest<Rule extends AlertRule>(alert: {
   }
 }
 
+/** Notifications are refused again and again. Once a reason and day, whatever the number of sources. */
+export function refusedNotificationsAlert(
+  {
+    reason,
+    source,
+    count,
+  }: { readonly reason: string; readonly source: string | null; readonly count: number },
+  at: Date,
+): Request {
+  return alertRequest({
+    rule: 'notifications-refused',
+    severity: 'error',
+    summary: `receive-notification refused ${count} requests of ${source ?? 'an unknown address'} in a minute: ${reason}. Runs are found by listings, minutes later; see "cygnet notifications show"`,
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: `${reason}:${at.toISOString().slice(0, 10)}`,
+  })
+}
+
 const STORE = {
   rule: 'store-fails',
   what: 'the bucket',

@@ -16,7 +16,7 @@ export const ingest = {
   notificationToken: setting(
     'CYGNET_NOTIFICATION_TOKEN',
     text.optional(),
-    'bearer token that stores must send to receive-notification',
+    'token that stores must send to receive-notification: MinIO as bearer, Ceph as OpaqueData of the topic; letters and digits',
     true,
   ),
   notificationBodyBytes: setting(

@@ -230,6 +230,17 @@ export interface ParkedNotificationsTable {
   times: Defaulted<number>
 }
 
+/** Tests of the notifications of a bucket: where the one of a test object has arrived. */
+export interface NotificationTestsTable {
+  /** UUID, part of the key of the test object. */
+  id: string
+  startedAt: Date
+  /** By receive-notification. */
+  receivedAt: Date | null
+  /** By extract-metadata, from the queue. */
+  processedAt: Date | null
+}
+
 /** Progress of the reconciliation of a prefix, so that it resumes after a crash. */
 export interface ReconciliationsTable {
   bucket: string
@@ -272,6 +283,7 @@ export interface Schema {
   runHistory: RunHistoryTable
   outbox: OutboxTable
   parkedNotifications: ParkedNotificationsTable
+  notificationTests: NotificationTestsTable
   reconciliations: ReconciliationsTable
   replicas: ReplicasTable
   tombstones: TombstonesTable

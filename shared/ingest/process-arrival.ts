@@ -10,6 +10,7 @@ import {
   identityOf,
   recordArrivals,
 } from '../catalogue/arrivals.ts'
+import { noteNotificationTest } from '../catalogue/notification-tests.ts'
 import { type NotRecorded, recordFile, recordInvalid } from '../catalogue/record-file.ts'
 import { isHistory as isHistoryOf } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
@@ -80,7 +81,10 @@ async function processRoute(
   log: Logger,
 ): Promise<Processed> {
   const route = routeOf(context, hint)
-  if (route.kind === 'ignored') return { outcome: 'ignored' }
+  if (route.kind === 'ignored') {
+    await noteNotificationTest(context.database, hint.key, 'processedAt')
+    return { outcome: 'ignored' }
+  }
   if (route.kind === 'misnamed') {
     const { reason } = route
     return { outcome: await rejectMisnamed(context, hint, reason, signal), reason }

@@ -140,6 +140,11 @@ export const ALERT_RULES = {
     meaning:
       'the store is above its high-water mark, and nothing more may be deleted now; states why, with counts; once a day',
   },
+  'notifications-refused': {
+    severities: ['error'],
+    meaning:
+      'receive-notification refuses what a store sends, at least ten times in a minute, and the store repeats it: `cygnet notifications show` and `test`; runs are found by listings meanwhile; once a reason and day',
+  },
   'parked-notification': {
     severities: ['warning'],
     meaning: 'a notification that could not be understood was kept (`cygnet dead ls`)',

@@ -4,6 +4,7 @@
  */
 import { isTag, parseRunKey, type RunFileId, TAG_RULE } from '../run.ts'
 import { quoted } from '../text.ts'
+import { testIdOf } from './test-object.ts'
 
 /**
  * `misnamed`: looks like a run but does not have a run's name. A person must be alerted, since the run would
@@ -29,6 +30,7 @@ export function routeKey(key: string, ignoredPrefixes: readonly string[]): Route
   const run = parseRunKey(key)
   if (run !== null) return { kind: 'run', run }
   const fileName = key.slice(key.lastIndexOf('/') + 1)
+  if (testIdOf(key) !== null) return { kind: 'ignored' }
   if (BY_PRODUCTS.some((name) => name.test(fileName)) || !LOOKS_LIKE_A_RUN.test(fileName))
     return { kind: 'ignored' }
   const tag = key.slice(0, -fileName.length - 1)

@@ -13,7 +13,8 @@ import { bodyLimit } from 'hono/body-limit'
 import * as z from 'zod'
 import type { Logger } from '../log.ts'
 import { runWithin } from '../time/limits.ts'
-import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
+import type { HostOfRequest, HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
+import { createRefusals } from './refusals.ts'
 import { scheduledEvent } from './schedule.ts'
 
 export interface FunctionAppOptions {
@@ -97,9 +98,23 @@ export function scheduleApp(handler: ScheduleHandler, options: FunctionAppOption
   return app
 }
 
-/** Errors are only logged; the caller learns only that it should retry. */
-function functionApp({ log }: FunctionAppOptions): Hono {
-  const app = new Hono()
+/** Failed calls of a caller, a minute, before its next ones are delayed. */
+const TOLERATED = 20
+
+interface Environment {
+  readonly Bindings: HostOfRequest
+}
+
+/** Errors are only logged; the caller learns only that it should retry. One that does so at once waits. */
+function functionApp({ log }: FunctionAppOptions): Hono<Environment> {
+  const app = new Hono<Environment>()
+  const refusals = createRefusals({ log, tolerated: TOLERATED })
+  app.use(async (c, next) => {
+    await next()
+    if (c.res.status < 400) return
+    const refusal = { source: c.env?.clientAddress ?? null, reason: `answered ${c.res.status}` }
+    await refusals.hold({ event: 'calls-refused', ...refusal }, c.env?.ending)
+  })
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => c.json({ error: 'too large' }, 413) }))
   app.notFound((c) => c.json({ error: 'not found' }, 404))
   app.onError((error, c) => {

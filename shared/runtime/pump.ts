@@ -2,7 +2,7 @@
  * The queue pump: runs a queue function without Lambda, by long-polling its SQS queue.
  *
  * Every message is a call of its own and is acknowledged as soon as it is processed, so that a small run
- * never waits for a large one received with it. A message that fails is delivered again after a back-off that
+ * never waits for a large one received with it. While all of them fail, fewer are received. A message that fails is delivered again after a back-off that
  * doubles with each delivery, until the queue dead-letters it; one whose host dies is delivered again when
  * its visibility timeout ends.
  */
@@ -52,6 +52,11 @@ const MAX_RECEIVE = 10
 /** A receive call that takes this much longer than its wait has lost its connection. */
 const RECEIVE_MARGIN_SECONDS = 10
 
+/** After so many failures in a row, what all messages need is probably down. */
+const FAILURES_IN_A_ROW = 5
+/** Delays between receive calls while all messages fail: short, since the first success ends them. */
+const ALL_FAIL = { firstMs: 100, maxMs: 5_000 }
+
 /** Delays between receive calls while the queue does not answer. */
 const OUTAGE = { firstMs: 200, maxMs: 30_000 }
 
@@ -69,6 +74,7 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
   const inProgress = new Map<Promise<void>, ReceivedMessage>()
   const stop = new AbortController()
   const counts = { received: 0, succeeded: 0, failed: 0 }
+  let failuresInARow = 0
 
   const start = (message: ReceivedMessage): Promise<void> => {
     counts.received++
@@ -76,6 +82,7 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
       // Removed before the queue is informed, so that no heartbeat hides the message again.
       inProgress.delete(work)
       counts[succeeded ? 'succeeded' : 'failed']++
+      failuresInARow = succeeded ? 0 : failuresInARow + 1
       if (succeeded) acknowledger.done(message)
       else void acknowledger.retry(message, stop.signal.aborted ? 0 : retrySeconds(message, options))
     })
@@ -93,11 +100,15 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
     // Received with the last call, after the signal: returned to the queue at once.
     await (signal.aborted ? acknowledger.retry(message, 0) : start(message))
   }
+  const rest = async () => {
+    const failures = failuresInARow - FAILURES_IN_A_ROW
+    if (failures >= 0) await pause(backOffMs(failures + 1, { ...ALL_FAIL, random: Math.random }), signal)
+  }
   let grace: NodeJS.Timeout | undefined
   signal.addEventListener('abort', () => {
     grace = setTimeout(() => stop.abort(), (options.graceSeconds ?? 25) * 1000)
   })
-  await Promise.all(Array.from({ length: pollers }, (_, poller) => poll(options, share(poller), take)))
+  await Promise.all(Array.from({ length: pollers }, (_, poller) => poll(options, share(poller), rest, take)))
   await Promise.all(inProgress.keys())
   clearTimeout(grace)
   clearInterval(heartbeat)
@@ -107,13 +118,14 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
 }
 
 /**
- * Receives until the signal aborts; requests each time as many messages as can be started. A receive call in
+ * Receives until the signal aborts, after a rest while all messages fail; requests each time as many messages as can be started. A receive call in
  * progress is never aborted: the queue may just have answered it, and the messages would stay hidden without
  * being processed.
  */
 async function poll(
   options: PumpOptions,
   hands: number,
+  rest: () => Promise<void>,
   take: (message: Message) => Promise<void>,
 ): Promise<void> {
   const {
@@ -137,6 +149,8 @@ async function poll(
       })
       continue
     }
+    await rest()
+    if (signal.aborted) break
     const command = new ReceiveMessageCommand({
       QueueUrl: queueUrl,
       MaxNumberOfMessages: Math.min(MAX_RECEIVE, hands - busy),

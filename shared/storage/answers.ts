@@ -106,5 +106,26 @@ export const uploadListing = z.object({
   NextUploadIdMarker: text,
 })
 
+/** HEAD of a bucket: the status is all that is relied on. */
+export const bucketAnswer = z.object({ $metadata: z.object({ httpStatusCode: z.literal(200) }) })
+
+/** A filter whose value is missing would be taken for one that lets everything pass. */
+const filterRule = z.looseObject({ Name: z.string().min(1), Value: z.string() })
+const notification = z.looseObject({
+  Id: text,
+  Events: z.array(z.string().min(1)).min(1),
+  Filter: z
+    .looseObject({ Key: z.looseObject({ FilterRules: z.array(filterRule).optional() }).optional() })
+    .optional(),
+})
+const arn = z.string().regex(/^arn:/)
+
+/** Parts that are not listed here are kept, since the whole configuration is written again. */
+export const notificationConfiguration = z.looseObject({
+  QueueConfigurations: z.array(notification.extend({ QueueArn: arn })).optional(),
+  TopicConfigurations: z.array(notification.extend({ TopicArn: arn })).optional(),
+  LambdaFunctionConfigurations: z.array(notification.extend({ LambdaFunctionArn: arn })).optional(),
+})
+
 /** The form in which ETags are compared. */
 export const comparableEtag = (text: string): string | undefined => optional(etag).parse(text)

@@ -16,6 +16,7 @@ import {
 import { TransientError } from '../errors.ts'
 import type { ObjectName } from '../run.ts'
 import { comparableEtag, parseAnswer, partListing, uploadListing } from './answers.ts'
+import { describeObject } from './objects.ts'
 import { type Body, base64OfHex, sendBody, statusOf, withinSeconds } from './send-body.ts'
 import { hasMd5Etag, type ObjectToSend, unlessOccupied } from './upload.ts'
 
@@ -44,8 +45,12 @@ const REQUEST_SECONDS = 60
 /** Combining thousands of parts takes some stores minutes. */
 const COMPLETION_SECONDS = 1800
 
-/** True when the upload no longer exists: completed, aborted, or cleaned up by the store. */
-export const isUploadMissing = (error: unknown) => error instanceof Error && error.name === 'NoSuchUpload'
+/**
+ * True when the upload no longer exists: completed, aborted, or cleaned up by the store. Ceph 16 answers `NoSuchKey`
+ * when its parts are listed.
+ */
+export const isUploadMissing = (error: unknown) =>
+  error instanceof Error && (error.name === 'NoSuchUpload' || error.name === 'NoSuchKey')
 
 /** Starts a multipart upload. */
 export async function createMultipart(
@@ -170,7 +175,10 @@ export async function listUploads(
   return found
 }
 
-/** Combines the parts: only now there is an object under the key. */
+/**
+ * Combines the parts: only now there is an object under the key. Ceph 16 replaces an object whatever the condition
+ * of the request is, so the key is also checked right before.
+ */
 export async function completeMultipart(
   s3: S3Client,
   upload: MultipartUpload,
@@ -178,6 +186,7 @@ export async function completeMultipart(
   { replace }: { readonly replace: boolean },
   signal: AbortSignal,
 ): Promise<SendOutcome> {
+  if (!replace && (await describeObject(s3, upload, signal)) !== null) return 'occupied'
   const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
   try {
     const answer = await unlessOccupied(replace, (condition) => {

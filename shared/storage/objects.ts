@@ -3,10 +3,11 @@
  * listings page by page.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
+import { HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
 import { ConflictError, nameRequest, passesWithTime, TransientError } from '../errors.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
 import { type HeadAnswer, headAnswer, type ListedObject, listing, parseAnswer } from './answers.ts'
+import { bucketExists } from './bucket-exists.ts'
 import { getObject } from './get-object.ts'
 import { statusOf } from './send-body.ts'
 import { sizeAndDate } from './size-and-date.ts'
@@ -54,22 +55,6 @@ export async function describeObject(
     lastModified: lastModified ?? null,
     stated: statementsOf(head),
     contentEncoding: contentEncodingOf(head),
-  }
-}
-
-/**
- * A gateway without its store, or another store, answers 404 for every object. When the account may not read the
- * bucket's properties, the bucket is taken to exist.
- */
-export async function bucketExists(s3: S3Client, bucket: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: signal })
-    return true
-  } catch (error) {
-    if (statusOf(error) === 404) return false
-    // 301: it is in another region.
-    if (statusOf(error) === 403 || statusOf(error) === 301) return true
-    throw error
   }
 }
 

@@ -21,6 +21,7 @@ export const PARTS: readonly Part[] = [
     extras: ['minio'],
     files: ['minio.test.ts', 'minio-signing.test.ts', 'minio-store.test.ts'],
   },
+  { name: 'ceph', extras: ['ceph'], files: ['ceph.test.ts', 'ceph-store.test.ts'] },
   { name: 'xrootd', extras: ['xrootd'], files: ['xrootd.test.ts'] },
   { name: 'rucio', extras: [], files: ['rucio.test.ts'] },
   { name: 'api', extras: [], files: ['api.test.ts'] },

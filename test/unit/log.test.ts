@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest'
-import { InvalidInputError } from '../../shared/errors.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { createLogger, withoutSecrets } from '../../shared/log.ts'
 
 function recorded(work: (log: ReturnType<typeof createLogger>) => void): Record<string, unknown>[] {
@@ -7,6 +7,35 @@ function recorded(work: (log: ReturnType<typeof createLogger>) => void): Record<
   work(createLogger({ function: 'f', level: 'info', destination: { write: (line) => lines.push(line) } }))
   return lines.map((line) => JSON.parse(line))
 }
+
+describe('equal errors, as every message and request meets them while the database is down', () => {
+  const refused = () => new TransientError('connect ECONNREFUSED 127.0.0.1:3306')
+
+  test('are written ten times a minute, and then counted in one line', () => {
+    vi.useFakeTimers()
+    const lines = recorded((log) => {
+      for (let run = 1; run <= 2_000; run++) log.child({ run }).error({ error: refused() }, 'message-failed')
+      vi.advanceTimersByTime(60_000)
+      log.error({ error: refused() }, 'message-failed')
+    })
+    vi.useRealTimers()
+    expect(lines).toHaveLength(12)
+    expect(lines[10]).toMatchObject({ event: 'message-failed', level: 'error', repeated: 1_990 })
+    expect(lines[11]).not.toHaveProperty('repeated')
+  })
+
+  test('do not hide other errors, other events, or lines without an error', () => {
+    const lines = recorded((log) => {
+      for (let run = 1; run <= 100; run++) {
+        log.error({ error: refused() }, 'message-failed')
+        log.error({ error: new TransientError(`run ${run} has no object`) }, 'message-failed')
+        log.warn({ run, reason: 'the file is empty' }, 'run-invalid')
+      }
+      log.error({ error: refused() }, 'call-failed')
+    })
+    expect(lines).toHaveLength(10 + 100 + 100 + 1)
+  })
+})
 
 describe('a log line', () => {
   test('is one JSON object with a fixed name and fields', () => {

@@ -9,13 +9,13 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { CreateBucketCommand, ListBucketsCommand, S3Client } from '@aws-sdk/client-s3'
 import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
 import { buildEnvironment, cacheFolder, goBinFolder } from '../environment.ts'
 import { freePort, LOOPBACK } from '../ports.ts'
 import { type Service, serviceFolder, startProcess } from '../process.ts'
 import { findProgram } from '../programs.ts'
 import { storedSecret } from '../secrets.ts'
+import { createBuckets, type S3Access } from './buckets.ts'
 
 /**
  * The release; then a version of the same branch for module proxies that do not have the tag of the release.
@@ -110,12 +110,7 @@ export interface MinioOptions {
 }
 
 export interface Minio extends Service {
-  readonly s3: {
-    readonly endpoint: string
-    readonly region: string
-    readonly accessKeyId: string
-    readonly secretAccessKey: string
-  }
+  readonly s3: S3Access
 }
 
 /**
@@ -176,27 +171,5 @@ function webhookSettings(folder: string, webhook: MinioOptions['webhook']): Read
     [`MINIO_NOTIFY_WEBHOOK_ENDPOINT_${TARGET}`]: webhook.endpoint,
     [`MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_${TARGET}`]: webhook.token,
     [`MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_${TARGET}`]: queue,
-  }
-}
-
-async function createBuckets(
-  s3: Minio['s3'],
-  buckets: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const client = new S3Client({
-    endpoint: s3.endpoint,
-    region: s3.region,
-    credentials: s3,
-    forcePathStyle: true,
-  })
-  const abort = signal === undefined ? {} : { abortSignal: signal }
-  try {
-    const { Buckets: existing = [] } = await client.send(new ListBucketsCommand({}), abort)
-    for (const Bucket of buckets)
-      if (!existing.some(({ Name }) => Name === Bucket))
-        await client.send(new CreateBucketCommand({ Bucket }), abort)
-  } finally {
-    client.destroy()
   }
 }

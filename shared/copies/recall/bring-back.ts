@@ -168,8 +168,7 @@ async function uploadInParts(
   try {
     await trail.note({ upload: upload.uploadId })
     const parts = await fill(upload)
-    const taken = await isOccupied(context, object, signal)
-    const outcome = taken ? 'occupied' : await completeMultipart(context.s3, upload, parts, object, signal)
+    const outcome = await completeMultipart(context.s3, upload, parts, object, signal)
     if (outcome === 'occupied') await abortMultipart(context.s3, upload, signal)
   } catch (error) {
     await abortMultipart(context.s3, upload, AbortSignal.timeout(ENDING_MS)).catch((failure) =>

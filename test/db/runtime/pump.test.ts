@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   CreateQueueCommand,
   GetQueueAttributesCommand,
@@ -101,6 +102,31 @@ function pump(
   }
   return { stop, lines }
 }
+
+test.concurrent('while all messages fail, as without a database, they are received more and more slowly', async () => {
+  const url = await queue()
+  const count = 1_000
+  await send(
+    url,
+    Array.from({ length: count }, (_, index) => `message ${index}`),
+  )
+  let attempts = 0
+  let isDown = true
+  const { stop } = pump(
+    url,
+    async () => {
+      attempts++
+      if (isDown) throw new Error('connect ECONNREFUSED')
+    },
+    { retrySeconds: 1, maxRetrySeconds: 1 },
+  )
+  await sleep(3_000)
+  // Without a rest, hundreds of them a second.
+  expect(attempts).toBeLessThan(300)
+  isDown = false
+  await until(async () => (await waiting(url)).visible === 0)
+  expect((await stop()).succeeded).toBe(count)
+})
 
 test.concurrent('every message is passed on once, as by Lambda, and is then deleted from the queue', async () => {
   const url = await queue()

@@ -4,9 +4,17 @@
  */
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { queueArn } from '../../../infra/local/services/embedded/embedded.ts'
 import { loadConfig } from '../../../shared/config/config.ts'
 import { classify, TransientError } from '../../../shared/errors.ts'
 import type { ObjectVersion } from '../../../shared/run.ts'
+import { bucketExists } from '../../../shared/storage/bucket-exists.ts'
+import {
+  applyBucketNotifications,
+  type NotificationRule,
+  planBucketNotifications,
+  readBucketNotifications,
+} from '../../../shared/storage/bucket-notifications.ts'
 import { createS3Client, sdkChecksumsOf } from '../../../shared/storage/client.ts'
 import { deleteObject, findVersion } from '../../../shared/storage/delete-object.ts'
 import { createMultipart, listParts, listUploads, sendPart } from '../../../shared/storage/multipart.ts'
@@ -244,6 +252,61 @@ describe('the parts of an upload', () => {
       answer.body = Buffer.from(String(answer.body).replace(/<Initiated>[^<]*<\/Initiated>/, ''))
     }
     expect(await listUploads(s3, named('P/begun'), signal)).toMatchObject([{ initiated: null }])
+  })
+})
+
+describe('the notifications of a bucket', () => {
+  const FIELDS = ['Id', 'Queue', 'Event', 'Name', 'Value'] as const
+  const first = (field: string) => new RegExp(`<${field}>([^<]*)</${field}>`)
+  const MUTATIONS: readonly (readonly [string, (xml: string, field: string) => string])[] = [
+    ['is missing', (xml, field) => xml.replace(first(field), '')],
+    ['is missing everywhere', (xml, field) => xml.replaceAll(new RegExp(first(field), 'g'), '')],
+    ['is empty', (xml, field) => xml.replace(first(field), `<${field}></${field}>`)],
+    ['is doubled', (xml, field) => xml.replace(first(field), '$&$&')],
+    ['is another type', (xml, field) => xml.replace(first(field), `<${field}><x>1</x></${field}>`)],
+  ]
+  const wanted = () => ({ bucket: context.bucket, arn: queueArn('runs'), prefixes: ['LNGS/', 'LNF/'] })
+  const targetOf = ({ arn, prefix, suffix }: NotificationRule) => [arn, prefix, suffix]
+  const isConfiguration = (url: URL) => url.searchParams.has('notification')
+  beforeAll(() => applyBucketNotifications(s3, wanted(), signal))
+
+  test.each(FIELDS.flatMap((field) => MUTATIONS.map(([how, mutate]) => ({ field, how, mutate }))))(
+    'of which $field $how is right or refused, and no rule is set twice',
+    async ({ field, how, mutate }) => {
+      const right = await readBucketNotifications(s3, context.bucket, signal)
+      expect(right).toHaveLength(2)
+      proxy.alter = (answer, { url, method }) => {
+        if (method === 'GET' && isConfiguration(url))
+          answer.body = Buffer.from(mutate(String(answer.body), field))
+        delete answer.headers['content-length']
+      }
+      const read = await readBucketNotifications(s3, context.bucket, signal).catch(() => right)
+      // An empty value is a value.
+      if (field !== 'Value' || how !== 'is empty') expect(read.map(targetOf)).toEqual(right.map(targetOf))
+      await expectRightOrRefused(right.map(targetOf), async () =>
+        (await planBucketNotifications(s3, wanted(), signal)).after.map(targetOf),
+      )
+    },
+  )
+})
+
+describe('whether a bucket exists', () => {
+  test.each([
+    [200, true],
+    [403, true],
+    [404, false],
+  ])('is known from the status %i, whatever else is stated', async (status, exists) => {
+    proxy.alter = (answer, { method }) => {
+      if (method === 'HEAD') Object.assign(answer, { status, headers: {}, body: Buffer.from('') })
+    }
+    expect(await bucketExists(s3, context.bucket, signal)).toBe(exists)
+  })
+
+  test.each([202, 204, 400, 500, 503])('is not known from the status %i', async (status) => {
+    proxy.alter = (answer, { method }) => {
+      if (method === 'HEAD') Object.assign(answer, { status, headers: {}, body: Buffer.from('') })
+    }
+    await expect(bucketExists(s3, context.bucket, signal)).rejects.toThrow()
   })
 })
 

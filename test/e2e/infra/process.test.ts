@@ -51,10 +51,16 @@ function startOther(script = FOREVER): ChildProcess & { readonly pid: number } {
 
 async function startedElsewhere(
   script: string,
+  deathSignal: 'TERM' | 'KILL' = 'TERM',
 ): Promise<{ readonly starter: ChildProcess; readonly pid: number }> {
   const starter = spawn(
     process.execPath,
-    [fileURLToPath(new URL('../../support/infra/starter.ts', import.meta.url)), dataFolder, script],
+    [
+      fileURLToPath(new URL('../../support/infra/starter.ts', import.meta.url)),
+      dataFolder,
+      script,
+      deathSignal,
+    ],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
@@ -196,6 +202,17 @@ test.skipIf((await findProgram('setpriv')) === null)(
     const { starter, pid } = await startedElsewhere(FOREVER)
     // Before it runs, the kernel may not know yet which process it has to end with.
     await until(() => hasPrinted('running'))
+    const service = identify(pid)
+    starter.kill('SIGKILL')
+    await until(() => !isRunning(service))
+  },
+)
+
+test.skipIf((await findProgram('setpriv')) === null)(
+  'a service that would wait for others when it stops ends at once when its starter is killed',
+  async () => {
+    const { starter, pid } = await startedElsewhere(DEAF, 'KILL')
+    await until(isDeaf)
     const service = identify(pid)
     starter.kill('SIGKILL')
     await until(() => !isRunning(service))

@@ -3,20 +3,24 @@
  */
 import type { WebhookPorts } from '../../../functions/receive-notification/ports.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
+import type { RefusalCount } from '../../../shared/runtime/refusals.ts'
 import { recordingLog } from '../runtime/recording-log.ts'
 
 export const TOKEN = 'a-token-of-the-stores'
 const NOW = new Date('2024-05-17T09:12:32Z')
+
+type Part = 'ledger' | 'queue' | 'park' | 'alert'
 
 export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
   /** What was stored, in order. */
   const steps: string[] = []
   const recorded: ObjectArrival[] = []
   const sent: ObjectArrival[] = []
+  const alerts: RefusalCount[] = []
   const parked: { readonly body: string; readonly reason: string }[] = []
   const { log, lines, text } = recordingLog()
-  const down = new Set<'ledger' | 'queue' | 'park'>()
-  const unlessDown = (what: 'ledger' | 'queue' | 'park') => {
+  const down = new Set<Part>()
+  const unlessDown = (what: Part) => {
     steps.push(what)
     if (down.has(what)) throw new Error(`connect ECONNREFUSED mysql://cygnet:password@db/${what}`)
   }
@@ -25,6 +29,10 @@ export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
       async recordArrivals(arrivals, at) {
         unlessDown('ledger')
         if (arrivals.length === 0 || at !== NOW) throw new Error('nothing to record, or at another time')
+        recorded.push(...arrivals)
+      },
+      async noteTests(arrivals) {
+        unlessDown('ledger')
         recorded.push(...arrivals)
       },
       async park(body, reason) {
@@ -44,9 +52,14 @@ export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
     concerns: () => true,
     token: TOKEN,
     bodyLimitBytes: 64 * 1024,
+    addressOf: (connection) => connection ?? null,
+    async alert(refusal) {
+      unlessDown('alert')
+      alerts.push(refusal)
+    },
     log,
     now: () => NOW,
     ...overrides,
   }
-  return { ports, steps, recorded, sent, parked, down, lines, logText: text }
+  return { ports, steps, recorded, sent, parked, alerts, down, lines, logText: text }
 }

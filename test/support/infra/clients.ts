@@ -21,7 +21,7 @@ export function s3Client({ s3 }: Pick<Connection, 's3'>, more: object = {}): S3C
 }
 
 export interface EventsWanted {
-  /** The ARN of the queue or webhook. */
+  /** The ARN of the queue, webhook or topic. */
   readonly arn: string
   readonly prefix?: string
   readonly suffix?: string
@@ -33,23 +33,25 @@ export async function configureEvents(
   s3: S3Client,
   Bucket: string,
   wanted: readonly EventsWanted[],
+  kind: 'queue' | 'topic' = 'queue',
 ): Promise<void> {
-  const QueueConfigurations = wanted.map(
-    ({ arn, prefix = '', suffix = '', events = ['s3:ObjectCreated:*'] }, index) => ({
-      Id: `rule-${index}`,
-      QueueArn: arn,
-      Events: [...events],
-      Filter: {
-        Key: {
-          FilterRules: [
-            { Name: 'prefix' as const, Value: prefix },
-            { Name: 'suffix' as const, Value: suffix },
-          ].filter(({ Value }) => Value !== ''),
-        },
+  const rules = wanted.map(({ arn, prefix = '', suffix = '', events = ['s3:ObjectCreated:*'] }, index) => ({
+    arn,
+    Id: `rule-${index}`,
+    Events: [...events],
+    Filter: {
+      Key: {
+        FilterRules: [
+          { Name: 'prefix' as const, Value: prefix },
+          { Name: 'suffix' as const, Value: suffix },
+        ].filter(({ Value }) => Value !== ''),
       },
-    }),
-  )
-  const NotificationConfiguration = { QueueConfigurations }
+    },
+  }))
+  const NotificationConfiguration =
+    kind === 'queue'
+      ? { QueueConfigurations: rules.map(({ arn: QueueArn, ...rule }) => ({ ...rule, QueueArn })) }
+      : { TopicConfigurations: rules.map(({ arn: TopicArn, ...rule }) => ({ ...rule, TopicArn })) }
   await s3.send(new PutBucketNotificationConfigurationCommand({ Bucket, NotificationConfiguration }))
 }
 

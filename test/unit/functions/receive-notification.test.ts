@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { WebhookPorts } from '../../../functions/receive-notification/ports.ts'
 import { createWebhook } from '../../../functions/receive-notification/webhook.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
 import { fakePorts, TOKEN } from '../../support/functions/fake-ports.ts'
 import { record } from '../../support/notifications/arrivals.ts'
+import { repeatForAMinute } from '../../support/repeat-for-a-minute.ts'
 
 const EVENTS = new URL('../../../events/', import.meta.url)
 const recordedFiles = readdirSync(EVENTS).filter((name) => name.endsWith('.json'))
@@ -224,12 +225,52 @@ describe('who may post', () => {
     ['the token as store', `/${TOKEN}/ceph`, {}],
     ['the token as query', `/?token=${TOKEN}`, {}],
     ['an escape that is none in the path', '/ceph/%zz', {}],
-  ])('401 for %s, before the body is looked at', async (_, path, headers) => {
+  ])('401 for %s, and nothing is recorded', async (_, path, headers) => {
     const { post, steps } = webhook()
     const response = await post(payload(RUN), { path, headers })
     expect(response.status).toBe(401)
     expect(await response.json()).toEqual({ error: 'unauthorized' })
     expect(steps).toEqual([])
+  })
+
+  /** As Ceph sends it: the topic's OpaqueData is in each record. */
+  const withOpaqueData = (...tokens: readonly (string | undefined)[]) =>
+    JSON.stringify({ Records: tokens.map((opaqueData) => ({ ...record({ key: RUN }), opaqueData })) })
+
+  test('Ceph: the token in the body', async () => {
+    const { post, sent } = webhook()
+    expect((await post(withOpaqueData(TOKEN), { path: '/ceph', headers: {} })).status).toBe(200)
+    expect((await post(withOpaqueData(TOKEN, TOKEN), { headers: {} })).status).toBe(200)
+    expect(sent).toHaveLength(2)
+  })
+
+  test.each([
+    ['no opaque data', withOpaqueData(undefined)],
+    ['an empty one', withOpaqueData('')],
+    ['another token', withOpaqueData('another')],
+    ['the token in one of two records', withOpaqueData(TOKEN, 'another')],
+    [
+      'the token outside of the records',
+      JSON.stringify({ opaqueData: TOKEN, Records: [record({ key: RUN })] }),
+    ],
+    ['the token and no record', JSON.stringify({ opaqueData: TOKEN, Records: [] })],
+    ['a body that is no JSON', `"opaqueData": "${TOKEN}"`],
+    ['a body that is too long', withOpaqueData(TOKEN).padEnd(64 * 1024 + 1)],
+  ])('401 for %s in a body without other credentials', async (_, body) => {
+    const { post, steps } = webhook({ bodyLimitBytes: 1024 * 1024 })
+    expect((await post(body, { path: '/ceph', headers: {} })).status).toBe(401)
+    expect(steps).toEqual([])
+  })
+
+  test('a notification that is kept for people does not show the token in it', async () => {
+    const { post, parked, logText } = webhook()
+    const records = [{ ...record({ key: '%' }), opaqueData: TOKEN }]
+    expect((await post(JSON.stringify({ Records: records }), { path: '/ceph', headers: {} })).status).toBe(
+      200,
+    )
+    expect(parked).toHaveLength(1)
+    expect(parked[0]?.body).toContain('"opaqueData":"***"')
+    expect(parked[0]?.body + logText()).not.toContain(TOKEN)
   })
 
   test('a token with signs that paths encode', async () => {
@@ -252,6 +293,84 @@ describe('who may post', () => {
     await post('hello', { path: `/${TOKEN}`, headers: {} })
     expect(logText()).toContain('notification-received')
     expect(logText()).not.toContain(TOKEN)
+  })
+})
+
+describe('a store that repeats a refused notification at once and for ever', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+  const WRONG = { path: '/ceph/wrong', headers: {} }
+
+  test('is answered a few times a minute, and each minute has one line with the count', async () => {
+    const { post, lines } = webhook()
+    const posts =
+      (await repeatForAMinute(() => post(payload(RUN), WRONG))) +
+      (await repeatForAMinute(() => post(payload(RUN), WRONG)))
+    expect(posts).toBeLessThan(50)
+    await vi.advanceTimersByTimeAsync(120_000)
+    const refused = lines.filter(({ event }) => event === 'notification-refused')
+    expect(refused.length).toBeLessThanOrEqual(4)
+    expect(refused[0]).toMatchObject({
+      level: 'warn',
+      count: 1,
+      reason: 'a notification without a valid token',
+    })
+    expect(refused.reduce((sum, { count }) => sum + Number(count), 0)).toBe(posts)
+    expect(refused.at(-1)).toMatchObject({ total: posts })
+  })
+
+  test('people are alerted, also when the alert can be written only later', async () => {
+    const { post, alerts, down } = webhook()
+    down.add('alert')
+    await repeatForAMinute(() => post(payload(RUN), WRONG))
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(alerts).toEqual([])
+    down.clear()
+    await vi.advanceTimersByTimeAsync(120_000)
+    expect(alerts).toEqual([
+      expect.objectContaining({
+        reason: 'a notification without a valid token',
+        count: expect.toSatisfy((count) => count >= 10),
+      }),
+    ])
+  })
+
+  test('while the database is down, is neither answered nor logged a thousand times', async () => {
+    const { post, lines, down, sent } = webhook()
+    down.add('ledger')
+    expect(await repeatForAMinute(() => post(payload(RUN)))).toBeLessThan(30)
+    expect(lines.filter(({ event }) => event === 'notification-not-stored').length).toBeLessThanOrEqual(2)
+    down.clear()
+    expect((await post(payload(RUN))).status).toBe(200)
+    expect(sent).toHaveLength(1)
+  })
+
+  test('does not delay the notifications of others', async () => {
+    const { post } = webhook()
+    await repeatForAMinute(() => post(payload(RUN), WRONG))
+    expect((await post(payload(RUN))).status).toBe(200)
+  })
+
+  test('of many who do so at once only some are held, and the others are answered at once', async () => {
+    const { post, lines } = webhook()
+    await repeatForAMinute(() => post(payload(RUN), WRONG))
+    const statuses: number[] = []
+    for (let sender = 0; sender < 200; sender++)
+      void post(payload(RUN), WRONG).then(({ status }) => statuses.push(status))
+    await vi.advanceTimersByTimeAsync(0)
+    await vi.waitFor(() => expect(statuses).toHaveLength(200 - 32))
+    await vi.advanceTimersByTimeAsync(4_000)
+    expect(statuses).toHaveLength(200)
+    expect(new Set(statuses)).toEqual(new Set([401]))
+    expect(lines.length).toBeLessThan(5)
+  })
+
+  test('a scan of addresses by others alerts nobody', async () => {
+    const { post, app, alerts } = webhook()
+    await repeatForAMinute(() => post('hello', WRONG))
+    await repeatForAMinute(async () => await app.request('/a/b/c', { method: 'POST' }))
+    await vi.advanceTimersByTimeAsync(120_000)
+    expect(alerts).toEqual([])
   })
 })
 

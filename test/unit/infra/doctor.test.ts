@@ -14,6 +14,7 @@ test('every finding states what needs it, and a remedy exactly when something is
       'igzip',
       'bzip2',
       'minio',
+      'ceph',
       'go',
       'xrootd',
       'chromium',

@@ -27,6 +27,7 @@ describe('the key of an object', () => {
     '.run00101.mid.gz.x3Fa9b',
     'run00101.mid.gz~',
     'notes.txt',
+    'cygnet-test-0b6e7f0e-9d3c-4f62-8b2e-0d6a1f3c5e77.mid.gz',
   ])('%s is a by-product, which is ignored', (name) => {
     expect(kindOf(`LNGS/${name}`)).toBe('ignored')
   })

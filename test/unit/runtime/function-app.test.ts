@@ -1,7 +1,9 @@
 import type { SQSEvent } from 'aws-lambda'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { TransientError } from '../../../shared/errors.ts'
 import { queueApp, scheduleApp } from '../../../shared/runtime/function-app.ts'
 import type { QueueHandler, ScheduleHandler } from '../../../shared/runtime/handler.ts'
+import { repeatForAMinute } from '../../support/repeat-for-a-minute.ts'
 import { recordingLog } from '../../support/runtime/recording-log.ts'
 import { LONGEST_WAIT_SECONDS } from '../../support/waiting.ts'
 
@@ -162,4 +164,14 @@ test('a schedule function runs on any POST, and never twice at once', async () =
   expect((await first).status).toBe(204)
   expect((await post()).status).toBe(204)
   expect(runs).toBe(2)
+})
+
+test('a caller that repeats a failed call at once is slowed down, and the log has a few lines a minute', async () => {
+  vi.useFakeTimers()
+  const { post, lines } = queueFunction(async () => {
+    throw new TransientError('connect ECONNREFUSED 127.0.0.1:3306')
+  })
+  expect(await repeatForAMinute(() => post(messages('one')))).toBeLessThan(60)
+  vi.useRealTimers()
+  expect(lines.filter(({ level }) => level !== 'info').length).toBeLessThan(15)
 })

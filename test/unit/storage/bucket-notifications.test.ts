@@ -100,6 +100,7 @@ describe('applied again', () => {
     const { after } = await applyBucketNotifications(s3, wanted, signal)
     expect(await applyBucketNotifications(s3, wanted, signal)).toEqual({
       changed: false,
+      refreshed: false,
       before: after,
       after,
     })

@@ -3,7 +3,7 @@
  * said it.
  */
 import { describe, expect, it } from 'vitest'
-import { clientAddress } from '../../../../functions/catalog-api/access/client-address.ts'
+import { clientAddress } from '../../../shared/runtime/client-address.ts'
 
 describe('the address of a client', () => {
   it.each<[string | undefined, string | null]>([

@@ -1,0 +1,134 @@
+/**
+ * The requests that an HTTP function refuses. Some senders repeat a refused request at once and for ever: Ceph sends
+ * one event hundreds of times a second. So the answers are delayed, and instead of a line for each request there is
+ * one for each source and minute, with the count.
+ *
+ * @example
+ * await refusals.hold({ event: 'notification-refused', source: '192.0.2.7', reason: 'no valid token' })
+ * return c.json({ error: 'unauthorized' }, 401)
+ */
+import type { Logger } from '../log.ts'
+import { pause } from '../time/pause.ts'
+
+const MINUTE_MS = 60_000
+const FIRST_DELAY_MS = 100
+/** Below the time limits of senders and gateways. */
+const LONGEST_DELAY_MS = 4_000
+/** Requests that wait at the same time: others are answered at once, since each occupies a connection and memory. */
+const MOST_HELD = 32
+/** Of which counts are kept. An attacker may have any number of addresses. */
+const MOST_SOURCES = 1_000
+const ALERTED_COUNT = 10
+
+export interface Refusal {
+  /** Name of the log event. */
+  readonly event: string
+  /** Address of the sender; null where it is not known. */
+  readonly source: string | null
+  /** A constant text without details of the request. */
+  readonly reason: string
+  /** The failure on our side because of which the request is refused. */
+  readonly error?: unknown
+  /** True: when repeated, it raises the alert. */
+  readonly isAlerted?: boolean
+}
+
+export interface RefusalCount extends Refusal {
+  /** In this minute. */
+  readonly count: number
+}
+
+export interface RefusalOptions {
+  readonly log: Logger
+  /** Refusals of a source and minute that are answered at once and not logged, as they happen to people. */
+  readonly tolerated?: number
+  /** Writes the alert of ten refusals of a source in a minute. When it fails, it is called again a minute later. */
+  readonly alert?: (refusal: RefusalCount) => Promise<void>
+}
+
+export interface Refusals {
+  /** Counts the refusal, and returns when it may be answered. Never throws. @param ending ends the wait. */
+  hold(refusal: Refusal, ending?: AbortSignal): Promise<void>
+}
+
+interface Minute {
+  count: number
+  unlogged: number
+  last: Refusal
+  /** Refusals without a minute of rest: they determine the delay. */
+  inARow: number
+}
+
+/** Each process counts separately. */
+export function createRefusals({ log, tolerated = 0, alert }: RefusalOptions): Refusals {
+  const minutes = new Map<string, Minute>()
+  const totals = new Map<string, number>()
+  const dueAlerts = new Map<string, RefusalCount>()
+  let held = 0
+
+  const write = (minute: Minute) => {
+    const { event, reason, isAlerted: _, ...fields } = minute.last
+    const total = totals.get(reason) ?? 0
+    log[fields.error === undefined ? 'warn' : 'error'](
+      { ...fields, reason, count: minute.unlogged, total },
+      event,
+    )
+    minute.unlogged = 0
+  }
+
+  const sendAlerts = async () => {
+    for (const [reason, refusal] of dueAlerts)
+      await alert?.(refusal).then(
+        () => dueAlerts.delete(reason),
+        (error: unknown) => log.warn({ error, reason }, 'refusals-not-alerted'),
+      )
+  }
+
+  const endMinute = (key: string, minute: Minute) => {
+    if (minute.unlogged > 0 && minute.count > tolerated) write(minute)
+    if (minute.count >= ALERTED_COUNT && minute.last.isAlerted === true)
+      dueAlerts.set(minute.last.reason, { ...minute.last, count: minute.count })
+    const isOver = minute.count === 0 && dueAlerts.size === 0
+    minute.count = 0
+    minute.unlogged = 0
+    void sendAlerts()
+    if (isOver) minutes.delete(key)
+    else startMinute(key, minute)
+  }
+
+  const startMinute = (key: string, minute: Minute) => {
+    minutes.set(key, minute)
+    setTimeout(() => endMinute(key, minute), MINUTE_MS).unref()
+  }
+
+  const minuteOf = (refusal: Refusal): Minute => {
+    const known = minutes.get(keyOf(refusal))
+    if (known !== undefined) return known
+    const isTooMany = minutes.size >= MOST_SOURCES
+    const key = keyOf(isTooMany ? { ...refusal, source: 'others' } : refusal)
+    const minute = minutes.get(key) ?? { count: 0, unlogged: 0, last: refusal, inARow: 0 }
+    if (!minutes.has(key)) startMinute(key, minute)
+    return minute
+  }
+
+  return {
+    async hold(refusal, ending = new AbortController().signal) {
+      const minute = minuteOf(refusal)
+      totals.set(refusal.reason, (totals.get(refusal.reason) ?? 0) + 1)
+      minute.last = refusal
+      minute.count++
+      minute.unlogged++
+      minute.inARow++
+      if (minute.count === tolerated + 1) write(minute)
+      if (minute.count <= tolerated || held >= MOST_HELD) return
+      held++
+      await pause(delayMs(minute.inARow - tolerated), ending)
+      held--
+    },
+  }
+}
+
+const keyOf = ({ event, source, reason }: Refusal) => `${event} ${source} ${reason}`
+
+const delayMs = (refusals: number) =>
+  Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(Math.max(0, refusals - 1), 10))
