@@ -88,6 +88,10 @@ export const facts = (pairs: readonly (readonly [string, Content])[]): Html =>
 export const copyable = (id: string, label: Content, text: string): Html =>
   html`<div class="copyable"><p id="${id}-label">${label}</p><pre id="${id}" tabindex="0" role="region" aria-labelledby="${id}-label">${text}</pre><button type="button" data-copy="${id}">Copy</button></div>`
 
+/** Shows `code` between backticks as such. */
+export const withCode = (text: string): readonly Content[] =>
+  text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))
+
 /** Data for a script; browsers do not execute it. */
 export const dataBlock = (id: string, value: unknown): Html =>
   html`<script type="application/json" id="${id}">${raw(JSON.stringify(value).replaceAll('<', '\\u003c'))}</script>`
