@@ -79,7 +79,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     await page.click('button:has-text("Underground")')
     expect(await page.getAttribute('html', 'data-theme')).toBe('underground')
     expect(new URL(page.url()).search).toContain('param.GEM1_V.gte=440')
-    await page.click('a[aria-label="Without GEM1_V ≥ 440"]')
+    await page.click('a[aria-label="Without GEM 1 voltage ≥ 440 V"]')
     expect(page.url()).not.toContain('param.')
     await page.check('input[aria-label="Choose run 60020 of LNGS"]')
     await page.click('button:has-text("Links to the chosen runs")')

@@ -32,6 +32,24 @@ answer.raise_for_status()
 print(answer.json())`
 }
 
+/** Reads a whole list: each line of NDJSON is one row. */
+export function pythonListOf(url: string, query: URLSearchParams): string {
+  const parameters = [...query, ['format', 'ndjson']]
+  return `import json, os, requests
+
+answer = requests.get(
+    ${pythonQuoted(url)},
+    params=[
+${parameters.map(([name = '', value = '']) => `        (${pythonQuoted(name)}, ${pythonQuoted(value)}),`).join('\n')}
+    ],
+    headers={"Authorization": "Bearer " + os.environ["CYGNET_API_TOKEN"]},
+    stream=True,
+)
+answer.raise_for_status()
+rows = [json.loads(line) for line in answer.iter_lines()]
+print(len(rows))`
+}
+
 /** The text as a single word for a POSIX shell. */
 export const shellQuoted = (text: string): string =>
   /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

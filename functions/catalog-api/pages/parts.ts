@@ -40,6 +40,10 @@ export interface Column<Row> {
   readonly prose?: boolean
   /** Omitted on narrow pages. */
   readonly roomy?: boolean
+  /** Place of the cell where rows are cards, on a phone: see runs.css. */
+  readonly card?: number
+  /** Before the cell on a card, which has no heads of columns. */
+  readonly cardHead?: string
   /** The cell is the header of its row. */
   readonly heads?: boolean
   readonly sort?: 'ascending' | 'descending' | undefined
@@ -69,13 +73,14 @@ const headCell = <Row>(column: Column<Row>): Html =>
 const cellOf = <Row>(column: Column<Row>, row: Row): Html =>
   column.heads === true
     ? html`<th scope="row"${classOf(column)}>${column.cell(row)}</th>`
-    : html`<td${classOf(column)}>${column.cell(row)}</td>`
+    : html`<td${classOf(column)}${column.cardHead === undefined ? '' : html` data-head="${column.cardHead}"`}>${column.cell(row)}</td>`
 
-function classOf<Row>({ numeric, prose, roomy }: Column<Row>): Html {
+function classOf<Row>({ numeric, prose, roomy, card }: Column<Row>): Html {
   const classes = [
     ...(numeric === true ? ['number'] : []),
     ...(prose === true ? ['prose'] : []),
     ...(roomy === true ? ['roomy'] : []),
+    ...(card === undefined ? [] : [`card-${card}`]),
   ]
   return classes.length === 0 ? NOTHING : html` class="${classes.join(' ')}"`
 }

@@ -12,6 +12,9 @@ const { resolve } = createRequire(import.meta.url)
 
 export const FILES: Readonly<Record<string, string>> = {
   'style.css': own('./style.css'),
+  'frame.css': own('./frame.css'),
+  'runs.css': own('./runs.css'),
+  'favicon.svg': own('./favicon.svg'),
   'reference.css': own('./reference.css'),
   'page.js': own('./page.js'),
   'live.js': own('./live.js'),

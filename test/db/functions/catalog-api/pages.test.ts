@@ -113,7 +113,7 @@ describe('every page', () => {
     const links = [...(await pageAt(path)).matchAll(/<a [^>]*href="(\/[^"]*)"/g)].map(([, address = '']) =>
       address.replaceAll('&amp;', '&'),
     )
-    const own = [...new Set(links)].filter((address) => !/^\/(?:api\/v1|sign-in)/.test(address))
+    const own = [...new Set(links)].filter((address) => !/^\/(?:sign-in|tokens)/.test(address))
     expect(own.length).toBeGreaterThan(4)
     for (const address of own)
       expect({ address, status: (await get(address)).status }).toMatchObject({ status: 200 })
@@ -132,7 +132,7 @@ describe('every page', () => {
     ]) {
       const text = await pageAt(path)
       expect(text).not.toContain('<script>alert')
-      expect(text).not.toContain('<img')
+      expect(text).not.toContain('<img src=x')
       expect(text).not.toContain('<b>')
     }
     expect(await pageAt('/runs/FLASH%2F2024%20%3Cb%3E/5')).toContain(
@@ -151,7 +151,10 @@ describe('every page', () => {
   test('a caller with one tag sees nothing of another one on any page', async () => {
     who = caller('read:LNF')
     for (const path of ['/', '/runs', '/replicas', '/replicas?tag=LNGS', '/runs?tag=LNGS']) {
-      const text = (await pageAt(path)).replaceAll(/tag=LNGS|only LNGS|&quot;LNGS&quot;/g, '')
+      const text = (await pageAt(path)).replaceAll(
+        /tag=LNGS|only LNGS|Tag: LNGS|value="LNGS"|&quot;LNGS&quot;/g,
+        '',
+      )
       expect(text).not.toContain('LNGS')
       expect(text).not.toContain('60020')
     }
@@ -324,8 +327,8 @@ describe('Runs', () => {
     expect(location).toBe('/runs?tag=LNGS&to=60003&column=start&column=GEM1_V&param.GEM1_V.gte=440')
     const text = await pageAt(location)
     expect(runNumbers(text)).toEqual([60_003, 60_002, 60_001])
-    expect(text).toContain('aria-label="Without GEM1_V ≥ 440"')
-    expect(text).toContain('/api/v1/runs?tag=LNGS&amp;to=60003&amp;param.GEM1_V.gte=440')
+    expect(text).toContain('aria-label="Without GEM 1 voltage ≥ 440 V"')
+    expect(text).toContain('/api/v1/runs?tag=LNGS&amp;to=60003&amp;param.GEM1_V.gte=440&amp;format=csv')
   })
 
   test('an address that was put in order stays as it is, whatever it was', () => {
@@ -379,11 +382,62 @@ describe('Runs', () => {
     const text = await answer.text()
     expect(text).toContain('role="alert"')
     expect(text).toContain('name="from" value="abc"')
+    expect(text).toContain('First run: expected a whole number. Example: 12345')
+    expect(text).toMatch(/name="from" [^>]*aria-invalid="true" aria-describedby="problem-from"/)
+  })
+
+  test.each([
+    ['since=yesterday', 'Started since (UTC): expected a date or a time. Example: 2026-01-15'],
+    ['tape=nowhere', 'On tape: expected one value of the list. Example: on tape'],
+    ['complete=maybe', 'Complete: expected one value of the list. Example: yes'],
+    ['param.GEM1_V.gte=high', 'GEM 1 voltage: expected a number. Example: 440'],
+    ['shift=night', 'There is no filter “shift”. Choose one of those in the form.'],
+    ['cursor=x', 'There is no such page of the list in this order. Start from the first page.'],
+  ])('%s: the error names the label of the field and gives an example', async (query, sentence) => {
+    const answer = await get(`/runs?${query}`)
+    expect(answer.status).toBe(400)
+    const text = await answer.text()
+    const shown = /role="alert">(.*?)<\/div>/s.exec(text)?.[1] ?? ''
+    expect(shown).toContain(sentence)
+    expect(shown).not.toMatch(/>(?:since|tape|complete|cursor|param\.\S*):/)
+  })
+
+  test('active filters are listed, each with a link that removes it alone, and counted on the button', async () => {
+    const text = await pageAt('/runs?tag=LNGS&tape=failed&since=2020-01-01T08:00:00Z&sort=run&column=start')
+    expect(text).toMatch(/popovertarget="filters">Filters <strong>3<\/strong>/)
+    for (const [label, address] of [
+      ['Tag: LNGS', 'tape=failed&amp;since=2020-01-01T08%3A00%3A00Z&amp;sort=run&amp;column=start'],
+      ['On tape: failed', 'tag=LNGS&amp;since=2020-01-01T08%3A00%3A00Z&amp;sort=run&amp;column=start'],
+      ['Started since (UTC): 2020-01-01 08:00', 'tag=LNGS&amp;tape=failed&amp;sort=run&amp;column=start'],
+    ])
+      expect(text).toContain(`<a href="/runs?${address}" aria-label="Without ${label}">`)
+  })
+
+  test('an empty list states why and what next', async () => {
+    const filtered = await pageAt('/runs?tag=LNGS&from=999999')
+    expect(filtered).toContain('No run matches these 2 filters.')
+    expect(filtered).toContain('<a href="/runs/LNGS/60020">LNGS 60020</a>')
+    await addFailedArrival(context, 'LNGS/run999998.mid.gz', 'the store answered 503')
+    const arrived = await pageAt('/runs?tag=LNGS&from=999998&to=999998')
+    expect(arrived).toContain('<a href="/runs/LNGS/999998">run 999998 of LNGS</a>')
+    expect(arrived).toContain('failed since')
+    who = caller('read:NEW')
+    const none = await pageAt('/runs')
+    expect(none).toContain('The catalogue has no run yet that you may see.')
+    expect(none).toContain('cygnet push')
+  })
+
+  test('the units are in the heads of columns, and parameters have labels with their names as hints', async () => {
+    const text = await pageAt('/runs?tag=LNGS&column=start&column=size&column=length&column=GEM1_V')
+    expect(text).toMatch(/Started \(UTC\).*Size \(MB\).*Length \(s\)/s)
+    expect(text).toContain('<abbr title="GEM1_V">GEM 1 voltage (V)</abbr>')
+    expect(text).toMatch(/<td class="number[^>]*>385\.0<\/td>/)
+    expect(text).toMatch(/<td class="number[^>]*>240<\/td>/)
   })
 
   test('the commands to copy are one word to a shell and to Python, whatever is searched', async () => {
     const text = await pageAt(`/runs?text=${encodeURIComponent(`it's "$(touch x)" \\`)}`)
-    expect(text).toContain('text=it%27s+%22%24%28touch+x%29%22+%5C&#39;')
+    expect(text).toContain('text=it%27s+%22%24%28touch+x%29%22+%5C&amp;format=csv&#39;')
     expect(text).toContain('(&quot;text&quot;, &quot;it&#39;s \\&quot;$(touch x)\\&quot; \\\\&quot;)')
   })
 })
