@@ -6,6 +6,7 @@ import { findCopiesIn } from './copies-of-file.ts'
 import { registerDeletions } from './deletions.ts'
 import { registerHealth } from './health.ts'
 import { registerLinks } from './links.ts'
+import { registerLists } from './lists.ts'
 import { registerLocalCopies } from './local-copies.ts'
 import { registerQueues } from './queues.ts'
 import { registerRecalls } from './recalls.ts'
@@ -25,6 +26,7 @@ export function registerApiRoutes(
   registerRecalls(api, context)
   registerReplicaSummary(api, context)
   registerQueues(api, context)
+  registerLists(api, context)
   registerUploads(api, context)
   registerCopies(api, findCopiesIn(context.database))
   registerDeletions(api, context)
