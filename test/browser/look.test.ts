@@ -27,6 +27,9 @@ const PAGES = {
   'runs-filtered':
     '/runs?tag=LNGS&cloud=present&param.GEM1_V.gte=400&column=start&column=state&column=tape&column=GEM1_V&column=exposure_sec',
   'runs-wrong': '/runs?from=abc',
+  'runs-empty': '/runs?tag=LNGS&from=999999',
+  jump: '/jump?q=60020000',
+  api: '/api/v1',
   run: '/runs/LNGS/60019',
   'run-long': '/runs/LNGS/60001',
   'run-unknown': '/runs/LNGS/60099',

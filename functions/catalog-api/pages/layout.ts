@@ -52,11 +52,7 @@ ${scripts.map(scriptTag)}
 <header class="top">
 <a class="brand" href="/"><img src="${assetUrl('favicon.svg')}" alt="" width="24" height="24">Cygnet</a>
 ${jumpForm(c)}
-<button type="button" class="menu" popovertarget="menu">Menu</button>
-<div id="menu" popover>
-${navigation(c)}
-${signInStatus(c, options, token)}
-</div>
+${menu(navigation(c), signInStatus(c, options, token))}
 </header>
 <main id="content" tabindex="-1">
 ${body}
@@ -71,6 +67,16 @@ const scriptTag = (name: string): Html =>
   name === 'uplot.js'
     ? html`<script defer src="${assetUrl(name)}"></script>\n`
     : html`<script type="module" src="${assetUrl(name)}"></script>\n`
+
+/** On a phone behind a button, unless there is nothing but the sign-in. */
+const menu = (pages: Html, who: Html): Html =>
+  pages === NOTHING
+    ? who
+    : html`<button type="button" class="menu" popovertarget="menu">Menu</button>
+<div id="menu" popover>
+${pages}
+${who}
+</div>`
 
 /** The pages that the caller may open. */
 function navigation(c: ApiContext): Html {

@@ -9,10 +9,11 @@ import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { attention, problemsOf, type SiteOverview } from './attention.ts'
 import { renderPage } from './layout.ts'
-import type { PageOptions } from './options.ts'
+import { originOf, type PageOptions } from './options.ts'
 import { ageOf, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
 import { createSingleFlight } from './single-flight.ts'
 import { sitePanel } from './site-panel.ts'
+import { listHead, useElsewhere } from './use-elsewhere.ts'
 
 const DAY_MS = 86_400_000
 const MOST_ALERTS = 50
@@ -26,7 +27,11 @@ export function registerNow(api: Api, context: Context<'database' | 'queues'>, o
     const caller = c.get('caller')
     const viewer = { tags: tagsAllowed(caller, 'read'), withQueues: mayDo(caller, 'operate', EVERY_TAG) }
     const overview = await singleFlight(JSON.stringify(viewer), () => loadOverview(context, viewer))
-    return renderPage(c, options, { title: 'Now', body: nowBody(overview), scripts: ['live.js'] })
+    return renderPage(c, options, {
+      title: 'Now',
+      body: nowBody(overview, originOf(c, context)),
+      scripts: ['live.js'],
+    })
   })
 }
 
@@ -58,7 +63,7 @@ async function loadOverview(
   }
 }
 
-function nowBody(overview: SiteOverview): Html {
+function nowBody(overview: SiteOverview, origin: string): Html {
   const { sites, alerts, queues, now } = overview
   const isNew = sites.sites.length === 0
   return html`<div class="title"><h1>Now</h1>
@@ -68,12 +73,29 @@ ${isNew && problemsOf(overview).length === 0 ? NOTHING : attention(overview)}
 <div class="sites" id="sites">
 ${isNew ? html`<p class="empty">No run is catalogued yet. It appears here as soon as the DAQ has put one into the store.</p>` : sites.sites.map((site) => sitePanel(site, now))}
 </div>
-<section id="alerts" aria-labelledby="alerts-heading"><h2 id="alerts-heading">Alerts of the last day</h2>
+<section id="alerts" aria-labelledby="alerts-heading">${listHead('alerts-heading', 'Alerts of the last day', useElsewhere({ id: 'now', origin, lists: listsOfNow(now) }))}
 ${alertList(alerts, now)}
 </section>
 ${queues.length === 0 ? NOTHING : html`<section id="queues" aria-labelledby="queues-heading"><h2 id="queues-heading">Queues</h2>${queueList(queues)}</section>`}
 </div>`
 }
+
+/** The lists behind what the page sums up. */
+const listsOfNow = (now: Date) =>
+  [
+    {
+      what: 'alerts of the last day',
+      path: '/api/v1/alerts',
+      query: { since: new Date(now.getTime() - DAY_MS).toISOString() },
+    },
+    { what: 'runs with open problems', path: '/api/v1/runs', query: { problem: 'any' } },
+    { what: 'files that wait or were refused', path: '/api/v1/arrivals', query: OPEN_ARRIVALS },
+    { what: 'copies in progress, failed or suspicious', path: '/api/v1/replicas/open' },
+  ] as const
+
+const OPEN_ARRIVALS = new URLSearchParams(
+  ['received', 'processing', 'invalid', 'failed'].map((state): [string, string] => ['state', state]),
+)
 
 const SEVERITIES = { info: 'none', warning: 'waiting', error: 'bad', page: 'bad' } as const
 

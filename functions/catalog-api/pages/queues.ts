@@ -18,8 +18,9 @@ import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
-import { csrfTokenOf, type PageOptions } from './options.ts'
+import { csrfTokenOf, originOf, type PageOptions } from './options.ts'
 import { ageOf, type Column, type Html, mark, NOTHING, runPath, table, timeOf } from './parts.ts'
+import { useElsewhere } from './use-elsewhere.ts'
 
 const OPERATORS = { right: 'operate', everyTag: true } as const
 const MOST_PARKED = 50
@@ -49,11 +50,12 @@ export function registerQueues(
       ),
     )
     const now = context.now()
+    const origin = originOf(c, context)
     const counts = (['retried', 'dismissed'] as const).map((action) => {
       const count = /^\d{1,6}$/.exec(c.req.query(action) ?? '')?.[0]
       return count === undefined ? NOTHING : notice(Number(count), action)
     })
-    const body = html`<div class="title"><h1>Queues</h1><p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
+    const body = html`<div class="title"><h1>Queues</h1>${useElsewhere({ id: 'queues', origin, lists: [{ what: 'depth and age of the queues', path: '/api/v1/queues' }, ...withDead.map((queue) => ({ what: `dead letters of ${queue}`, path: `/api/v1/dead/${queue}` })), { what: 'notifications that could not be parsed', path: '/api/v1/parked' }] })}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 ${counts}
 <div data-live="time">
 ${queueTable(states, oldest, now)}

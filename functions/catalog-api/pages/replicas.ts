@@ -2,6 +2,7 @@
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
+import { FAILED_OR_WRONG, IN_PROGRESS } from '../../../shared/catalogue/replica-states.ts'
 import type { Context } from '../../../shared/context.ts'
 import { type DayOfTag, type RunsByPlace, storageByDay } from '../../../shared/queries/dashboard.ts'
 import { type CopiesInState, openCopies, type VisibleTags } from '../../../shared/queries/site-state.ts'
@@ -10,10 +11,11 @@ import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { bytes, count } from './format.ts'
 import { renderPage } from './layout.ts'
-import type { PageOptions } from './options.ts'
+import { originOf, type PageOptions } from './options.ts'
 import { ageOf, dataBlock, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
 import { chartData } from './replica-charts.ts'
 import { PLACES, replicaTone } from './run-marks.ts'
+import { listHead, useElsewhere } from './use-elsewhere.ts'
 
 const DAY_MS = 86_400_000
 const SPANS = [7, 30, 90] as const
@@ -29,7 +31,7 @@ export function registerReplicas(api: Api, context: Context<'database'>, options
   const allRuns = createAllRuns(context)
   addPage(api, 'GET', '/replicas', { right: 'read', anyTag: true }, async (c) => {
     const parsed = query.safeParse(c.req.query())
-    if (!parsed.success) throw refusal(400, 'tag: expected at most 200 characters')
+    if (!parsed.success) throw refusal(400, 'Tag: expected at most 200 characters. Example: LNGS')
     const request = parsed.data
     const visible = tagsAllowed(c.get('caller'), 'read')
     const now = context.now()
@@ -43,7 +45,7 @@ export function registerReplicas(api: Api, context: Context<'database'>, options
     ])
     return renderPage(c, options, {
       title: 'Replicas',
-      body: replicasBody({ all, days, open, now, since, request }),
+      body: replicasBody({ all, days, open, now, since, request, origin: originOf(c, context) }),
       scripts: ['live.js', 'uplot.js', 'charts.js'],
       styles: ['uplot.css'],
     })
@@ -60,6 +62,7 @@ interface Shown {
   readonly now: Date
   readonly since: Date
   readonly request: z.infer<typeof query>
+  readonly origin: string
 }
 
 const replicasBody = ({
@@ -69,17 +72,38 @@ const replicasBody = ({
   now,
   since,
   request,
+  origin,
 }: Shown): Html => html`<div class="title"><h1>Replicas</h1>${spans(request)}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 <div data-live="time">
 ${totals(days, request.days)}
-<section aria-labelledby="under-way"><h2 id="under-way">Copies in progress, failed or suspicious</h2>${backlog(open, now)}</section>
-<section aria-labelledby="all"><h2 id="all">All data</h2>${allData(all)}</section>
+<section aria-labelledby="under-way">${listHead('under-way', 'Copies in progress, failed or suspicious', openMenu(request, origin))}${backlog(open, now)}</section>
+<section aria-labelledby="all">${listHead('all', 'All data', useElsewhere({ id: 'places', origin, lists: [{ what: 'runs and volume by place', path: '/api/v1/replicas/places', query: ofTag(request) }] }))}${allData(all)}</section>
 </div>
-<section aria-labelledby="by-day"><h2 id="by-day">By the day on which the data was taken</h2>
+<section aria-labelledby="by-day">${listHead('by-day', 'By the day on which the data was taken', useElsewhere({ id: 'days', origin, lists: [{ what: 'volume by place, day and tag', path: '/api/v1/replicas/days', query: { ...ofTag(request), days: String(request.days) } }] }))}
 <div class="charts" data-charts="chart-data" aria-hidden="true" hidden><figure><figcaption>Volume by place, each day (UTC)</figcaption><div data-chart="volume"></div></figure>
 <figure><figcaption>Share verified on tape, each day (UTC)</figcaption><div data-chart="share"></div></figure></div>
 ${dataBlock('chart-data', chartData(days, since, now))}
 ${dayTable(days)}</section>`
+
+const ofTag = ({ tag }: Shown['request']): Readonly<Record<string, string>> => (tag ? { tag } : {})
+
+const openMenu = (request: Shown['request'], origin: string): Html =>
+  useElsewhere({
+    id: 'open',
+    origin,
+    lists: [
+      { what: 'these sums', path: '/api/v1/replicas/open', query: ofTag(request) },
+      {
+        what: 'the copies behind them, one by one',
+        path: '/api/v1/copies',
+        query: new URLSearchParams([
+          ...Object.entries(ofTag(request)),
+          ...[...IN_PROGRESS, ...FAILED_OR_WRONG].map((state): [string, string] => ['state', state]),
+        ]),
+      },
+      { what: 'recalls, one by one', path: '/api/v1/recalls', query: ofTag(request) },
+    ],
+  })
 
 function spans({ days, tag }: Shown['request']): Html {
   const path = (span: number) =>

@@ -6,7 +6,7 @@ import type { Run } from '../../../shared/database/schema.ts'
 import { EVENT_TRIGGER } from '../../../shared/midas/format.ts'
 import { neighboursOf } from '../../../shared/queries/neighbours.ts'
 import { describeRun, findRuns, type RunDetails } from '../../../shared/queries/runs.ts'
-import { LARGEST_RUN_NUMBER } from '../../../shared/run.ts'
+import { LARGEST_RUN_NUMBER, type RunId } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
 import { apiSnippets } from './api-snippets.ts'
@@ -25,6 +25,7 @@ import { cloudMark, runMark, tapeMarkOf } from './run-marks.ts'
 import { parametersSection } from './run-parameters.ts'
 import { statisticsSection } from './run-statistics.ts'
 import { unknownRun } from './unknown-run.ts'
+import { useElsewhere } from './use-elsewhere.ts'
 
 export function registerRun(api: Api, context: Context<'database'>, options: PageOptions): void {
   addPage(
@@ -61,10 +62,24 @@ ${filesSection(details)}
 ${copiesSection(details)}
 ${historySection(details)}
 ${logs}
-</div>`
+</div>
+${useElsewhere({ id: 'run', origin: originOf(c, context), lists: listsOfRun({ tag, runNumber }) })}`
       return renderPage(c, options, { title: `Run ${runNumber} of ${tag}`, body, scripts: ['live.js'] })
     },
   )
+}
+
+/** The lists of its page for programs. */
+function listsOfRun({ tag, runNumber }: RunId) {
+  const query = { tag, from: String(runNumber), to: String(runNumber) }
+  return [
+    { what: 'the run with its parameters', path: '/api/v1/runs', query },
+    { what: 'its files with their checksums', path: '/api/v1/files', query },
+    { what: 'its copies', path: '/api/v1/copies', query },
+    { what: 'its recalls', path: '/api/v1/recalls', query },
+    { what: 'what happened to it', path: '/api/v1/history', query },
+    { what: 'the objects that were reported', path: '/api/v1/arrivals', query },
+  ] as const
 }
 
 /** Run numbers are sometimes reused. */

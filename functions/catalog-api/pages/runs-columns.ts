@@ -58,7 +58,7 @@ const seconds = (from: Date, to: Date): string =>
   count(Math.max(0, Math.round((to.getTime() - from.getTime()) / 1000)))
 
 /** Keeps a table of a hundred rows small: the page of the run has the full text. */
-const MOST_CHARACTERS = 120
+const MOST_CHARACTERS = 100
 
 /** On one line as far as there is room. */
 const sentence = (text: string | null): Html =>

@@ -37,10 +37,8 @@ export function registerRuns(api: Api, context: Context<'database'>, options: Pa
     const tags = await tagsWithRuns(context.database, visible)
     const elsewhere = useElsewhere({
       id: 'runs',
-      what: 'runs',
-      path: '/api/v1/runs',
-      query: apiQuery(address),
       origin: originOf(c, context),
+      lists: [{ what: 'all runs that match, of all pages', path: '/api/v1/runs', query: apiQuery(address) }],
     })
     const page = (results: Html, problems: readonly FilterProblem[] = []) =>
       renderPage(c, options, {

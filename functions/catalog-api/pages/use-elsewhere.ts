@@ -10,27 +10,37 @@ import { copyable, type Html } from './parts.ts'
 const TOKENS_PATH = '/tokens'
 
 interface ListOfApi {
-  /** Unique on the page. */
-  readonly id: string
   /** What the rows are, for people: `runs`, `open copies`. */
   readonly what: string
   /** `/api/v1/runs` */
   readonly path: string
-  readonly query?: URLSearchParams
-  /** Of this site, as browsers reach it. */
-  readonly origin: string
+  readonly query?: Readonly<Record<string, string>> | URLSearchParams
 }
 
-export function useElsewhere({ id, what, path, query = new URLSearchParams(), origin }: ListOfApi): Html {
-  const addressIn = (format: 'csv' | 'ndjson') =>
-    `${path}?${new URLSearchParams([...query, ['format', format]])}`
-  const url = new URL(path, origin).href
-  const csv = new URL(addressIn('csv'), origin).href
+interface Menu {
+  /** Unique on the page. */
+  readonly id: string
+  /** Of this site, as browsers reach it. */
+  readonly origin: string
+  /** The first is that of curl and Python. */
+  readonly lists: readonly [ListOfApi, ...ListOfApi[]]
+}
+
+const addressIn = ({ path, query }: ListOfApi, format: 'csv' | 'ndjson'): string =>
+  `${path}?${new URLSearchParams([...new URLSearchParams(query), ['format', format]])}`
+
+export function useElsewhere({ id, origin, lists }: Menu): Html {
+  const [first] = lists
   const menu = `elsewhere-${id}`
-  return html`<div class="elsewhere"><button type="button" popovertarget="${menu}">Use this elsewhere</button>
-<div id="${menu}" popover aria-labelledby="${menu}-title"><div class="sheet-head"><h2 id="${menu}-title">All ${what}, as filtered here</h2><button type="button" popovertarget="${menu}" popovertargetaction="hide">Close</button></div>
-<p class="files"><a href="${addressIn('csv')}" download>CSV</a> <a href="${addressIn('ndjson')}" download>NDJSON</a> <span class="quiet">every row, on all pages</span></p>
+  const csv = new URL(addressIn(first, 'csv'), origin).href
+  return html`<div class="elsewhere"><button type="button" popovertarget="${menu}" aria-label="Use this elsewhere: ${first.what}">Use this elsewhere</button>
+<div id="${menu}" popover role="dialog" aria-labelledby="${menu}-title"><div class="sheet-head"><h2 id="${menu}-title">Use this elsewhere</h2><button type="button" popovertarget="${menu}" popovertargetaction="hide">Close</button></div>
+<ul>${lists.map((list) => html`<li class="files"><a href="${addressIn(list, 'csv')}" download>CSV</a> <a href="${addressIn(list, 'ndjson')}" download>NDJSON</a> <span>${list.what}</span></li>`)}</ul>
 ${copyable(`${menu}-curl`, 'curl', `curl -sSf -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(csv)}`)}
-${copyable(`${menu}-python`, 'Python', pythonListOf(url, query))}
+${copyable(`${menu}-python`, 'Python', pythonListOf(new URL(first.path, origin).href, new URLSearchParams(first.query)))}
 <p>CYGNET_API_TOKEN is <a href="${TOKENS_PATH}">a personal token</a>. <a href="/python">More for Python, pandas and ROOT</a> · <a href="/api/v1">API</a></p></div></div>`
 }
+
+/** The heading of a list with its menu. */
+export const listHead = (id: string, title: string, menu: Html): Html =>
+  html`<div class="list-head"><h2 id="${id}">${title}</h2>${menu}</div>`

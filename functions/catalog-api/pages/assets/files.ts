@@ -7,15 +7,21 @@ import { createRequire } from 'node:module'
 
 const own = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
 
+/** Without comments and indentation, which browsers do not need. */
+const style = (name: string) =>
+  own(name)
+    .replaceAll(/\/\*.*?\*\//gs, '')
+    .replaceAll(/\n\s*/g, '\n')
+
 /** The chart library, unmodified from its package. */
 const { resolve } = createRequire(import.meta.url)
 
 export const FILES: Readonly<Record<string, string>> = {
-  'style.css': own('./style.css'),
-  'frame.css': own('./frame.css'),
-  'runs.css': own('./runs.css'),
+  'style.css': style('./style.css'),
+  'frame.css': style('./frame.css'),
+  'runs.css': style('./runs.css'),
   'favicon.svg': own('./favicon.svg'),
-  'reference.css': own('./reference.css'),
+  'reference.css': style('./reference.css'),
   'page.js': own('./page.js'),
   'live.js': own('./live.js'),
   'runs.js': own('./runs.js'),

@@ -72,7 +72,7 @@ async function refresh() {
   keepingPlace(() => region.replaceChildren(...document.importNode(fresh, true).childNodes))
 }
 
-/** Preserves focus, open details and scroll positions, where the elements still exist. */
+/** Preserves focus, open details and sheets, and scroll positions, where the elements still exist. */
 function keepingPlace(change) {
   const focused = document.activeElement
   const path = focused !== null && region.contains(focused) ? pathTo(focused) : null
@@ -83,7 +83,9 @@ function keepingPlace(change) {
       frame.scrollLeft,
     ]),
   )
+  const sheet = 'popover' in region ? region.querySelector(':popover-open')?.id : undefined
   change()
+  if (sheet !== undefined) document.getElementById(sheet)?.showPopover()
   for (const [index, details] of region.querySelectorAll('details').entries())
     if (open[index] !== undefined) details.open = open[index]
   for (const frame of region.querySelectorAll('.frame[aria-labelledby]'))

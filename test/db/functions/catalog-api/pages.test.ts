@@ -200,7 +200,7 @@ describe('what is refused', () => {
       /read:T19 and 30 more$/,
     )
     const page = await (await get('/queues', browser)).text()
-    expect(page).toContain('<h1>Forbidden</h1>')
+    expect(page).toContain('<h1>Not allowed</h1>')
     expect(page).toContain('operate:*')
   })
 
@@ -235,7 +235,7 @@ describe('what is refused', () => {
     const page = await get('/runs', browser)
     expect(page.status).toBe(401)
     expect(page.headers.get('www-authenticate')).toBe('Bearer')
-    expect(await page.text()).toContain('<h1>Unauthorized</h1>')
+    expect(await page.text()).toContain('<h1>Please sign in</h1>')
     expect((await get('/api/v1/events', browser)).headers.get('content-type')).toBe(
       'application/problem+json',
     )
