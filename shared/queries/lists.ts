@@ -8,7 +8,7 @@ import type { CopyKind, CopyState } from '../database/replica-schema.ts'
 import type { ArrivalState } from '../database/schema.ts'
 import { shownAlert } from '../messages/alerts.ts'
 import { parseRunKey } from '../run.ts'
-import type { VisibleTags } from './site-state.ts'
+import { tagsWithRuns, type VisibleTags } from './site-state.ts'
 
 export interface ListFilter {
   /** The requested tags that may be seen; `*` for all, also for what belongs to no tag. */
@@ -22,8 +22,9 @@ export interface ListFilter {
 
 type Batches<Row> = AsyncGenerator<readonly Row[]>
 
-/** Rows of the table that one statement reads. */
-const WINDOW = 5000
+/** Rows of the table that the first statement reads, since most pages need no more, and at most. */
+const FIRST_WINDOW = 500
+const LARGEST_WINDOW = 5000
 
 interface Window {
   /** Ids from `bottom` to below `top`. */
@@ -31,15 +32,20 @@ interface Window {
   readonly top: number
 }
 
-/** Ids may have large gaps: the window is counted in rows. */
+type TableOfRuns = 'replicas' | 'recalls' | 'runFiles' | 'runHistory'
+
+/** Ids may have large gaps: the window is counted in rows. @param ids of runs, if only their rows are wanted. */
 async function* windows(
   database: Database,
-  table: 'replicas' | 'recalls' | 'arrivals' | 'outbox' | 'runFiles' | 'runHistory' | 'parkedNotifications',
+  table: TableOfRuns | 'arrivals' | 'outbox' | 'parkedNotifications',
   after: number | null,
+  ids: readonly number[] | null = null,
 ): AsyncGenerator<Window> {
-  for (let top = after ?? Number.MAX_SAFE_INTEGER; ; ) {
+  const ofRuns = ids === null ? sql`` : sql` AND run_id IN (${sql.join(ids)})`
+  let top = after ?? Number.MAX_SAFE_INTEGER
+  for (let size = FIRST_WINDOW; ; size = Math.min(2 * size, LARGEST_WINDOW)) {
     const { rows } = await sql<{ bottom: number | null }>`SELECT MIN(id) AS bottom FROM
-      (SELECT id FROM ${sql.table(table)} WHERE id < ${top} ORDER BY id DESC LIMIT ${sql.lit(WINDOW)}) AS below`.execute(
+      (SELECT id FROM ${sql.table(table)} WHERE id < ${top}${ofRuns} ORDER BY id DESC LIMIT ${sql.lit(size)}) AS below`.execute(
       database,
     )
     const bottom = rows[0]?.bottom ?? null
@@ -47,6 +53,30 @@ async function* windows(
     yield { bottom, top }
     top = bottom
   }
+}
+
+/** Rows of up to so many run numbers are found by their runs. */
+const FEW_RUNS = 200
+
+/** The windows with rows of the wanted runs; of few runs without reading the rest of the table. */
+async function* windowsOfRuns(
+  database: Database,
+  table: TableOfRuns,
+  { tags, after, from, to }: ListFilter,
+): AsyncGenerator<Window & { readonly ids: readonly number[] | null }> {
+  let ids: readonly number[] | null = null
+  if (from !== undefined && to !== undefined && to - from < FEW_RUNS) {
+    const runs = await database
+      .selectFrom('runs')
+      .select('id')
+      .where('tag', 'in', tagList(await tagsWithRuns(database, tags)))
+      .where('runNumber', '>=', from)
+      .where('runNumber', '<=', to)
+      .execute()
+    ids = runs.map(({ id }) => id)
+    if (ids.length === 0) return
+  }
+  for await (const window of windows(database, table, after, ids)) yield { ...window, ids }
 }
 
 const COPY_FIELDS = [
@@ -97,15 +127,17 @@ async function* copiesIn(
   database: Database,
   view: 'copies' | 'shownRecalls',
   table: 'replicas' | 'recalls',
-  { tags, after, from, to, kinds, states }: CopyFilter,
+  filter: CopyFilter,
 ) {
-  for await (const { bottom, top } of windows(database, table, after))
+  const { tags, from, to, kinds, states } = filter
+  for await (const { bottom, top, ids } of windowsOfRuns(database, table, filter))
     yield await database
       // Both views have these columns.
       .selectFrom(view as 'copies')
       .select(COPY_FIELDS)
       .where('id', '>=', bottom)
       .where('id', '<', top)
+      .$if(ids !== null, (query) => query.where('runId', 'in', ids ?? []))
       .$if(tags !== '*', (query) => query.where('tag', 'in', tagList(tags)))
       .$if(from !== undefined, (query) => query.where('runNumber', '>=', from ?? 0))
       .$if(to !== undefined, (query) => query.where('runNumber', '<=', to ?? 0))
@@ -119,8 +151,9 @@ async function* copiesIn(
 const tagList = (tags: VisibleTags): readonly string[] => (tags === '*' || tags.length === 0 ? [''] : tags)
 
 /** Versions of files, the current ones and those that were replaced. */
-export async function* listFiles(database: Database, { tags, after, from, to }: ListFilter) {
-  for await (const { bottom, top } of windows(database, 'runFiles', after))
+export async function* listFiles(database: Database, filter: ListFilter) {
+  const { tags, from, to } = filter
+  for await (const { bottom, top, ids } of windowsOfRuns(database, 'runFiles', filter))
     yield await database
       .selectFrom('runFiles as f')
       .innerJoin('runs as r', 'r.id', 'f.runId')
@@ -154,6 +187,7 @@ export async function* listFiles(database: Database, { tags, after, from, to }: 
       ])
       .where('f.id', '>=', bottom)
       .where('f.id', '<', top)
+      .$if(ids !== null, (query) => query.where('f.runId', 'in', ids ?? []))
       .$if(tags !== '*', (query) => query.where('r.tag', 'in', tagList(tags)))
       .$if(from !== undefined, (query) => query.where('r.runNumber', '>=', from ?? 0))
       .$if(to !== undefined, (query) => query.where('r.runNumber', '<=', to ?? 0))
@@ -162,14 +196,16 @@ export async function* listFiles(database: Database, { tags, after, from, to }: 
 }
 
 /** What happened to runs. */
-export async function* listHistory(database: Database, { tags, after, from, to }: ListFilter) {
-  for await (const { bottom, top } of windows(database, 'runHistory', after))
+export async function* listHistory(database: Database, filter: ListFilter) {
+  const { tags, from, to } = filter
+  for await (const { bottom, top, ids } of windowsOfRuns(database, 'runHistory', filter))
     yield await database
       .selectFrom('runHistory as h')
       .innerJoin('runs as r', 'r.id', 'h.runId')
       .select(['h.id', 'r.tag', 'r.runNumber', 'h.at', 'h.what', 'h.detail'])
       .where('h.id', '>=', bottom)
       .where('h.id', '<', top)
+      .$if(ids !== null, (query) => query.where('h.runId', 'in', ids ?? []))
       .$if(tags !== '*', (query) => query.where('r.tag', 'in', tagList(tags)))
       .$if(from !== undefined, (query) => query.where('r.runNumber', '>=', from ?? 0))
       .$if(to !== undefined, (query) => query.where('r.runNumber', '<=', to ?? 0))

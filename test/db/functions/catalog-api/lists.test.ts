@@ -168,6 +168,10 @@ test('a list of many windows is complete although ids have large gaps and few ro
   const found = (await ndjson('/api/v1/history?tag=MAN')).filter(({ what }) => what === 'tested')
   expect(found.map(({ detail }) => Number(detail))).toEqual(rows.map((_, index) => 11_999 - index))
   expect((await ndjson('/api/v1/history?tag=LNF')).length).toBeGreaterThan(11)
+  expect(await ndjson('/api/v1/history?tag=MAN&from=11300&to=11300')).toHaveLength(
+    (await ndjson('/api/v1/history?tag=MAN')).length,
+  )
+  expect(await ndjson('/api/v1/history?from=11301&to=11305')).toEqual([])
 })
 
 test('a failure cuts a list off, so that it is not taken for a complete one', async () => {
