@@ -1,4 +1,4 @@
-/** Numbers, sizes, times and ages as shown on pages. Times are UTC, as the headings state. */
+/** Numbers, sizes and ages as shown on pages. */
 
 const SECOND_MS = 1000
 const AGES: readonly (readonly [limitSeconds: number, unitSeconds: number, unit: string])[] = [
@@ -54,3 +54,6 @@ export function parameter(value: number | string | null): string {
     ? String(Number(value.toPrecision(7)))
     : String(value)
 }
+
+/** A sentence begins with a capital letter. */
+export const capitalized = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`

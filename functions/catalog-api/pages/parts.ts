@@ -1,5 +1,6 @@
 /** Building blocks of the pages. `html` escapes every value; `raw` is never used for data from outside. */
 import { html, raw } from 'hono/html'
+import { labelOf } from '../../../shared/queries/parameter-labels.ts'
 import type { RunId } from '../../../shared/run.ts'
 import { timeText } from '../../../shared/time/text.ts'
 import { age } from './format.ts'
@@ -11,25 +12,43 @@ export type Content = Html | string | number | null
 export const NOTHING: Html = html``
 
 /** The status of something. Each has a shape in addition to its colour. */
-export type Tone = 'good' | 'moving' | 'waiting' | 'bad' | 'none'
+export type Tone = 'good' | 'moving' | 'waiting' | 'bad' | 'old' | 'none'
 
-const SHAPES: Readonly<Record<Tone, string>> = { good: '●', moving: '◐', waiting: '○', bad: '▲', none: '–' }
+/** `old`: it was good when it was last checked, which is long ago, or nobody has checked it. */
+const SHAPES: Readonly<Record<Tone, string>> = {
+  good: '●',
+  moving: '◐',
+  waiting: '○',
+  bad: '▲',
+  old: '◌',
+  none: '–',
+}
 
 /** A shape and a word. */
 export const mark = (tone: Tone, text: string): Html =>
   html`<span class="mark ${tone}"><span class="shape" aria-hidden="true">${SHAPES[tone]}</span>${text}</span>`
 
-/** A time in UTC, machine-readable. */
+/** A time with its zone, machine-readable. */
 export function timeOf(at: Date | null): Html {
   if (at === null) return html`–`
   const [day, clock] = timeText(at).split(' ')
   // On a narrow page a line may break only between date and time.
-  return html`<time datetime="${at.toISOString()}"><span>${day}</span> <span>${clock}</span></time>`
+  return html`<time datetime="${at.toISOString()}"><span>${day}</span> <span>${clock}&nbsp;UTC</span></time>`
 }
 
 /** An age, kept up to date by a script. */
 export const ageOf = (at: Date, now: Date): Html =>
   html`<time datetime="${at.toISOString()}" title="${timeText(at)} UTC" data-age>${age(at, now)}</time>`
+
+/** The age first, then the time; `in 4 min` for a time to come. */
+export const whenOf = (at: Date, now: Date): Html =>
+  html`${agoOf(at, now)} <span class="quiet at">${timeOf(at)}</span>`
+
+/** `12 min ago`, or `in 12 min`. */
+export const agoOf = (at: Date, now: Date): Html =>
+  at > now
+    ? html`in <time datetime="${at.toISOString()}" title="${timeText(at)} UTC">${age(now, at)}</time>`
+    : html`${ageOf(at, now)} ago`
 
 export interface Column<Row> {
   readonly head: Content
@@ -52,24 +71,35 @@ export function table<Row>(options: {
   readonly captionHidden?: boolean
   readonly columns: readonly Column<Row>[]
   readonly rows: readonly Row[]
-  readonly empty: string
+  readonly empty: Content
+  /** On a narrow page each row is a card: every cell on a line of its own, with the head of its column. */
+  readonly cards?: boolean
 }): Html {
-  const { id, caption, captionHidden = false, columns, rows, empty } = options
+  const { id, caption, captionHidden = false, columns, rows, empty, cards = false } = options
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`
-  return html`<div class="frame" role="region" aria-labelledby="${id}" tabindex="0"><table>
+  return html`<div class="frame${cards ? ' cards' : ''}" role="region" aria-labelledby="${id}" tabindex="0"><table${cards ? ROLES.table : ''}>
 <caption id="${id}"${captionHidden ? html` class="unseen"` : ''}>${caption}</caption>
 <thead><tr>${columns.map(headCell)}</tr></thead>
-<tbody>${rows.map((row) => html`<tr>${columns.map((column) => cellOf(column, row))}</tr>\n`)}</tbody>
+<tbody${cards ? ROLES.rowgroup : ''}>${rows.map((row) => html`<tr${cards ? ROLES.row : ''}>${columns.map((column) => cellOf(column, row, cards))}</tr>\n`)}</tbody>
 </table></div>`
 }
 
 const headCell = <Row>(column: Column<Row>): Html =>
   html`<th scope="col"${classOf(column)}${column.sort === undefined ? '' : html` aria-sort="${column.sort}"`}>${column.head}</th>`
 
-const cellOf = <Row>(column: Column<Row>, row: Row): Html =>
+/** A table that is shown as cards is still announced as a table. */
+const ROLES = {
+  table: html` role="table"`,
+  rowgroup: html` role="rowgroup"`,
+  row: html` role="row"`,
+  rowheader: html` role="rowheader"`,
+  cell: html` role="cell"`,
+} as const
+
+const cellOf = <Row>(column: Column<Row>, row: Row, cards: boolean): Html =>
   column.heads === true
-    ? html`<th scope="row"${classOf(column)}>${column.cell(row)}</th>`
-    : html`<td${classOf(column)}>${column.cell(row)}</td>`
+    ? html`<th scope="row"${classOf(column)}${cards ? ROLES.rowheader : ''}>${column.cell(row)}</th>`
+    : html`<td${classOf(column)}${cards ? ROLES.cell : ''}${cards && typeof column.head === 'string' ? html` data-head="${column.head}"` : ''}>${column.cell(row)}</td>`
 
 function classOf<Row>({ numeric, prose, roomy }: Column<Row>): Html {
   const classes = [
@@ -83,6 +113,17 @@ function classOf<Row>({ numeric, prose, roomy }: Column<Row>): Html {
 /** Names and values; pairs without a value are omitted. */
 export const facts = (pairs: readonly (readonly [string, Content])[]): Html =>
   html`<dl class="facts">${pairs.map(([name, value]) => (value === null ? '' : html`<div><dt>${name}</dt><dd>${value}</dd></div>`))}</dl>`
+
+/** Details below a summary, which stay open when the page is renewed (live.js finds them by their id). */
+export const fold = (id: string, summary: Content, body: Content, isOpen = false): Html =>
+  html`<details class="fold" id="${id}"${isOpen ? ' open' : ''}><summary>${summary}</summary>
+${body}</details>`
+
+/** A run parameter by its label; the name of its column is the hint. */
+export const parameterName = (name: string): Html => {
+  const { label } = labelOf(name)
+  return label === name ? html`${name}` : html`<abbr title="${name}">${label}</abbr>`
+}
 
 /** Text with a copy button (with a script); without one it can be selected. */
 export const copyable = (id: string, label: Content, text: string): Html =>

@@ -5,6 +5,7 @@ import { tagsAllowed } from '../../../shared/access/caller.ts'
 import type { Context } from '../../../shared/context.ts'
 import { type DayOfTag, type RunsByPlace, storageByDay } from '../../../shared/queries/dashboard.ts'
 import { type CopiesInState, openCopies, type VisibleTags } from '../../../shared/queries/site-state.ts'
+import { PLACES } from '../../../shared/queries/state-words.ts'
 import { createAllRuns } from '../api/all-runs.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
@@ -13,7 +14,7 @@ import { renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
 import { ageOf, dataBlock, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
 import { chartData } from './replica-charts.ts'
-import { PLACES, replicaTone } from './run-marks.ts'
+import { replicaTone } from './run-marks.ts'
 
 const DAY_MS = 86_400_000
 const SPANS = [7, 30, 90] as const

@@ -6,6 +6,7 @@ import { html } from 'hono/html'
 import { PROBLEM_KINDS } from '../../../shared/catalogue/open-problems.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
+import { STORE_TEXTS, TAPE_TEXTS } from '../../../shared/queries/state-words.ts'
 import { type Html, NOTHING } from './parts.ts'
 import { COLUMN_NAMES, DEFAULT_COLUMNS, headOf } from './runs-columns.ts'
 import { addressWith } from './runs-query.ts'
@@ -25,20 +26,6 @@ const OPERATORS: readonly Choice[] = [
   ['gt', '>'],
   ['gte', '≥'],
 ]
-const CLOUD_TEXTS = {
-  present: 'there',
-  deleted: 'deleted',
-  partly: 'partly',
-  absent: 'absent',
-  suspicious: 'suspicious',
-} as const
-const TAPE_TEXTS = {
-  'on-media': 'verified',
-  'under-way': 'in progress',
-  none: 'no copy',
-  failed: 'failed',
-} as const
-
 /** Fields that are folded unless they are in use. */
 const RARELY_USED = ['until', 'complete', 'pedestal', 'integrity', 'cloud', 'text']
 /** Fields that the form preserves without showing them. */
@@ -69,12 +56,12 @@ ${chips(address)}
 ${time('until', 'Until (UTC)')}
 ${select('complete', 'Complete', YES_NO)}
 ${select('pedestal', 'Pedestal', YES_NO)}
-${select('cloud', 'In the store', [['', 'any'], ...CLOUD_WORDS.map((word) => [word, CLOUD_TEXTS[word]] as const)])}
+${select('cloud', 'In the store', [['', 'any'], ...CLOUD_WORDS.map((word) => [word, STORE_TEXTS[word]] as const)])}
 ${select('integrity', 'Checksums', [
   ['', 'any'],
   ['verified', 'verified'],
   ['unstated', 'unstated'],
-  ['mismatch', 'disagree'],
+  ['mismatch', 'mismatch'],
 ])}
 ${input('text', 'Description has', html`type="search" maxlength="200"`)}
 ${parameterFields}

@@ -12,6 +12,7 @@ const { resolve } = createRequire(import.meta.url)
 
 export const FILES: Readonly<Record<string, string>> = {
   'style.css': own('./style.css'),
+  'cards.css': own('./cards.css'),
   'page.js': own('./page.js'),
   'live.js': own('./live.js'),
   'runs.js': own('./runs.js'),

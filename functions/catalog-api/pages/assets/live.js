@@ -76,7 +76,7 @@ async function refresh() {
 function keepingPlace(change) {
   const focused = document.activeElement
   const path = focused !== null && region.contains(focused) ? pathTo(focused) : null
-  const open = [...region.querySelectorAll('details')].map((details) => details.open)
+  const open = new Map([...region.querySelectorAll('details[id]')].map(({ id, open }) => [id, open]))
   const scrolled = new Map(
     [...region.querySelectorAll('.frame[aria-labelledby]')].map((frame) => [
       frame.getAttribute('aria-labelledby'),
@@ -84,8 +84,8 @@ function keepingPlace(change) {
     ]),
   )
   change()
-  for (const [index, details] of region.querySelectorAll('details').entries())
-    if (open[index] !== undefined) details.open = open[index]
+  for (const details of region.querySelectorAll('details[id]'))
+    if (open.has(details.id)) details.open = open.get(details.id)
   for (const frame of region.querySelectorAll('.frame[aria-labelledby]'))
     frame.scrollLeft = scrolled.get(frame.getAttribute('aria-labelledby')) ?? 0
   if (path !== null) find(path)?.focus({ preventScroll: true })

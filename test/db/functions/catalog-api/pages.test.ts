@@ -267,7 +267,7 @@ describe('Now', () => {
     const panel =
       (await pageAt('/')).split('<section class="site"').find((part) => part.includes('id="site-MAN"')) ?? ''
     expect(panel).toMatch(
-      /started <time [^>]*>40 d<\/time> ago <span class="quiet"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}<\/span><\/time> UTC/,
+      /started <time [^>]*>40 d<\/time> ago <span class="quiet[^"]*"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}&nbsp;UTC<\/span><\/time>/,
     )
   })
 
@@ -452,13 +452,14 @@ describe('Run', () => {
   test('shows all details: parameters, banks, checksums, copies, history, and what is still missing', async () => {
     const text = await pageAt('/runs/LNGS/60019')
     for (const shown of [
-      'exposure_sec',
+      '<abbr title="exposure_sec">Exposure</abbr>',
       '<dd>0.3 <span class="quiet">s</span></dd>',
+      '<code>exposure_sec</code>',
       'CAM0',
       'Trigger',
       'SHA-256',
       'the file ends in the middle of an event',
-      'not requested</span>: the run is not complete: the file ends in the middle of an event',
+      'not judged</span><br><span class="quiet">no reconstruction: the run is not complete: the file ends in the middle of an event',
       '/python?tag=LNGS&amp;run=60019',
       'catalogued',
     ])
@@ -469,10 +470,12 @@ describe('Run', () => {
   test('shows a failing copy to tape with its error at the top; so does the page of replicas', async () => {
     const text = await pageAt('/runs/LNGS/60018')
     expect(text).toMatch(
-      /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failing, will be retried<\/span><\/dd>/,
+      /<ul class="verdict"[^>]*><li class="bad">.{0,120}Copy to tape is failing<\/span><\/strong> <span class="reason">the endpoint answered 403 Forbidden \(attempt 2\)<\/span> <span class="quiet">tried again in <time [^>]*>9 min<\/time>/,
     )
-    expect(text).toContain('<span class="problem">the endpoint answered 403 Forbidden (attempt 2)</span>')
-    expect(await pageAt('/runs/LNGS/60020')).toMatch(/<dt>Tape<\/dt><dd><span class="mark moving">/)
+    expect(text).toContain('<p class="problem">the endpoint answered 403 Forbidden (attempt 2)</p>')
+    expect(await pageAt('/runs/LNGS/60020')).toContain(
+      '<ul class="verdict" aria-label="Verdict"><li class="moving">',
+    )
     const replicas = await pageAt('/replicas')
     expect(replicas).toContain(
       'requested, 1 failing</span><br><span class="problem">the endpoint answered 403 Forbidden</span>',
@@ -481,8 +484,10 @@ describe('Run', () => {
 
   test('distinguishes triggers from all MIDAS events', async () => {
     const text = await pageAt('/runs/LNGS/60020')
-    expect(text).toContain('<dt>Triggers</dt><dd>1\u202f000</dd>')
-    expect(text).toContain('<dt>MIDAS events, all ids</dt><dd>1\u202f042</dd>')
+    expect(text).toContain(
+      '<dt>Events</dt><dd>1\u202f000 triggers<br><span class="quiet">and 42 of slow control: 1\u202f042 MIDAS events</span></dd>',
+    )
+    expect(text).toContain('Begin-of-run and end-of-run are not counted in the 1\u202f042.')
     expect(await pageAt('/runs')).toMatch(/<th scope="col" class="number"[^>]*>(?:<a [^>]*>)?MIDAS events/)
   })
 
@@ -495,7 +500,10 @@ describe('Run', () => {
       `${line({ event: 'run-catalogued', run: 60_020, tag: 'LNGS', ms: 12 })}${line({ event: 'of-another-tag', run: 60_020, tag: 'LNF' })}${line({ event: 'of-another-run', run: 600_201 })}not JSON "run":60020\n`,
     )
     const text = await pageAt('/runs/LNGS/60020')
-    expect(text).toContain('run-catalogued')
+    expect(text).toMatch(
+      /<summary><time [^>]*>.{0,60}08:00:00&nbsp;UTC<\/span><\/time> .{0,99}info<\/span> <strong>run-catalogued<\/strong> <span class="quiet">ms 12 <\/span>/,
+    )
+    expect(text).toContain('<dt>function</dt><dd>extract-metadata</dd>')
     expect(text).not.toMatch(/of-another-(tag|run)|not JSON/)
     await rm(logFolder, { recursive: true })
     expect(await pageAt('/runs/LNGS/60020')).toContain('contain no line about this run')
