@@ -6,7 +6,7 @@ interface Menu {
   /** The page with more about Python: pythonPath of a run, or /python. */
   readonly python?: string
   readonly summary?: string
-  /** What comes before curl and Python. */
+  /** What follows curl and Python. */
   readonly more?: Html
 }
 
@@ -21,9 +21,9 @@ export function apiSnippets(
   const parameters = [...query]
   const address = parameters.length === 0 ? url : `${url}?${query}`
   return html`<details class="snippets" id="snippets"><summary>${summary}</summary>
-${more}
 ${copyable('as-curl', 'curl', `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`)}
 ${copyable('as-python', 'Python', pythonOf(url, parameters))}
+${more}
 <p><a href="${python}">More for Python, pandas and ROOT</a></p>
 </details>`
 }

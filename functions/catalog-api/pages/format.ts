@@ -37,6 +37,9 @@ export const count = (value: number): string => String(value).replace(/\B(?=(\d{
 export const counted = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
 
+/** `12 min`: a time span in the same units. */
+export const spanText = (ms: number): string => age(new Date(0), new Date(ms))
+
 /** `3 min 20 s` between two times. */
 export function duration(from: Date, to: Date): string {
   const seconds = Math.max(0, Math.round((to.getTime() - from.getTime()) / SECOND_MS))

@@ -1,5 +1,5 @@
-/** Building blocks of the pages. `html` escapes every value; `raw` is never used for data from outside. */
-import { html, raw } from 'hono/html'
+/** Building blocks of the pages. `html` escapes every value. */
+import { html } from 'hono/html'
 import { labelOf } from '../../../shared/queries/parameter-labels.ts'
 import type { RunId } from '../../../shared/run.ts'
 import { timeText } from '../../../shared/time/text.ts'
@@ -25,7 +25,7 @@ const SHAPES: Readonly<Record<Tone, string>> = {
 }
 
 /** A shape and a word. */
-export const mark = (tone: Tone, text: string): Html =>
+export const mark = (tone: Tone, text: string | Html): Html =>
   html`<span class="mark ${tone}"><span class="shape" aria-hidden="true">${SHAPES[tone]}</span>${text}</span>`
 
 /** A time with its zone, machine-readable. */
@@ -96,16 +96,22 @@ const ROLES = {
   cell: html` role="cell"`,
 } as const
 
-const cellOf = <Row>(column: Column<Row>, row: Row, cards: boolean): Html =>
-  column.heads === true
-    ? html`<th scope="row"${classOf(column)}${cards ? ROLES.rowheader : ''}>${column.cell(row)}</th>`
-    : html`<td${classOf(column)}${cards ? ROLES.cell : ''}${cards && typeof column.head === 'string' ? html` data-head="${column.head}"` : ''}>${column.cell(row)}</td>`
+function cellOf<Row>(column: Column<Row>, row: Row, cards: boolean): Html {
+  const value = column.cell(row)
+  if (column.heads === true)
+    return html`<th scope="row"${classOf(column)}${cards ? ROLES.rowheader : ''}>${value}</th>`
+  if (!cards) return html`<td${classOf(column)}>${value}</td>`
+  const head = typeof column.head === 'string' ? html` data-head="${column.head}"` : NOTHING
+  return html`<td${classOf(column, value === '–')}${ROLES.cell}${head}>${value}</td>`
+}
 
-function classOf<Row>({ numeric, prose, roomy }: Column<Row>): Html {
+/** @param isNil nothing is in the cell: a card leaves it out. */
+function classOf<Row>({ numeric, prose, roomy }: Column<Row>, isNil = false): Html {
   const classes = [
     ...(numeric === true ? ['number'] : []),
     ...(prose === true ? ['prose'] : []),
     ...(roomy === true ? ['roomy'] : []),
+    ...(isNil ? ['nil'] : []),
   ]
   return classes.length === 0 ? NOTHING : html` class="${classes.join(' ')}"`
 }
@@ -128,9 +134,5 @@ export const parameterName = (name: string): Html => {
 /** Text with a copy button (with a script); without one it can be selected. */
 export const copyable = (id: string, label: Content, text: string): Html =>
   html`<div class="copyable"><p id="${id}-label">${label}</p><pre id="${id}" tabindex="0" role="region" aria-labelledby="${id}-label">${text}</pre><button type="button" data-copy="${id}">Copy</button></div>`
-
-/** Data for a script; browsers do not execute it. */
-export const dataBlock = (id: string, value: unknown): Html =>
-  html`<script type="application/json" id="${id}">${raw(JSON.stringify(value).replaceAll('<', '\\u003c'))}</script>`
 
 export const runPath = (run: RunId): string => `/runs/${encodeURIComponent(run.tag)}/${run.runNumber}`

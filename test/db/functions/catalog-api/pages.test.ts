@@ -581,24 +581,32 @@ describe('a run that is not in the catalogue', () => {
 })
 
 describe('Replicas', () => {
-  test('counts what is where, by tag and day, in a table and for the charts', async () => {
+  test('writes the volume at each place beside its own strip of bars, against what was taken', async () => {
     const text = await pageAt('/replicas?days=7&tag=LNGS')
     expect(text).toContain('Data taken in the last 7 days')
-    const data = JSON.parse(
-      /<script type="application\/json" id="chart-data">(.*?)<\/script>/.exec(text)?.[1] ?? '',
-    ) as Record<string, number[]>
-    expect(data.days).toHaveLength(7)
-    const sum = (values: readonly number[] = []) => values.reduce((total, value) => total + value, 0)
+    const since = new Date(Math.floor(Date.now() / 86_400_000 - 6) * 86_400_000)
     const taken = await context.database
       .selectFrom('runs')
       .select((select) => select.fn.sum<number>('sizeBytes').as('bytes'))
       .where('tag', '=', 'LNGS')
-      .where('startedAt', '>=', new Date((data.days?.[0] ?? 0) * 1000))
+      .where('startedAt', '>=', since)
       .executeTakeFirstOrThrow()
-    expect(sum(data.taken)).toBe(Number(taken.bytes))
-    expect(sum(data.cloud)).toBe(sum(data.taken))
-    expect(sum(data.tape)).toBeGreaterThan(0)
-    expect(sum(data.tape)).toBeLessThan(sum(data.taken))
+    const all = bytes(Number(taken.bytes))
+    const strips = [...text.matchAll(/<strong>(Tape|Store|DAQ disk)<\/strong> ([\d.]+ \w+) <span/g)]
+    expect(strips.map(([, place]) => place)).toEqual(['Tape', 'Store', 'DAQ disk'])
+    expect(strips[1]?.[2]).toBe(all)
+    expect(strips[2]?.[2]).toBe('0 B')
+    expect(strips[0]?.[2]).not.toBe(all)
+    expect(text.match(/<svg class="bars"/g)).toHaveLength(3)
+    expect(text).toContain(`aria-label="Tape: ${strips[0]?.[2]} of ${all};`)
+  })
+
+  test('states first how many runs are not safe, with a way to them', async () => {
+    const text = await (await siteApp(context, () => who).app.request('/replicas')).text()
+    const verdict = text.slice(text.indexOf('aria-label="Verdict"'), text.indexOf('id="under-way"'))
+    expect(verdict).toMatch(/href="\/runs\?tape=failed">1 run with a failed copy on tape</)
+    expect(verdict).toMatch(/of \d+ runs are on tape: [\d.]+ GB of [\d.]+ GB\./)
+    expect(verdict).not.toContain('All runs are on tape')
   })
 })
 
@@ -606,7 +614,7 @@ describe('all data', () => {
   test('is counted by the copy on tape, with a way to the runs that have none', async () => {
     // Of its own, since a site counts all data at most once a minute.
     const page = await (await siteApp(context, () => who).app.request('/replicas?days=7')).text()
-    const rows = page.slice(page.indexOf('id="all"'), page.indexOf('id="by-day"')).split('<tr>')
+    const rows = page.slice(page.indexOf('id="all"'), page.indexOf('id="by-day"')).split('<tr')
     const rowOf = (tag: string) => rows.find((row) => row.includes(`href="/runs?tag=${tag}"`))
     const link = (tag: string, tape: string, count: number) =>
       new RegExp(`href="/runs\\?tag=${tag}&(?:amp;)?tape=${tape}"[^>]*>.*?${count}</span>`)
