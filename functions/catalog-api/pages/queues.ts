@@ -146,7 +146,7 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
       },
     },
     { head: 'Waiting', numeric: true, cell: ({ depth }) => number(depth?.waiting) },
-    { head: 'In progress', numeric: true, cell: ({ depth }) => number(depth?.inFlight) },
+    { head: 'In progress', numeric: true, roomy: true, cell: ({ depth }) => number(depth?.inFlight) },
     {
       head: 'Oldest work',
       numeric: true,

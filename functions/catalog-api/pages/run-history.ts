@@ -7,7 +7,7 @@ import type { CopyKind, ShownCopy } from '../../../shared/database/replica-schem
 import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { shortened } from '../../../shared/text.ts'
 import { timeText } from '../../../shared/time/text.ts'
-import { counted } from './format.ts'
+import { count, counted } from './format.ts'
 import { agoOf, type Content, fold, type Html, mark, NOTHING, timeOf } from './parts.ts'
 
 export interface Step {
@@ -27,21 +27,39 @@ const FOLDED = 200
 const MOST_CHARACTERS = 140
 
 export function historySection(details: RunDetails, now: Date): Html {
-  const steps = stepsOf(details).toReversed()
+  const steps = repeatedTogether(stepsOf(details).toReversed())
   const older = steps.slice(SHOWN, SHOWN + FOLDED)
   const left = Math.max(0, steps.length - SHOWN - FOLDED)
-  const list = (own: readonly Step[]) =>
-    html`<ol class="timeline">${own.map((step) => stepItem(step, now))}</ol>`
+  const list = (own: readonly Repeated[]) =>
+    html`<ol class="timeline">${own.map((same) => stepItem(same, now))}</ol>`
   return html`<section class="card happened" aria-labelledby="history"><h2 id="history">What happened</h2>
 ${steps.length === 0 ? html`<p class="empty">No step is recorded.</p>` : list(steps.slice(0, SHOWN))}
 ${older.length === 0 ? NOTHING : fold('older-steps', counted(older.length, 'older step'), html`${list(older)}${left === 0 ? NOTHING : html`<p class="quiet">${counted(left, 'step')} before these: the API lists all.</p>`}`)}</section>`
 }
 
-function stepItem({ at, what, detail, more, by }: Step, now: Date): Html {
+type Repeated = readonly [newest: Step, ...before: Step[]]
+
+/** Consecutive steps of the same kind, such as sixty failed attempts, are one item: the newest with a count. */
+function repeatedTogether(steps: readonly Step[]): readonly Repeated[] {
+  const groups: [Step, ...Step[]][] = []
+  for (const step of steps) {
+    const last = groups.at(-1)
+    if (last !== undefined && last[0].what === step.what && step.more === null) last.push(step)
+    else groups.push([step])
+  }
+  return groups
+}
+
+function stepItem([{ at, what, detail, more, by }, ...before]: Repeated, now: Date): Html {
   const [icon, tone] = ICONS.find(([, , has]) => has.test(what)) ?? OTHER
   const brief = typeof detail === 'string' ? briefly(detail) : detail
-  const full = [...(brief === detail ? [] : [String(detail)]), ...(more === null ? [] : [more])]
-  const line = html`<strong>${what}</strong> <span class="quiet">${brief}${by === null ? NOTHING : html` by ${by}`}</span>`
+  const full = [
+    ...(brief === detail ? [] : [String(detail)]),
+    ...(more === null ? [] : [more]),
+    ...before.slice(0, FOLDED).map((same) => `${timeText(same.at)} UTC  ${same.detail}`),
+  ]
+  const times = before.length === 0 ? NOTHING : html` ${count(before.length + 1)} times, the last time`
+  const line = html`<strong>${what}</strong>${times} <span class="quiet">${brief}${by === null ? NOTHING : html` by ${by}`}</span>`
   const inFull = html`<code class="address">${full.join('\n')}</code>`
   return html`<li><span class="icon ${tone}" aria-hidden="true">${icon}</span><div>${full.length === 0 ? html`<p>${line}</p>` : html`<details id="step-${at.getTime()}-${what.replaceAll(/\W+/g, '-')}"><summary>${line}</summary>${timeOf(at)}${inFull}</details>`}</div><span class="age quiet">${agoOf(at, now)}</span></li>\n`
 }

@@ -92,6 +92,19 @@ describe('a long history', () => {
     expect(await page([])).toContain('No step is recorded.')
   })
 
+  test('counts consecutive steps of the same kind, and folds all but the newest', async () => {
+    const failures = Array.from({ length: 60 }, (_, index) =>
+      line(index, 'copy to tape failed', `try ${index + 1}: the endpoint answered 507`),
+    )
+    const text = await page([...failures, line(70, 'catalogued')])
+    expect(text.match(/<li>/g)).toHaveLength(2)
+    expect(text).toMatch(
+      /<strong>copy to tape failed<\/strong> 60 times, the last time <span class="quiet">try 60: the endpoint answered 507/,
+    )
+    expect(text).toContain('2026-01-15 08:00:00 UTC  try 1: the endpoint answered 507')
+    expect(text).not.toContain('older step')
+  })
+
   test('has checksums by their first characters, and folds them in full with the time', async () => {
     const md5 = '34756aa8a99b770e5a40f943a0ad8cc8'
     const text = await page([line(5, 'catalogued', `${KEY}, md5 ${md5}, complete`)])
