@@ -137,7 +137,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
       .insertInto('runHistory')
       .values({ runId: run?.id ?? 0, at: new Date(), what: 'copied to tape', detail: 'by a test' })
       .execute()
-    await page.waitForSelector('th:has-text("copied to tape")')
+    await page.waitForSelector('.timeline strong:has-text("copied to tape")')
     expect(await page.textContent('[data-live-status]')).toBe('run 60020 of LNGS: copied to tape')
     await tab.close()
   })
@@ -149,10 +149,10 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     await page.waitForSelector('.live.on')
     expect(await page.textContent('main')).toContain('no file of this run has been reported')
     await makeRun(context, { tag: 'LNGS', runNumber: 60_035, ago: 5 })
-    await page.waitForSelector('h2:has-text("Parameters")')
+    await page.waitForSelector('h2:has-text("What it is")')
     expect(await page.title()).toBe('Run 60035 of LNGS · Cygnet')
     await page.waitForSelector('.live.on')
-    await page.click('summary:has-text("Copy as curl or Python")')
+    await page.click('summary:has-text("Get by command")')
     await page.evaluate(
       "document.querySelector('[data-live]').append(Object.assign(document.createElement('i'), { id: 'before' }))",
     )

@@ -1,18 +1,29 @@
 /** The same query for the API, to be copied into a terminal or a notebook. */
 import { html } from 'hono/html'
-import { copyable, type Html } from './parts.ts'
+import { copyable, type Html, NOTHING } from './parts.ts'
 
-/**
- * @param path of the API, beginning with /api/v1/.
- * @param python the page with more about Python: pythonPath of a run, or /python.
- */
-export function apiSnippets(origin: string, path: string, query: URLSearchParams, python = '/python'): Html {
+interface Menu {
+  /** The page with more about Python: pythonPath of a run, or /python. */
+  readonly python?: string
+  readonly summary?: string
+  /** What follows curl and Python. */
+  readonly more?: Html
+}
+
+/** @param path of the API, beginning with /api/v1/. */
+export function apiSnippets(
+  origin: string,
+  path: string,
+  query: URLSearchParams,
+  { python = '/python', summary = 'Copy as curl or Python', more = NOTHING }: Menu = {},
+): Html {
   const url = new URL(path, origin).href
   const parameters = [...query]
   const address = parameters.length === 0 ? url : `${url}?${query}`
-  return html`<details class="snippets"><summary>Copy as curl or Python</summary>
+  return html`<details class="snippets" id="snippets"><summary>${summary}</summary>
 ${copyable('as-curl', 'curl', `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`)}
 ${copyable('as-python', 'Python', pythonOf(url, parameters))}
+${more}
 <p><a href="${python}">More for Python, pandas and ROOT</a></p>
 </details>`
 }

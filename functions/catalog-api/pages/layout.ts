@@ -21,7 +21,7 @@ export const PAGE_STATUSES = [200, 400, 401, 403, 404, 405, 413, 429, 500, 503] 
 export interface Page {
   readonly title: string
   readonly body: Html
-  /** Scripts in addition to page.js: `live.js` is a module, `uplot.js` is not. */
+  /** Modules in addition to page.js. */
   readonly scripts?: readonly string[]
   /** Style sheets in addition to style.css. */
   readonly styles?: readonly string[]
@@ -63,10 +63,7 @@ ${body}
   return c.html(document, status, { 'cache-control': 'no-store' })
 }
 
-const scriptTag = (name: string): Html =>
-  name === 'uplot.js'
-    ? html`<script defer src="${assetUrl(name)}"></script>\n`
-    : html`<script type="module" src="${assetUrl(name)}"></script>\n`
+const scriptTag = (name: string): Html => html`<script type="module" src="${assetUrl(name)}"></script>\n`
 
 /** On a phone behind a button, unless there is nothing but the sign-in. */
 const menu = (pages: Html, who: Html): Html =>

@@ -2,6 +2,7 @@
 import { PROBLEM_KINDS, PROBLEMS } from '../../../shared/catalogue/open-problems.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import { labelOf } from '../../../shared/queries/parameter-labels.ts'
+import { STORE_TEXTS, TAPE_TEXTS } from '../../../shared/queries/state-words.ts'
 import { cutText } from '../../../shared/text.ts'
 
 export type Choice = readonly [value: string, text: string]
@@ -17,20 +18,6 @@ const YES_NO: readonly Choice[] = [
   ['true', 'yes'],
   ['false', 'no'],
 ]
-const CLOUD_TEXTS = {
-  present: 'present',
-  deleted: 'deleted',
-  partly: 'partly present',
-  absent: 'no copy',
-  suspicious: 'suspicious',
-} as const
-const TAPE_TEXTS = {
-  'on-media': 'on tape',
-  'under-way': 'in progress',
-  none: 'no copy',
-  failed: 'failed',
-} as const
-
 /** Named as in the API. */
 export const FIELDS = {
   tag: { label: 'Tag', example: 'LNGS' },
@@ -51,7 +38,7 @@ export const FIELDS = {
   cloud: {
     label: 'In the store',
     example: 'present',
-    choices: CLOUD_WORDS.map((word) => [word, CLOUD_TEXTS[word]] as const),
+    choices: CLOUD_WORDS.map((word) => [word, STORE_TEXTS[word]] as const),
   },
   complete: { label: 'Complete', example: 'yes', choices: YES_NO },
   pedestal: { label: 'Pedestal', example: 'no', choices: YES_NO },

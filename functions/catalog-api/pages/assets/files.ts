@@ -3,7 +3,6 @@
  * module is evaluated when the bundle is built and replaced by its value (embed.cjs).
  */
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 
 const own = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
 
@@ -13,11 +12,9 @@ const style = (name: string) =>
     .replaceAll(/\/\*.*?\*\//gs, '')
     .replaceAll(/\n\s*/g, '\n')
 
-/** The chart library, unmodified from its package. */
-const { resolve } = createRequire(import.meta.url)
-
 export const FILES: Readonly<Record<string, string>> = {
   'style.css': style('./style.css'),
+  'cards.css': style('./cards.css'),
   'frame.css': style('./frame.css'),
   'runs.css': style('./runs.css'),
   'favicon.svg': own('./favicon.svg'),
@@ -25,7 +22,4 @@ export const FILES: Readonly<Record<string, string>> = {
   'page.js': own('./page.js'),
   'live.js': own('./live.js'),
   'runs.js': own('./runs.js'),
-  'charts.js': own('./charts.js'),
-  'uplot.js': readFileSync(resolve('uplot/dist/uPlot.iife.min.js'), 'utf8'),
-  'uplot.css': readFileSync(resolve('uplot/dist/uPlot.min.css'), 'utf8'),
 }

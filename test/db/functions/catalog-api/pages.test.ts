@@ -270,7 +270,7 @@ describe('Now', () => {
     const panel =
       (await pageAt('/')).split('<section class="site"').find((part) => part.includes('id="site-MAN"')) ?? ''
     expect(panel).toMatch(
-      /started <time [^>]*>40 d<\/time> ago <span class="quiet"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}<\/span><\/time> UTC/,
+      /started <time [^>]*>40 d<\/time> ago <span class="quiet[^"]*"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}&nbsp;UTC<\/span><\/time>/,
     )
   })
 
@@ -506,13 +506,14 @@ describe('Run', () => {
   test('shows all details: parameters, banks, checksums, copies, history, and what is still missing', async () => {
     const text = await pageAt('/runs/LNGS/60019')
     for (const shown of [
-      'exposure_sec',
+      '<abbr title="exposure_sec">Exposure</abbr>',
       '<dd>0.3 <span class="quiet">s</span></dd>',
+      '<code>exposure_sec</code>',
       'CAM0',
       'Trigger',
       'SHA-256',
       'the file ends in the middle of an event',
-      'not requested</span>: the run is not complete: the file ends in the middle of an event',
+      'not judged</span><br><span class="quiet">no reconstruction: the run is not complete: the file ends in the middle of an event',
       '/python?tag=LNGS&amp;run=60019',
       'catalogued',
     ])
@@ -523,10 +524,12 @@ describe('Run', () => {
   test('shows a failing copy to tape with its error at the top; so does the page of replicas', async () => {
     const text = await pageAt('/runs/LNGS/60018')
     expect(text).toMatch(
-      /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failing, will be retried<\/span><\/dd>/,
+      /<ul class="verdict"[^>]*><li class="bad">.{0,120}Copy to tape is failing<\/span><\/strong> <span class="reason">the endpoint answered 403 Forbidden \(attempt 2\)<\/span> <span class="quiet">tried again in <time [^>]*>9 min<\/time>/,
     )
-    expect(text).toContain('<span class="problem">the endpoint answered 403 Forbidden (attempt 2)</span>')
-    expect(await pageAt('/runs/LNGS/60020')).toMatch(/<dt>Tape<\/dt><dd><span class="mark moving">/)
+    expect(text).toContain('<p class="problem">the endpoint answered 403 Forbidden (attempt 2)</p>')
+    expect(await pageAt('/runs/LNGS/60020')).toContain(
+      '<ul class="verdict" aria-label="Verdict"><li class="moving">',
+    )
     const replicas = await pageAt('/replicas')
     expect(replicas).toContain(
       'requested, 1 failing</span><br><span class="problem">the endpoint answered 403 Forbidden</span>',
@@ -535,8 +538,10 @@ describe('Run', () => {
 
   test('distinguishes triggers from all MIDAS events', async () => {
     const text = await pageAt('/runs/LNGS/60020')
-    expect(text).toContain('<dt>Triggers</dt><dd>1\u202f000</dd>')
-    expect(text).toContain('<dt>MIDAS events, all ids</dt><dd>1\u202f042</dd>')
+    expect(text).toContain(
+      '<dt>Events</dt><dd>1\u202f000 triggers<br><span class="quiet">and 42 of slow control: 1\u202f042 MIDAS events</span></dd>',
+    )
+    expect(text).toContain('Begin-of-run and end-of-run are not counted in the 1\u202f042.')
     expect(await pageAt('/runs')).toMatch(/<th scope="col" class="number"[^>]*>(?:<a [^>]*>)?MIDAS events/)
   })
 
@@ -549,7 +554,10 @@ describe('Run', () => {
       `${line({ event: 'run-catalogued', run: 60_020, tag: 'LNGS', ms: 12 })}${line({ event: 'of-another-tag', run: 60_020, tag: 'LNF' })}${line({ event: 'of-another-run', run: 600_201 })}not JSON "run":60020\n`,
     )
     const text = await pageAt('/runs/LNGS/60020')
-    expect(text).toContain('run-catalogued')
+    expect(text).toMatch(
+      /<summary><time [^>]*>.{0,60}08:00:00&nbsp;UTC<\/span><\/time> .{0,99}info<\/span> <strong>run-catalogued<\/strong> <span class="quiet">ms 12 <\/span>/,
+    )
+    expect(text).toContain('<dt>function</dt><dd>extract-metadata</dd>')
     expect(text).not.toMatch(/of-another-(tag|run)|not JSON/)
     await rm(logFolder, { recursive: true })
     expect(await pageAt('/runs/LNGS/60020')).toContain('contain no line about this run')
@@ -627,24 +635,32 @@ describe('a run that is not in the catalogue', () => {
 })
 
 describe('Replicas', () => {
-  test('counts what is where, by tag and day, in a table and for the charts', async () => {
+  test('writes the volume at each place beside its own strip of bars, against what was taken', async () => {
     const text = await pageAt('/replicas?days=7&tag=LNGS')
     expect(text).toContain('Data taken in the last 7 days')
-    const data = JSON.parse(
-      /<script type="application\/json" id="chart-data">(.*?)<\/script>/.exec(text)?.[1] ?? '',
-    ) as Record<string, number[]>
-    expect(data.days).toHaveLength(7)
-    const sum = (values: readonly number[] = []) => values.reduce((total, value) => total + value, 0)
+    const since = new Date(Math.floor(Date.now() / 86_400_000 - 6) * 86_400_000)
     const taken = await context.database
       .selectFrom('runs')
       .select((select) => select.fn.sum<number>('sizeBytes').as('bytes'))
       .where('tag', '=', 'LNGS')
-      .where('startedAt', '>=', new Date((data.days?.[0] ?? 0) * 1000))
+      .where('startedAt', '>=', since)
       .executeTakeFirstOrThrow()
-    expect(sum(data.taken)).toBe(Number(taken.bytes))
-    expect(sum(data.cloud)).toBe(sum(data.taken))
-    expect(sum(data.tape)).toBeGreaterThan(0)
-    expect(sum(data.tape)).toBeLessThan(sum(data.taken))
+    const all = bytes(Number(taken.bytes))
+    const strips = [...text.matchAll(/<strong>(Tape|Store|DAQ disk)<\/strong> ([\d.]+ \w+) <span/g)]
+    expect(strips.map(([, place]) => place)).toEqual(['Tape', 'Store', 'DAQ disk'])
+    expect(strips[1]?.[2]).toBe(all)
+    expect(strips[2]?.[2]).toBe('0 B')
+    expect(strips[0]?.[2]).not.toBe(all)
+    expect(text.match(/<svg class="bars"/g)).toHaveLength(3)
+    expect(text).toContain(`aria-label="Tape: ${strips[0]?.[2]} of ${all};`)
+  })
+
+  test('states first how many runs are not safe, with a way to them', async () => {
+    const text = await (await siteApp(context, () => who).app.request('/replicas')).text()
+    const verdict = text.slice(text.indexOf('aria-label="Verdict"'), text.indexOf('id="under-way"'))
+    expect(verdict).toMatch(/href="\/runs\?tape=failed">1 run with a failed copy on tape</)
+    expect(verdict).toMatch(/of \d+ runs are on tape: [\d.]+ GB of [\d.]+ GB\./)
+    expect(verdict).not.toContain('All runs are on tape')
   })
 })
 
@@ -652,7 +668,7 @@ describe('all data', () => {
   test('is counted by the copy on tape, with a way to the runs that have none', async () => {
     // Of its own, since a site counts all data at most once a minute.
     const page = await (await siteApp(context, () => who).app.request('/replicas?days=7')).text()
-    const rows = page.slice(page.indexOf('id="all"'), page.indexOf('id="by-day"')).split('<tr>')
+    const rows = page.slice(page.indexOf('id="all"'), page.indexOf('id="by-day"')).split('<tr')
     const rowOf = (tag: string) => rows.find((row) => row.includes(`href="/runs?tag=${tag}"`))
     const link = (tag: string, tape: string, count: number) =>
       new RegExp(`href="/runs\\?tag=${tag}&(?:amp;)?tape=${tape}"[^>]*>.*?${count}</span>`)
