@@ -44,7 +44,7 @@ export function whatItIs(details: RunDetails, before: Run | null, now: Date): Ht
   const conditions = parametersOf(run).filter(([name]) => !NO_CONDITION.test(name))
   const differing = conditions.filter(([name, value]) => differs(before, name, value)).length
   return html`<section class="card what" aria-labelledby="what"><h2 id="what">What it is</h2>
-${run.description ? html`<p class="description lead">${run.description}</p>` : NOTHING}${run.pedestal === true ? html`<p><span class="label">pedestal run</span></p>` : NOTHING}
+${run.description ? html`<p class="description lead">${run.description}</p>` : NOTHING}${labelsOf(run)}
 ${facts([
   ['Taken', run.startedAt === null ? 'begin unknown' : taken(run.startedAt, run.stoppedAt, now)],
   ['Events', run.firstFileAt === null ? null : eventsText(details)],
@@ -54,6 +54,11 @@ ${facts([
 <h3>Conditions${before === null || conditions.length === 0 ? NOTHING : html` <small class="quiet">${differing === 0 ? 'as in' : html`<strong>${counted(differing, 'differs', 'differ')}</strong> from`} <a href="${runPath(before)}">run ${before.runNumber}</a></small>`}</h3>
 ${conditions.length === 0 ? html`<p class="empty">No condition is known: neither the file nor the DAQ’s logger has stated one.</p>` : groups(conditions).map(([title, own]) => conditionGroup(run, before, title, own))}
 </section>`
+}
+
+function labelsOf({ pedestal, isHistory }: Run): Html {
+  if (pedestal !== true && !isHistory) return NOTHING
+  return html`<p>${pedestal === true ? html`<span class="label">pedestal run</span> ` : NOTHING}${isHistory ? html`<span class="label">history</span> <span class="quiet">taken before the take-over time of its tag</span>` : NOTHING}</p>`
 }
 
 function taken(from: Date, to: Date | null, now: Date): Html {
@@ -136,7 +141,7 @@ export function allParameters(run: Run, before: Run | null): Html {
               cell: ([name]: Named) => withUnit(name, before.parameters[name] ?? null),
             },
           ]),
-      { head: 'Source', cell: ([name]) => parameterSources(run)[name] ?? 'file' },
+      { head: 'Source', roomy: true, cell: ([name]) => parameterSources(run)[name] ?? 'file' },
     ],
   })
   return fold('all-parameters', `All parameters (${rows.length})`, body)

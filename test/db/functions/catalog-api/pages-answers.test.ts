@@ -53,16 +53,16 @@ describe('Now', () => {
   test('says of each site whether it takes data, and since when it is silent', async () => {
     const lines = await sentences()
     expect(lines).toContainEqual(
-      expect.stringMatching(/^●NEXT is taking data\. Last run 4 arrived \d+ s ago\.$/),
+      expect.stringMatching(/^●NEXT is taking data\. Last run 4 arrived \d+ (?:s|min) ago\.$/),
     )
     expect(lines).toContainEqual(
       expect.stringMatching(
-        /^○LNF is silent\. Last arrival 2 h ago, \d{4}-\d\d-\d\d [\d:]{8} UTC \(run 7012, ended normally\)\. Usually a run arrives every 14 h\.$/,
+        /^○LNF is silent\. Last arrival [23] h ago, \d{4}-\d\d-\d\d [\d:]{8} UTC \(run 7012, ended normally\)\. Usually a run arrives every 14 h\.$/,
       ),
     )
     expect(lines).toContainEqual(
       expect.stringMatching(
-        /^◐MAN sends older runs\. The last arrived \d+ s ago; run 11300 was taken 40 d ago\.$/,
+        /^◐MAN sends older runs\. The last arrived \d+ (?:s|min) ago; run 11300 was taken 40 d ago\.$/,
       ),
     )
   })
@@ -70,7 +70,8 @@ describe('Now', () => {
   test('counts arrivals hour by hour, and compares the last hour with the one before', async () => {
     const arrivals = await siteArrivals(context.database, ['NEXT', 'LNGS', 'NOBODY'], new Date())
     expect(arrivals.get('NEXT')?.perHour.at(-1)).toBe(4)
-    expect(arrivals.get('LNGS')?.usualGapMs).toBe(7 * 3_600_000)
+    // The runs were made one after the other, within minutes at most.
+    expect(Math.floor((arrivals.get('LNGS')?.usualGapMs ?? 0) / 3_600_000)).toBe(7)
     expect(arrivals.get('LNGS')?.perHour.filter((runs) => runs > 0)).toEqual([1, 1, 1, 1])
     expect(arrivals.get('NOBODY')).toMatchObject({ lastAt: null, usualGapMs: null })
     expect(await page('/')).toContain(
@@ -128,7 +129,7 @@ describe('Run', () => {
     const text = await page('/runs/LNGS/60010')
     expect(text).toMatch(/<li class="good"><strong>.{0,99}Complete and on tape<\/span>/)
     expect(text).toMatch(
-      /<span class="place">tape<\/span> <span class="mark good">.{0,60}on tape<\/span> <span class="proof quiet">all bytes read and compared <time [^>]*>\d+ s<\/time> ago/,
+      /<span class="place">tape<\/span> <span class="mark good">.{0,60}on tape<\/span> <span class="proof quiet">all bytes read and compared <time [^>]*>\d+ (?:s|min)<\/time> ago/,
     )
     expect(await page('/runs/LNGS/60016')).not.toContain('<li class="good"><strong>')
   })
