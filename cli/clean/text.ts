@@ -6,6 +6,7 @@ import { KEEP_REASONS, type KeptFiles } from '../../shared/copies/clean/clean-re
 import type { CleanedFile, CleanedRuns } from '../../shared/copies/clean/clean-result.ts'
 import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import type { Replica } from '../../shared/database/replica-schema.ts'
+import { copyText } from '../../shared/queries/state-words.ts'
 import { bytes, list, table, time } from '../output.ts'
 
 export function eventsText(events: CleanedEvents, dryRun: boolean): string {
@@ -126,8 +127,8 @@ export function runText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun: 
       'to be deleted in the store',
     ]
     const rows = list([
-      ['in the store', copiesText(copies, 'cloud', 'it was never there')],
-      ['on tape', copiesText(copies, 'tape', 'no copy was requested yet')],
+      ['store', copiesText(copies, 'cloud', 'it was never there')],
+      ['tape', copiesText(copies, 'tape', 'no copy was requested yet')],
       [what, reason],
     ])
     return `run ${runNumber} of ${tag}: ${file.objectKey}, ${bytes(file.sizeBytes)}\n${rows.replaceAll(/^/gm, '  ')}`
@@ -150,5 +151,5 @@ const copiesText = (copies: readonly Replica[], kind: Replica['kind'], none: str
 function stateText({ state, verifiedAt, deletedAt, lastError: error }: Replica): string {
   if (state === 'deleted') return `deleted by Cygnet ${time(deletedAt)} UTC`
   const verified = verifiedAt === null ? '' : `, last verified ${time(verifiedAt)} UTC`
-  return `${state}${verified}${error === null ? '' : `: ${error}`}`
+  return `${copyText(state)}${verified}${error === null ? '' : `: ${error}`}`
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
+import { copyText } from '../../shared/queries/state-words.ts'
 import { bytes, duration, print, printJson, printToStderr, table } from '../output.ts'
 import { interruption, stackFolder } from '../settings.ts'
 
@@ -50,7 +51,7 @@ function render(result: Result): string {
     run.adler32,
     run.integrity,
     run.latencySeconds === null ? '-' : duration(run.latencySeconds),
-    run.tape === 'on-media' ? `verified (${run.tapeVerifiedBy})` : run.tape,
+    run.tape === 'on-media' ? `${copyText(run.tape)} (${run.tapeVerifiedBy})` : run.tape,
     run.requests.filter((queue) => queue !== 'tape-requests').join(', ') || 'none',
   ])
   const ends = result.runs.map(
@@ -61,17 +62,7 @@ function render(result: Result): string {
   return [
     '',
     table(
-      [
-        'run',
-        'kind of run',
-        'events',
-        'size',
-        'adler32',
-        'checksums',
-        'PUT → row',
-        'on tape',
-        'next requests',
-      ],
+      ['run', 'kind of run', 'events', 'size', 'adler32', 'checksums', 'PUT → row', 'tape', 'next requests'],
       rows,
     ),
     '',

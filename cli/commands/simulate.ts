@@ -67,7 +67,7 @@ export function register(program: Command): void {
     )
     .option('-t, --tag <tag>', 'site', 'LNGS')
     .addOption(
-      new Option('-e, --events <count>', 'camera events in each run (default: 10)')
+      new Option('-e, --events <count>', 'camera events (triggers) in each run (default: 10)')
         .argParser(wholeNumber(0, 10_000_000))
         .conflicts('size'),
     )

@@ -95,7 +95,7 @@ type Shown = Awaited<ReturnType<typeof listTokens>>[number] & { readonly state: 
 
 const tokenTable = (tokens: readonly Shown[]) =>
   table(
-    ['id', 'name', 'machine', 'state', 'scopes', 'made', 'until', 'last used'],
+    ['id', 'name', 'machine', 'state', 'scopes', 'made (UTC)', 'until (UTC)', 'last used (UTC)'],
     tokens.map((token) => [
       token.id,
       token.name,

@@ -3,6 +3,7 @@
 import { csvLine } from '../../shared/csv.ts'
 import { EVENT_TRIGGER } from '../../shared/midas/format.ts'
 import { shownColumns } from '../../shared/queries/shown-parameters.ts'
+import { PLACES, STORE_TEXTS, TAPE_TEXTS } from '../../shared/queries/state-words.ts'
 import { bytes, list, table, time } from '../output.ts'
 import { RUN_FIELDS, type RunItem, type ShownFile, type ShownReplica, type ShownRun } from './run-shapes.ts'
 
@@ -20,8 +21,8 @@ export function runTable(runs: readonly RunItem[]): string {
       'complete',
       'problems',
       'checksums',
-      'in the store',
-      'on tape',
+      'store',
+      'tape',
       'description',
       'reason',
     ],
@@ -35,8 +36,8 @@ export function runTable(runs: readonly RunItem[]): string {
       completeText(run),
       run.problems.join(', '),
       run.integrity,
-      run.storage.cloud,
-      tapeWord(run.storage.tape),
+      storeText(run.storage.cloud),
+      tapeText(run.storage.tape),
       shortened(run.description),
       oneLine(run.problem ?? ''),
     ]),
@@ -73,9 +74,9 @@ export function detailsText(run: ShownRun): string {
       ['problem', run.problem],
       ['checksums', run.integrity],
       ['triggers', run.events.find(({ eventId }) => eventId === EVENT_TRIGGER)?.events ?? null],
-      ['MIDAS events', run.eventCount],
-      ['in the store', run.storage.cloud],
-      ['on tape', tapeWord(run.storage.tape)],
+      ['MIDAS events', `${run.eventCount} (triggers and slow control)`],
+      ['store', storeText(run.storage.cloud)],
+      ['tape', tapeText(run.storage.tape)],
       ['size', `${bytes(run.sizeBytes)} in ${run.fileCount} ${run.fileCount === 1 ? 'file' : 'files'}`],
     ]),
     section('refused files', run.refused, (refused) =>
@@ -101,7 +102,7 @@ export function detailsText(run: ShownRun): string {
     section('parameters', parametersOf(run), list),
     section('requests', run.requests, (requests) =>
       table(
-        ['queue', 'made', 'sent', 'name'],
+        ['queue', 'made (UTC)', 'sent (UTC)', 'name'],
         requests.map((row) => [row.queue, time(row.createdAt), time(row.sentAt), row.name]),
       ),
     ),
@@ -128,8 +129,8 @@ function fileText(file: ShownFile): string {
     ['problem', file.problem === null ? null : `${file.problem} (offset ${file.problemOffset ?? '-'})`],
     ['warnings', file.warnings.map((warning) => oneLine(warning.message)).join('; ') || null],
     ...cameraRows(file.cameras),
-    ['stored', time(file.lastModified)],
-    ['catalogued', time(file.cataloguedAt)],
+    ['stored (UTC)', time(file.lastModified)],
+    ['catalogued (UTC)', time(file.cataloguedAt)],
   ])
   const what = file.live ? (file.counts ? 'file' : 'file that does not count') : 'replaced file'
   return `\n\n${what} ${file.bucket}/${file.key}\n${body}`
@@ -144,8 +145,8 @@ function replicaTable(replicas: readonly ShownReplica[]): string {
   return table(
     ['where', 'state', 'verified (UTC)', 'how', 'address', 'error'],
     replicas.map((replica) => [
-      replica.kind,
-      replica.state,
+      textOf(PLACES)(replica.kind),
+      replica.state === 'on-media' ? tapeText(replica.state) : replica.state,
       time(replica.verifiedAt),
       evidenceText(replica),
       replica.url,
@@ -173,7 +174,10 @@ const parametersOf = ({ parameters }: ShownRun) =>
     .filter(([, value]) => value !== null)
     .map(([name, value]) => [name, typeof value === 'string' ? oneLine(value) : value] as const)
 
-const tapeWord = (word: string) => (word === 'on-media' ? 'verified' : word)
+/** The words of the pages; a word that this version does not know stays as it is. */
+const textOf = (texts: Readonly<Record<string, string>>) => (word: string) => texts[word] ?? word
+const storeText = textOf(STORE_TEXTS)
+const tapeText = textOf(TAPE_TEXTS)
 
 /** Replaces control characters: free text must not move the cursor of a terminal. */
 const oneLine = (text: string) => text.replace(/\p{Cc}+/gu, ' ')

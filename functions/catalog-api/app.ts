@@ -4,18 +4,8 @@ import type { Context } from '../../shared/context.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
 import { createAddressOf } from './access/client-address.ts'
 import { registerAccess } from './access/register.ts'
-import { registerCopies } from './api/copies.ts'
-import { findCopiesIn } from './api/copies-of-file.ts'
-import { registerDeletions } from './api/deletions.ts'
-import { HEALTH_PATHS, registerHealth } from './api/health.ts'
-import { registerLinks } from './api/links.ts'
-import { registerLocalCopies } from './api/local-copies.ts'
-import { registerQueues } from './api/queues.ts'
-import { registerRecalls } from './api/recalls.ts'
-import { registerReplicaSummary } from './api/replicas.ts'
-import { registerRun } from './api/run.ts'
-import { registerRuns } from './api/runs.ts'
-import { registerUploads } from './api/uploads.ts'
+import { HEALTH_PATHS } from './api/health.ts'
+import { registerApiRoutes } from './api/register.ts'
 import { compressed } from './http/compressed.ts'
 import { addOtherMethods, createEmptyApi } from './http/empty-api.ts'
 import { holdRefusals } from './http/hold-refusals.ts'
@@ -48,7 +38,7 @@ export function createApi(
   context: Context<'database' | 'publicS3' | 'queues' | 's3' | 'tape'>,
   { answerMs = ANSWER_MS }: { readonly answerMs?: number } = {},
 ): Api & { readonly http: HttpApp } {
-  const { config, database, log, now } = context
+  const { config, log, now } = context
   const api = createEmptyApi(log)
   const { app } = api
 
@@ -64,25 +54,16 @@ export function createApi(
 
   app.use(compressed)
 
-  registerHealth(api, context)
-  registerRuns(api, context)
-  registerRun(api, context)
-  registerLinks(api, context)
-  registerRecalls(api, context)
-  registerReplicaSummary(api, context)
-  registerQueues(api, context)
-  registerUploads(api, context)
-  registerCopies(api, findCopiesIn(database))
-  registerDeletions(api, context)
-  registerLocalCopies(api, context)
-  registerReference(api)
+  registerApiRoutes(api, context)
   registerLegacyQuery(api, context)
   registerLegacyDownload(api, context)
-  registerPages(api, context, {
+  const pages = {
     browser: identity.browser,
     logFolder: config.host.logFolder ?? null,
     live: LIVE,
-  })
+  }
+  registerPages(api, context, pages)
+  registerReference(api, pages)
   addOtherMethods(api)
   return { ...api, http: withRequestTimeout(app, { answerMs, log, exempt: HEALTH_PATHS, headers }) }
 }

@@ -69,7 +69,7 @@ async function findArrivalsByName(
 }
 
 /** Each bucket is found by one step in the index by_object, which begins with the bucket. */
-async function bucketsOfLedger(database: Database): Promise<readonly string[]> {
+export async function bucketsOfLedger(database: Database): Promise<readonly string[]> {
   const buckets: string[] = []
   for (let last: string | null = ''; ; ) {
     const row = await database

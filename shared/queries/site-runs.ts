@@ -62,6 +62,35 @@ function dated(run: Run, ahead: Date): LastRun {
     : { run, at: begin, isBegin: true }
 }
 
+/** The runs of each tag that began last, newest first; those without a possible begin are left out. */
+export async function latestRuns(
+  database: Database,
+  tags: readonly string[],
+  now: Date,
+  limit: number,
+): Promise<ReadonlyMap<string, readonly Run[]>> {
+  if (tags.length === 0) return new Map()
+  const ahead = new Date(now.getTime() + CLOCK_TOLERANCE_MS)
+  const ofTag = (
+    tag: string,
+  ) => sql`(SELECT id FROM runs FORCE INDEX (by_tag_start) WHERE tag = ${tag} AND is_current = 1
+    AND started_at <= ${ahead} ORDER BY started_at DESC, id DESC LIMIT ${sql.lit(limit)})`
+  const { rows } = await sql<{ id: number }>`${sql.join(tags.map(ofTag), sql` UNION ALL `)}`.execute(database)
+  if (rows.length === 0) return new Map()
+  const runs = await database
+    .selectFrom('runs')
+    .selectAll()
+    .where(
+      'id',
+      'in',
+      rows.map(({ id }) => id),
+    )
+    .orderBy('startedAt', 'desc')
+    .orderBy('id', 'desc')
+    .execute()
+  return Map.groupBy(runs, ({ tag }) => tag)
+}
+
 export interface RecentRuns {
   readonly runs: number
   /** Runs with open problems, without history. */

@@ -5,9 +5,10 @@ import { IN_PROGRESS, WRONG } from '../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { CopyKind, CopyState, ShownCopy } from '../database/replica-schema.ts'
-import type { Schema } from '../database/schema.ts'
+import type { Run, Schema } from '../database/schema.ts'
 import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
-import { type LastRun, lastRuns, type RecentRuns, recentRuns } from './site-runs.ts'
+import { NEVER_ARRIVED, type SiteArrivals, siteArrivals } from './site-arrivals.ts'
+import { type LastRun, lastRuns, latestRuns, type RecentRuns, recentRuns } from './site-runs.ts'
 
 /** Tags that may be seen; `*` for all. */
 export type VisibleTags = '*' | readonly string[]
@@ -15,6 +16,9 @@ export type VisibleTags = '*' | readonly string[]
 export interface SiteState extends ArrivalsOfTag {
   readonly tag: string
   readonly last: LastRun
+  /** The runs that began last, newest first. */
+  readonly latest: readonly Run[]
+  readonly arrived: SiteArrivals
   /** Catalogued since `since`. */
   readonly recent: RecentRuns
   readonly copies: readonly CopiesInState[]
@@ -42,12 +46,15 @@ export interface CopiesInState {
   readonly oldest: Date
   /** How many of them are in progress after a failed attempt. */
   readonly failing: number
-  /** The error of one of those; null when there are none. */
+  /** The error of one of those, or of one that failed; null when there are none. */
   readonly lastError: string | null
 }
 
 /** Longest part of an error; the page of the run has the full text. */
 const MOST_CHARACTERS = 300
+
+/** A strip of runs, as many as one line has. */
+const LATEST_RUNS = 12
 
 const NO_RUNS: RecentRuns = { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false }
 
@@ -59,8 +66,10 @@ export async function siteStates(
   now: Date,
 ): Promise<Sites> {
   const own = await tagsWithRuns(database, tags)
-  const [last, recent, arrivals, copies] = await Promise.all([
+  const [last, latest, arrived, recent, arrivals, copies] = await Promise.all([
     lastRuns(database, own, now),
+    latestRuns(database, own, now, LATEST_RUNS),
+    siteArrivals(database, own, now),
     recentRuns(database, own, since),
     openArrivals(database, since),
     openCopies(database, tags),
@@ -70,6 +79,8 @@ export async function siteStates(
     return {
       tag,
       last: of,
+      latest: latest.get(tag) ?? [],
+      arrived: arrived.get(tag) ?? NEVER_ARRIVED,
       recent: recent.get(tag) ?? NO_RUNS,
       ...(arrivals.get(tag) ?? NO_ARRIVALS),
       copies: copies.filter((row) => row.tag === tag),
@@ -114,7 +125,9 @@ export async function openCopies(
       sql<number>`SUM(size_bytes)`.as('sizeBytes'),
       sql<Date>`MIN(requested_at)`.as('oldest'),
       sql<number>`SUM(${isFailing})`.as('failing'),
-      sql<string | null>`MAX(IF(${isFailing}, LEFT(last_error, ${sql.lit(MOST_CHARACTERS)}), NULL))`.as(
+      sql<
+        string | null
+      >`MAX(IF(${isFailing} OR state = 'failed', LEFT(last_error, ${sql.lit(MOST_CHARACTERS)}), NULL))`.as(
         'lastError',
       ),
     ])

@@ -15,6 +15,8 @@ const DEAD_MS = 41_000
 const ANSWER_MS = 16_000
 const LOOK_MS = 61_000
 
+const NOT_CONNECTED = /^not connected since \d\d:\d\d UTC: all values are older than \d+ (?:s|min)$/
+
 let context: TestTapeContext
 let site: Served
 let proxy: SilentProxy
@@ -80,12 +82,13 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
     await page.clock.fastForward(DEAD_MS)
     await page.waitForSelector('.live.lost:not(.on)')
     const shown = await status(page)
-    expect(shown).toMatch(/^not connected since \d\d:\d\d UTC: the page may be out of date$/)
+    expect(shown).toMatch(NOT_CONNECTED)
     await makeRun(context, { tag: 'LNGS', runNumber: 60_050, ago: 5 })
     // A look that hangs, and a second connection that does.
     await page.clock.fastForward(LOOK_MS)
     await page.waitForTimeout(600)
-    expect(await status(page)).toBe(shown)
+    expect(await status(page)).toMatch(NOT_CONNECTED)
+    expect((await status(page))?.slice(0, 30)).toBe(shown?.slice(0, 30))
     await takePicture(page, 'now-silent-light-desk')
     proxy.restore()
     await page.clock.fastForward(ANSWER_MS)
@@ -93,7 +96,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
     await forwardUntil(page, DEAD_MS, '.live.on')
     await forwardUntil(page, LOOK_MS, 'a.run:text-is("60050")')
     await page.waitForSelector('.live.on:not(.lost)')
-    expect(await status(page)).toBe('live')
+    expect(await status(page)).toBe('connected')
     await page.context().close()
   })
 
@@ -105,7 +108,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
       await page.clock.fastForward(25_000)
       await signsOfLife()
     }
-    expect(await status(page)).toBe('live')
+    expect(await status(page)).toBe('connected')
     expect(await page.getAttribute('[data-live-status]', 'class')).toBe('live on')
     await page.context().close()
   })
@@ -123,7 +126,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
     await page.clock.fastForward(LOOK_MS)
     await page.waitForSelector('a.run:text-is("60060")')
     await page.waitForSelector('.live:not(.lost)')
-    expect(await status(page)).toBe('live')
+    expect(await status(page)).toBe('connected')
     await page.context().close()
   })
 })

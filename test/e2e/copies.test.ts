@@ -40,7 +40,7 @@ test('a dropped run is copied to tape and verified, and the tools and the Runlog
     ['tape', 'on-media'],
   ])
   expect(await statuses()).toEqual([1, 1])
-  expect((await stack.cygnet('runs', 'show', '4711')).stdout).toMatch(/on tape +verified/)
+  expect((await stack.cygnet('runs', 'show', '4711')).stdout).toMatch(/tape +on tape/)
   expect((await stack.cygnet('verify', '--run', '4711')).code).toBe(0)
 })
 

@@ -2,12 +2,15 @@
  * The pages on a catalogue with typical contents: three sites, a week of runs, copies in every state, dead
  * letters.
  */
+
 import { securityHeaders } from '../../functions/catalog-api/access/headers.ts'
+import { registerApiRoutes } from '../../functions/catalog-api/api/register.ts'
 import { compressed } from '../../functions/catalog-api/http/compressed.ts'
 import { createEmptyApi } from '../../functions/catalog-api/http/empty-api.ts'
 import type { Api } from '../../functions/catalog-api/http/route.ts'
 import type { PageOptions } from '../../functions/catalog-api/pages/options.ts'
 import { registerPages } from '../../functions/catalog-api/pages/register.ts'
+import { registerReference } from '../../functions/catalog-api/reference/reference.ts'
 import type { Caller } from '../../shared/access/caller.ts'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { refreshStorage } from '../../shared/catalogue/replicas.ts'
@@ -28,7 +31,7 @@ export const READER = caller('read:*', 'link:*')
 export const OPERATOR = caller('read:*', 'link:*', 'recall:*', 'operate:*')
 export const ANONYMOUS: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'everybody', scopes: [] }
 
-/** An app with only the pages; `who` returns the caller of each request. */
+/** An app without access control: `who` returns the caller of each request. */
 export function siteApp(
   context: TestTapeContext,
   who: () => Caller,
@@ -42,12 +45,15 @@ export function siteApp(
     await next()
   })
   app.use(compressed)
-  registerPages(api, context, {
+  const pages: PageOptions = {
     browser: null,
     logFolder: null,
     live: { lastsSeconds: 60, pollMs: 50 },
     ...options,
-  })
+  }
+  registerApiRoutes(api, context)
+  registerPages(api, context, pages)
+  registerReference(api, pages)
   return api
 }
 

@@ -6,6 +6,8 @@ import { oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute, type Rule } from '../http/route.ts'
+import { formatOf } from '../http/table-answer.ts'
+import { formatFilter, tableOf } from './list-route.ts'
 import { problems, SECURITY } from './problems.ts'
 import { queueStates } from './queue-states.ts'
 
@@ -18,44 +20,39 @@ const OPERATORS: Rule = { right: 'operate', everyTag: true }
 const time = z.iso.datetime().nullable()
 const queue = z.enum(QUEUES).openapi({ description: 'Queue', example: 'tape-requests' })
 
-const queueList = z
-  .strictObject({
-    queues: z.array(
-      z.strictObject({
-        queue,
-        waiting: z.int().nullable().openapi({ description: 'Messages; null when the queue does not answer' }),
-        inFlight: z.int().nullable().openapi({ description: 'Messages in progress' }),
-        dead: z.int().nullable().openapi({ description: 'Dead letters: messages that failed too often' }),
-        oldest: time.openapi({
-          description:
-            'Since when the oldest work has been waiting, at least, from the rows of the catalogue; null when none is waiting or no row shows it',
-        }),
-      }),
-    ),
-  })
-  .openapi('Queues')
+const queueState = z.strictObject({
+  queue,
+  waiting: z.int().nullable().openapi({ description: 'Messages; null when the queue does not answer' }),
+  inFlight: z.int().nullable().openapi({ description: 'Messages in progress' }),
+  dead: z.int().nullable().openapi({ description: 'Dead letters: messages that failed too often' }),
+  oldest: time.openapi({
+    description:
+      'Since when the oldest work has been waiting, at least, from the rows of the catalogue; null when none is waiting or no row shows it',
+  }),
+})
+const queueList = z.strictObject({ queues: z.array(queueState) }).openapi('Queues')
 
-const deadLetters = z
-  .strictObject({
-    queue,
-    letters: z.array(
-      z.strictObject({
-        id: z.string(),
-        sentAt: time,
-        about: z.string().openapi({ example: 'cygno-data/LNGS/run12345.mid.gz' }),
-        state: z
-          .string()
-          .nullable()
-          .openapi({ description: 'Of the arrival, copy or recall; null if the catalogue has none' }),
-        finished: z.boolean().openapi({
-          description: 'The work is done without this message, which may be dismissed',
-        }),
-        attempts: z.int().nullable(),
-        lastError: z.string().nullable(),
-      }),
-    ),
-  })
-  .openapi('DeadLetters')
+const letter = z.strictObject({
+  id: z.string(),
+  sentAt: time,
+  about: z.string().openapi({ example: 'cygno-data/LNGS/run12345.mid.gz' }),
+  state: z
+    .string()
+    .nullable()
+    .openapi({ description: 'Of the arrival, copy or recall; null if the catalogue has none' }),
+  finished: z.boolean().openapi({
+    description: 'The work is done without this message, which may be dismissed',
+  }),
+  attempts: z.int().nullable(),
+  lastError: z.string().nullable(),
+})
+const deadLetters = z.strictObject({ queue, letters: z.array(letter) }).openapi('DeadLetters')
+
+const inFormat = z.object({ format: formatFilter })
+const tables = (row: z.ZodObject) => ({
+  'application/x-ndjson': { schema: row },
+  'text/csv': { schema: z.string() },
+})
 
 const queuesRoute = createRoute({
   method: 'get',
@@ -63,8 +60,12 @@ const queuesRoute = createRoute({
   tags: ['Queues'],
   summary: 'Depth, age and dead letters of every queue',
   security: SECURITY,
+  request: { query: inFormat },
   responses: {
-    200: { description: 'The queues', content: { 'application/json': { schema: queueList } } },
+    200: {
+      description: 'The queues',
+      content: { 'application/json': { schema: queueList }, ...tables(queueState) },
+    },
     ...problems(),
   },
 })
@@ -76,9 +77,12 @@ const deadRoute = createRoute({
   summary: 'Dead letters of a queue with the last error in the catalogue',
   description: 'At most 50. Reading hides them from other readers for a moment.',
   security: SECURITY,
-  request: { params: z.object({ queue }) },
+  request: { params: z.object({ queue }), query: inFormat },
   responses: {
-    200: { description: 'The dead letters', content: { 'application/json': { schema: deadLetters } } },
+    200: {
+      description: 'The dead letters',
+      content: { 'application/json': { schema: deadLetters }, ...tables(letter) },
+    },
     ...problems(),
   },
 })
@@ -144,27 +148,28 @@ export function registerQueues(api: Api, context: Context<'database' | 'queues'>
       dead: depth === null ? null : dead,
       oldest: earliest(oldest.get(queue), message)?.toISOString() ?? null,
     }))
-    return c.json({ queues }, 200)
+    const format = c.req.valid('query').format ?? formatOf(c)
+    return format === 'json'
+      ? c.json({ queues }, 200)
+      : tableOf(context, { name: 'queues', row: queueState }, format, queues)
   })
 
   addRoute(api, deadRoute, OPERATORS, async (c) => {
     const { queue } = c.req.valid('param')
-    const letters = await readDeadLetters(context, queue, MOST_SHOWN, withinTime(c))
-    return c.json(
-      {
-        queue,
-        letters: letters.map(({ id, sentAt, about, state, isFinished: finished, attempts, lastError }) => ({
-          id,
-          sentAt: sentAt?.toISOString() ?? null,
-          about,
-          state,
-          finished,
-          attempts,
-          lastError,
-        })),
-      },
-      200,
-    )
+    const found = await readDeadLetters(context, queue, MOST_SHOWN, withinTime(c))
+    const letters = found.map(({ id, sentAt, about, state, isFinished: finished, attempts, lastError }) => ({
+      id,
+      sentAt: sentAt?.toISOString() ?? null,
+      about,
+      state,
+      finished,
+      attempts,
+      lastError,
+    }))
+    const format = c.req.valid('query').format ?? formatOf(c)
+    return format === 'json'
+      ? c.json({ queue, letters }, 200)
+      : tableOf(context, { name: `dead-${queue}`, row: letter }, format, letters)
   })
 
   /** @throws the refusal 404 when no letter was found. */

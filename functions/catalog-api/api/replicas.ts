@@ -7,9 +7,9 @@ import { openCopies } from '../../../shared/queries/site-state.ts'
 import { taggedJson } from '../http/etag.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { createAllRuns } from './all-runs.ts'
+import { FILTERS } from './list-route.ts'
 import { problems, SECURITY } from './problems.ts'
 import { readableTags } from './readable-tags.ts'
-import { tagParam } from './run-params.ts'
 
 const USUAL_DAYS = 30
 const MOST_DAYS = 366
@@ -67,29 +67,24 @@ const summary = z
   })
   .openapi('ReplicaSummary')
 
-const query = z.strictObject({
-  tag: z
-    .union([tagParam, z.array(tagParam).max(50)])
-    .transform((value) => [value].flat())
-    .openapi({
-      description: 'Site or detector; may be repeated',
-      type: 'array',
-      items: { type: 'string' },
-    })
-    .optional(),
-  days: z
-    .string()
-    .regex(/^\d{1,3}$/, 'expected a number of days')
-    .transform(Number)
-    .refine((days) => days >= 1 && days <= MOST_DAYS, `from 1 to ${MOST_DAYS} days`)
-    .openapi({
-      description: `Number of days up to and including today; default ${USUAL_DAYS}`,
-      type: 'integer',
-      minimum: 1,
-      maximum: MOST_DAYS,
-    })
-    .optional(),
-})
+export const daysFilter = z
+  .string()
+  .regex(/^\d{1,3}$/, 'expected a number of days')
+  .transform(Number)
+  .refine((days) => days >= 1 && days <= MOST_DAYS, `from 1 to ${MOST_DAYS} days`)
+  .openapi({
+    description: `Number of days up to and including today; default ${USUAL_DAYS}`,
+    type: 'integer',
+    minimum: 1,
+    maximum: MOST_DAYS,
+  })
+  .optional()
+
+/** From midnight (UTC), so that the first day is complete. */
+export const sinceOfDays = (days: number | undefined, now: Date): Date =>
+  new Date((Math.floor(now.getTime() / DAY_MS) - (days ?? USUAL_DAYS) + 1) * DAY_MS)
+
+const query = z.strictObject({ tag: FILTERS.tag, days: daysFilter })
 
 const summaryRoute = createRoute({
   method: 'get',
@@ -108,10 +103,9 @@ const summaryRoute = createRoute({
 export function registerReplicaSummary(api: Api, { database, now }: Context<'database'>): void {
   const allRuns = createAllRuns({ database, now })
   addRoute(api, summaryRoute, { right: 'read', anyTag: true }, async (c) => {
-    const { tag = null, days = USUAL_DAYS } = c.req.valid('query')
+    const { tag = null, days } = c.req.valid('query')
     const tags = readableTags(c, tag)
-    // From midnight, so that the first day is complete.
-    const since = new Date((Math.floor(now().getTime() / DAY_MS) - days + 1) * DAY_MS)
+    const since = sinceOfDays(days, now())
     const [all, byDay, open] = await Promise.all([
       allRuns(tags),
       storageByDay(database, tags, since),

@@ -4,6 +4,7 @@ import type { Parameters, Run } from '../../../shared/database/schema.ts'
 import { type StorageSummary, storageOf } from '../../../shared/database/storage-summary.ts'
 import { type RunView, runView } from '../../../shared/queries/run-view.ts'
 import { shownColumns, shownParameters } from '../../../shared/queries/shown-parameters.ts'
+import type { Cell } from '../http/table-answer.ts'
 
 const RUN_FIELDS = [
   'tag',
@@ -85,8 +86,6 @@ export function itemsOf(runs: readonly Run[], choice: FieldChoice): readonly Run
     }
   })
 }
-
-type Cell = string | number | boolean | null
 
 /** The columns of a table of runs. */
 export function columnsOf(choice: FieldChoice): readonly string[] {

@@ -9,7 +9,7 @@ import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import type { Rule } from '../http/route.ts'
 
-export const tagParam = z
+const tagParam = z
   .string()
   .refine(isTag, 'not a tag, such as LNGS')
   .openapi({ description: 'Site or detector', example: 'LNGS' })

@@ -52,7 +52,7 @@ const yesNo = (description: string) =>
     .transform((value) => value === 'true' || value === '1')
     .openapi({ description, type: 'boolean' })
     .optional()
-const time = (description: string) =>
+export const timeFilter = (description: string) =>
   z
     .string()
     .transform(timeOf)
@@ -80,8 +80,8 @@ const known = {
     .optional(),
   from: integer(0, LARGEST_RUN_NUMBER, { description: 'Smallest run number', example: 12000 }),
   to: integer(0, LARGEST_RUN_NUMBER, { description: 'Largest run number', example: 12100 }),
-  since: time('Started at this time or later; in UTC if it has no zone, at midnight if it is a date'),
-  until: time('Started before this time; same format as `since`'),
+  since: timeFilter('Started at this time or later; in UTC if it has no zone, at midnight if it is a date'),
+  until: timeFilter('Started before this time; same format as `since`'),
   complete: yesNo('Whether the file was read to the end of the run'),
   pedestal: yesNo('Whether it is a pedestal run'),
   integrity: z

@@ -1,9 +1,7 @@
 /** Lists of runs: pages of JSON, or complete lists as NDJSON or CSV, sent as they are read. */
 import { createRoute } from '@hono/zod-openapi'
-import { accepts } from 'hono/accepts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context as ServiceContext } from '../../../shared/context.ts'
-import { csvLine } from '../../../shared/csv.ts'
 import { arrivedFilesOf, arrivedFilesText } from '../../../shared/queries/not-catalogued.ts'
 import {
   type RunPage,
@@ -15,6 +13,7 @@ import { cutText } from '../../../shared/text.ts'
 import { taggedJson } from '../http/etag.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'
+import { formatOf, tableAnswer } from '../http/table-answer.ts'
 import { problems, SECURITY } from './problems.ts'
 import { readableTags } from './readable-tags.ts'
 import {
@@ -38,13 +37,6 @@ import {
 import { runItem, runPage } from './schemas.ts'
 
 type Context = ServiceContext<'database'>
-type Format = 'json' | 'ndjson' | 'csv'
-
-const CONTENT_TYPES = {
-  json: 'application/json',
-  ndjson: 'application/x-ndjson',
-  csv: 'text/csv; charset=utf-8; header=present',
-} as const
 
 const DESCRIPTION = `The runs that match all conditions, of tags that the caller may see. A reused run number is listed once, with its current generation.
 
@@ -90,8 +82,13 @@ export function registerRuns(api: Api, context: Context): void {
     const search = { ...readSearch(c, query), limit: Math.min(limit, LONGEST_PAGE) }
     const first = await find(context, search)
     if (format === 'json') return await page(c, context, search, first, fields)
-    const rows = follow(context, search, first, limit)
-    return stream(context, format, itemTexts(rows, fields, format))
+    const items = itemsIn(follow(context, search, first, limit), fields)
+    const columns = columnsOf(fields)
+    return tableAnswer(
+      context,
+      { name: 'runs', format, columns, cellsOf: (item) => cellsOf(item, fields) },
+      items,
+    )
   })
 }
 
@@ -104,20 +101,6 @@ function fieldsOf(query: RunQuery): FieldChoice {
       `fields: ${choice.unknown === '' ? 'name at least one' : `unknown field ${cutText(choice.unknown, 80)}`}`,
     )
   return choice
-}
-
-/** Browsers and most clients accept anything: they get JSON. */
-function formatOf(c: ApiContext): Format {
-  const supports = [
-    'application/json',
-    'application/x-ndjson',
-    'application/ndjson',
-    'application/jsonl',
-    'text/csv',
-  ]
-  const type = accepts(c, { header: 'Accept', supports, default: 'application/json' })
-  if (type === 'text/csv') return 'csv'
-  return type === 'application/json' ? 'json' : 'ndjson'
 }
 
 type Search = Omit<RunSearch, 'limit'>
@@ -197,37 +180,9 @@ async function* follow(
   }
 }
 
-async function* itemTexts(
+async function* itemsIn(
   pages: AsyncIterable<RunPage['runs']>,
   fields: FieldChoice,
-  format: 'ndjson' | 'csv',
-): AsyncGenerator<string> {
-  const line = (item: RunItem) =>
-    format === 'csv' ? csvLine(cellsOf(item, fields)) : `${JSON.stringify(item)}\n`
-  if (format === 'csv') yield csvLine(columnsOf(fields))
-  for await (const runs of pages) yield itemsOf(runs, fields).map(line).join('')
-}
-
-/**
- * Read as fast as the client receives it. A client that disconnects ends it; a failure cuts it off, so that
- * it is not mistaken for a complete list.
- */
-function stream({ log }: Context, format: 'ndjson' | 'csv', texts: AsyncGenerator<string>): Response {
-  const encoder = new TextEncoder()
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { value, done } = await texts.next().catch((error) => {
-        log.error({ error, format }, 'list-cut-off')
-        throw error
-      })
-      if (done === true) controller.close()
-      else controller.enqueue(encoder.encode(value))
-    },
-    async cancel() {
-      await texts.return(undefined)
-    },
-  })
-  const headers = { 'content-type': CONTENT_TYPES[format], vary: 'accept', 'cache-control': 'no-store' }
-  const name = { 'content-disposition': `attachment; filename="runs.${format}"` }
-  return new Response(body, { headers: format === 'csv' ? { ...headers, ...name } : headers })
+): AsyncGenerator<readonly RunItem[]> {
+  for await (const runs of pages) yield itemsOf(runs, fields)
 }

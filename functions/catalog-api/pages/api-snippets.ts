@@ -1,18 +1,29 @@
 /** The same query for the API, to be copied into a terminal or a notebook. */
 import { html } from 'hono/html'
-import { copyable, type Html } from './parts.ts'
+import { copyable, type Html, NOTHING } from './parts.ts'
 
-/**
- * @param path of the API, beginning with /api/v1/.
- * @param python the page with more about Python: pythonPath of a run, or /python.
- */
-export function apiSnippets(origin: string, path: string, query: URLSearchParams, python = '/python'): Html {
+interface Menu {
+  /** The page with more about Python: pythonPath of a run, or /python. */
+  readonly python?: string
+  readonly summary?: string
+  /** What follows curl and Python. */
+  readonly more?: Html
+}
+
+/** @param path of the API, beginning with /api/v1/. */
+export function apiSnippets(
+  origin: string,
+  path: string,
+  query: URLSearchParams,
+  { python = '/python', summary = 'Copy as curl or Python', more = NOTHING }: Menu = {},
+): Html {
   const url = new URL(path, origin).href
   const parameters = [...query]
   const address = parameters.length === 0 ? url : `${url}?${query}`
-  return html`<details class="snippets"><summary>Copy as curl or Python</summary>
+  return html`<details class="snippets" id="snippets"><summary>${summary}</summary>
 ${copyable('as-curl', 'curl', `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`)}
 ${copyable('as-python', 'Python', pythonOf(url, parameters))}
+${more}
 <p><a href="${python}">More for Python, pandas and ROOT</a></p>
 </details>`
 }
@@ -30,6 +41,24 @@ answer = requests.get(
 )
 answer.raise_for_status()
 print(answer.json())`
+}
+
+/** Reads a whole list: each line of NDJSON is one row. */
+export function pythonListOf(url: string, query: URLSearchParams): string {
+  const parameters = [...query, ['format', 'ndjson']]
+  return `import json, os, requests
+
+answer = requests.get(
+    ${pythonQuoted(url)},
+    params=[
+${parameters.map(([name = '', value = '']) => `        (${pythonQuoted(name)}, ${pythonQuoted(value)}),`).join('\n')}
+    ],
+    headers={"Authorization": "Bearer " + os.environ["CYGNET_API_TOKEN"]},
+    stream=True,
+)
+answer.raise_for_status()
+rows = [json.loads(line) for line in answer.iter_lines()]
+print(len(rows))`
 }
 
 /** The text as a single word for a POSIX shell. */

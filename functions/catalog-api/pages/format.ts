@@ -1,4 +1,4 @@
-/** Numbers, sizes, times and ages as shown on pages. Times are UTC, as the headings state. */
+/** Numbers, sizes and ages as shown on pages. */
 
 const SECOND_MS = 1000
 const AGES: readonly (readonly [limitSeconds: number, unitSeconds: number, unit: string])[] = [
@@ -37,6 +37,9 @@ export const count = (value: number): string => String(value).replace(/\B(?=(\d{
 export const counted = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
 
+/** `12 min`: a time span in the same units. */
+export const spanText = (ms: number): string => age(new Date(0), new Date(ms))
+
 /** `3 min 20 s` between two times. */
 export function duration(from: Date, to: Date): string {
   const seconds = Math.max(0, Math.round((to.getTime() - from.getTime()) / SECOND_MS))
@@ -54,3 +57,6 @@ export function parameter(value: number | string | null): string {
     ? String(Number(value.toPrecision(7)))
     : String(value)
 }
+
+/** A sentence begins with a capital letter. */
+export const capitalized = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`

@@ -5,6 +5,7 @@
 import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
+import { isTag } from '../../../shared/run.ts'
 import { CSRF_FIELD } from '../access/csrf.ts'
 import { safePath } from '../access/safe-path.ts'
 import type { ApiContext } from '../http/route.ts'
@@ -13,12 +14,14 @@ import { csrfTokenOf, type PageOptions } from './options.ts'
 import { type Html, NOTHING } from './parts.ts'
 import { THEMES, themeOf } from './theme.ts'
 
+export const JUMP_PATH = '/jump'
+
 export const PAGE_STATUSES = [200, 400, 401, 403, 404, 405, 413, 429, 500, 503] as const
 
 export interface Page {
   readonly title: string
   readonly body: Html
-  /** Scripts in addition to page.js: `live.js` is a module, `uplot.js` is not. */
+  /** Modules in addition to page.js. */
   readonly scripts?: readonly string[]
   /** Style sheets in addition to style.css. */
   readonly styles?: readonly string[]
@@ -39,17 +42,17 @@ export function renderPage(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title} · Cygnet</title>
-<link rel="icon" href="data:,">
-${['style.css', ...styles].map((name) => html`<link rel="stylesheet" href="${assetUrl(name)}">\n`)}
+<link rel="icon" type="image/svg+xml" href="${assetUrl('favicon.svg')}">
+${['style.css', 'frame.css', ...styles].map((name) => html`<link rel="stylesheet" href="${assetUrl(name)}">\n`)}
 <script type="module" src="${assetUrl('page.js')}"></script>
 ${scripts.map(scriptTag)}
 </head>
 <body>
 <a class="skip" href="#content">Skip to the content</a>
 <header class="top">
-<a class="brand" href="/">Cygnet</a>
-${navigation(c)}
-${signInStatus(c, options, token)}
+<a class="brand" href="/"><img src="${assetUrl('favicon.svg')}" alt="" width="24" height="24">Cygnet</a>
+${jumpForm(c)}
+${menu(navigation(c), signInStatus(c, options, token))}
 </header>
 <main id="content" tabindex="-1">
 ${body}
@@ -60,10 +63,17 @@ ${body}
   return c.html(document, status, { 'cache-control': 'no-store' })
 }
 
-const scriptTag = (name: string): Html =>
-  name === 'uplot.js'
-    ? html`<script defer src="${assetUrl(name)}"></script>\n`
-    : html`<script type="module" src="${assetUrl(name)}"></script>\n`
+const scriptTag = (name: string): Html => html`<script type="module" src="${assetUrl(name)}"></script>\n`
+
+/** On a phone behind a button, unless there is nothing but the sign-in. */
+const menu = (pages: Html, who: Html): Html =>
+  pages === NOTHING
+    ? who
+    : html`<button type="button" class="menu" popovertarget="menu">Menu</button>
+<div id="menu" popover>
+${pages}
+${who}
+</div>`
 
 /** The pages that the caller may open. */
 function navigation(c: ApiContext): Html {
@@ -80,6 +90,19 @@ function navigation(c: ApiContext): Html {
   return html`<nav aria-label="Pages"><ul class="choices">
 ${links.map(([path, name]) => html`<li><a href="${path}"${isHere(path) ? html` aria-current="page"` : ''}>${name}</a></li>\n`)}
 </ul></nav>`
+}
+
+/** Leads to a run, a tag or a file from any page; `/` focuses it. On pages of one tag, numbers are its runs. */
+function jumpForm(c: ApiContext): Html {
+  if (tagsAllowed(c.get('caller'), 'read').length === 0) return NOTHING
+  const tag = c.req.path.startsWith('/runs')
+    ? (c.req.param('tag') ?? c.req.query('tag') ?? '')
+    : c.req.query('tag')
+  const isChosen = tag !== undefined && isTag(tag)
+  const shown = c.req.path === JUMP_PATH ? (c.req.query('q') ?? '') : ''
+  return html`<form method="get" action="${JUMP_PATH}" class="jump" role="search" aria-label="Jump">
+<input type="search" name="q" value="${shown}" maxlength="1100" aria-label="Jump to a run, a tag or a file" aria-keyshortcuts="/" placeholder="Run, tag or file" autocapitalize="off" autocomplete="off" spellcheck="false"><kbd aria-hidden="true">/</kbd>
+${isChosen ? html`<input type="hidden" name="tag" value="${tag}">` : NOTHING}</form>`
 }
 
 const THEME_NAMES = { system: 'System', light: 'Light', underground: 'Underground' } as const

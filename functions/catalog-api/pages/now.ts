@@ -4,15 +4,16 @@ import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
 import { type Alert, heldTagAlerts, recentAlerts } from '../../../shared/queries/alerts.ts'
-import { siteStates, type VisibleTags } from '../../../shared/queries/site-state.ts'
+import { type SiteState, siteStates, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { attention, problemsOf, type SiteOverview } from './attention.ts'
 import { renderPage } from './layout.ts'
-import type { PageOptions } from './options.ts'
-import { ageOf, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
+import { originOf, type PageOptions } from './options.ts'
+import { agoOf, copyable, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
 import { createSingleFlight } from './single-flight.ts'
-import { sitePanel } from './site-panel.ts'
+import { sitePanel, siteSentence } from './site-panel.ts'
+import { listHead, useElsewhere } from './use-elsewhere.ts'
 
 const DAY_MS = 86_400_000
 const MOST_ALERTS = 50
@@ -26,7 +27,12 @@ export function registerNow(api: Api, context: Context<'database' | 'queues'>, o
     const caller = c.get('caller')
     const viewer = { tags: tagsAllowed(caller, 'read'), withQueues: mayDo(caller, 'operate', EVERY_TAG) }
     const overview = await singleFlight(JSON.stringify(viewer), () => loadOverview(context, viewer))
-    return renderPage(c, options, { title: 'Now', body: nowBody(overview), scripts: ['live.js'] })
+    return renderPage(c, options, {
+      title: 'Now',
+      body: nowBody(overview, originOf(c, context)),
+      scripts: ['live.js'],
+      styles: ['cards.css'],
+    })
   })
 }
 
@@ -58,32 +64,58 @@ async function loadOverview(
   }
 }
 
-function nowBody(overview: SiteOverview): Html {
+function nowBody(overview: SiteOverview, origin: string): Html {
   const { sites, alerts, queues, now } = overview
   const isNew = sites.sites.length === 0
+  const isEmpty = isNew && problemsOf(overview).length === 0
   return html`<div class="title"><h1>Now</h1>
 <p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 <div data-live="all">
-${isNew && problemsOf(overview).length === 0 ? NOTHING : attention(overview)}
-<div class="sites" id="sites">
-${isNew ? html`<p class="empty">No run is catalogued yet. It appears here as soon as the DAQ has put one into the store.</p>` : sites.sites.map((site) => sitePanel(site, now))}
-</div>
-<section id="alerts" aria-labelledby="alerts-heading"><h2 id="alerts-heading">Alerts of the last day</h2>
-${alertList(alerts, now)}
-</section>
+${isNew ? NOTHING : html`<ul class="verdict sentences" aria-label="Sites">${byActivity(sites.sites).map((site) => siteSentence(site, now))}</ul>`}
+${isEmpty ? NOTHING : attention(overview)}
+${isNew ? noSite : html`<div class="sites" id="sites">${byActivity(sites.sites).map((site) => sitePanel(site, now))}</div>`}
+${isEmpty ? NOTHING : html`<section id="alerts" aria-labelledby="alerts-heading">${listHead('alerts-heading', 'Alerts of the last day', useElsewhere({ id: 'now', origin, lists: listsOfNow(now) }))}${alertList(alerts, now)}</section>`}
 ${queues.length === 0 ? NOTHING : html`<section id="queues" aria-labelledby="queues-heading"><h2 id="queues-heading">Queues</h2>${queueList(queues)}</section>`}
 </div>`
 }
+
+/** The lists behind what the page sums up. */
+const listsOfNow = (now: Date) =>
+  [
+    {
+      what: 'alerts of the last day',
+      path: '/api/v1/alerts',
+      query: { since: new Date(now.getTime() - DAY_MS).toISOString() },
+    },
+    { what: 'runs with open problems', path: '/api/v1/runs', query: { problem: 'any' } },
+    { what: 'files that wait or were refused', path: '/api/v1/arrivals', query: OPEN_ARRIVALS },
+    { what: 'copies in progress, failed or suspicious', path: '/api/v1/replicas/open' },
+  ] as const
+
+const OPEN_ARRIVALS = new URLSearchParams(
+  ['received', 'processing', 'invalid', 'failed'].map((state): [string, string] => ['state', state]),
+)
+
+/** The site from which a run came last comes first. */
+const byActivity = (sites: readonly SiteState[]): readonly SiteState[] =>
+  sites.toSorted((a, b) => lastSign(b) - lastSign(a))
+
+const lastSign = ({ last, arrived }: SiteState): number =>
+  Math.min(last.at.getTime(), arrived.lastAt?.getTime() ?? Number.POSITIVE_INFINITY)
+
+const noSite: Html = html`<div class="card"><p class="lead">No site has sent a run yet.</p>
+<p>A site appears here as soon as its DAQ has put a run into the store, as <code>TAG/run12345.mid.gz</code>. No configuration is needed: the tag is the name of the site.</p>
+${copyable('play', 'To play a detector', 'cygnet simulate --runs 3 --first-run 12345 --events 12 --out /tmp/daq\ncygnet push /tmp/daq/LNGS/*.mid.gz --tag LNGS --new-tag')}</div>`
 
 const SEVERITIES = { info: 'none', warning: 'waiting', error: 'bad', page: 'bad' } as const
 
 const alertList = (alerts: readonly Alert[], now: Date): Html =>
   alerts.length === 0
-    ? html`<p class="empty">None.</p>`
+    ? html`<p class="empty">No alert in the last day.</p>`
     : html`<ol class="alerts">
 ${alerts.map(
   (alert) =>
-    html`<li><p>${mark(SEVERITIES[alert.severity], alert.severity)} <span class="about">${runOf(alert)}</span> <span class="quiet">${ageOf(alert.at, now)} ago</span></p><p>${alert.summary}</p></li>\n`,
+    html`<li><p>${mark(SEVERITIES[alert.severity], alert.severity)} <span class="about">${runOf(alert)}</span> <span class="quiet">${agoOf(alert.at, now)}</span></p><p>${alert.summary}</p></li>\n`,
 )}
 </ol>`
 

@@ -15,7 +15,7 @@ import { PYTHON_PAGE, PYTHON_PROGRAMS } from './assets/snippets.ts'
 import { renderPage } from './layout.ts'
 import { type Block, parseMarkdown } from './markdown.ts'
 import { originOf, type PageOptions } from './options.ts'
-import { copyable, type Html, NOTHING, runPath } from './parts.ts'
+import { copyable, type Html, NOTHING, runPath, withCode } from './parts.ts'
 
 /** The placeholder in docs/python.md for the address of a catalogue. */
 const EXAMPLE_ADDRESS = 'https://cygnet.example.org'
@@ -71,11 +71,7 @@ ${copyable('run-cygnet', 'The command cygnet', `cygnet get ${runNumber} --tag ${
 function blockOf(block: Block, id: string, origin: string): Html {
   const text = block.text.replaceAll(EXAMPLE_ADDRESS, origin)
   if (block.kind === 'heading') return html`<h2>${text}</h2>\n`
-  if (block.kind === 'paragraph') return html`<p>${words(text)}</p>\n`
+  if (block.kind === 'paragraph') return html`<p>${withCode(text)}</p>\n`
   const { file } = block
   return copyable(id, file === null ? 'Shell' : html`<a href="/python/${file}" download>${file}</a>`, text)
 }
-
-/** Marks `code` in a sentence. */
-const words = (text: string) =>
-  text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))

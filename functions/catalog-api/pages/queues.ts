@@ -1,6 +1,10 @@
-/** Queues: depth, age and dead letters, which can be sent back once their cause is fixed. */
+/**
+ * Queues: what is stuck, why and what helps; then depth, age and dead letters, which can be sent back once their
+ * cause is fixed.
+ */
 import { html } from 'hono/html'
 import * as z from 'zod'
+import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { listParked } from '../../../shared/catalogue/parked.ts'
 import type { Context } from '../../../shared/context.ts'
 import {
@@ -9,6 +13,8 @@ import {
   readDeadLetters,
   retryChosen,
 } from '../../../shared/queries/dead-letters.ts'
+import { openBreakers } from '../../../shared/queries/open-breakers.ts'
+import { openCopies } from '../../../shared/queries/site-state.ts'
 import { oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
 import { parseRunKey } from '../../../shared/run.ts'
@@ -16,10 +22,23 @@ import { cutText } from '../../../shared/text.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
-import { counted } from './format.ts'
+import { capitalized, counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
-import { csrfTokenOf, type PageOptions } from './options.ts'
-import { ageOf, type Column, type Html, mark, NOTHING, runPath, table, timeOf } from './parts.ts'
+import { csrfTokenOf, originOf, type PageOptions } from './options.ts'
+import {
+  ageOf,
+  agoOf,
+  type Column,
+  type Html,
+  mark,
+  NOTHING,
+  runPath,
+  table,
+  timeOf,
+  whenOf,
+} from './parts.ts'
+import { QUEUE_TEXTS, type QueuesShown, stuckWork, WITHOUT_READER } from './queue-verdict.ts'
+import { useElsewhere } from './use-elsewhere.ts'
 
 const OPERATORS = { right: 'operate', everyTag: true } as const
 const MOST_PARKED = 50
@@ -35,9 +54,11 @@ export function registerQueues(
 ): void {
   addPage(api, 'GET', '/queues', OPERATORS, async (c) => {
     const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
-    const [states, oldest, parked] = await Promise.all([
+    const [states, oldest, breakers, copies, parked] = await Promise.all([
       queueStates(context, signal),
       oldestWork(context.database),
+      openBreakers(context.database),
+      openCopies(context.database, EVERY_TAG),
       listParked(context.database, MOST_PARKED),
     ])
     const withDead = states.filter(({ dead }) => dead > 0).map(({ queue }) => queue)
@@ -49,19 +70,21 @@ export function registerQueues(
       ),
     )
     const now = context.now()
+    const origin = originOf(c, context)
     const counts = (['retried', 'dismissed'] as const).map((action) => {
       const count = /^\d{1,6}$/.exec(c.req.query(action) ?? '')?.[0]
       return count === undefined ? NOTHING : notice(Number(count), action)
     })
-    const body = html`<div class="title"><h1>Queues</h1><p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
+    const body = html`<div class="title"><h1>Queues</h1>${useElsewhere({ id: 'queues', origin, lists: [{ what: 'depth and age of the queues', path: '/api/v1/queues' }, ...withDead.map((queue) => ({ what: `dead letters of ${queue}`, path: `/api/v1/dead/${queue}` })), { what: 'notifications that could not be parsed', path: '/api/v1/parked' }] })}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 ${counts}
 <div data-live="time">
+${verdictOf({ states, oldest, breakers, copies, now })}
 ${queueTable(states, oldest, now)}
 ${states.filter(({ dead }) => dead > 0).map(({ queue }) => deadSection(queue, letters.get(queue) ?? [], csrfTokenOf(c, options), now))}
 <section aria-labelledby="parked-heading"><h2 id="parked-heading">Notifications that could not be parsed</h2>
-${parkedTable(parked)}</section>
+${parkedTable(parked, now)}</section>
 </div>`
-    return renderPage(c, options, { title: 'Queues', body, scripts: ['live.js'] })
+    return renderPage(c, options, { title: 'Queues', body, scripts: ['live.js'], styles: ['cards.css'] })
   })
 
   const addAction = (
@@ -85,6 +108,17 @@ ${parkedTable(parked)}</section>
   addAction('dismiss', 'dismissed', 'finished', dismissChosen)
 }
 
+function verdictOf(shown: QueuesShown): Html {
+  const { now } = shown
+  const stuck = stuckWork(shown)
+  if (stuck.length === 0)
+    return html`<ul class="verdict" aria-label="Verdict"><li class="good"><strong>${mark('good', 'Nothing is stuck')}</strong> <span class="reason">Every queue answers, there is no dead letter, no copy fails, and no work is due for longer than 30 min.</span></li></ul>`
+  return html`<ul class="verdict stuck" aria-label="Stuck">${stuck.map(
+    ({ tone, what, path, why, helps, since, next }) =>
+      html`<li class="${tone}"><strong>${mark(tone, html`<a href="${path}">${capitalized(what)}</a>`)}</strong>${since === null ? NOTHING : html` <span class="quiet">for ${ageOf(since, now)}</span>`}${why === null ? NOTHING : html`<p class="why">${why}</p>`}<p class="quiet why">${helps}${next === null ? NOTHING : html` Tried again ${next > now ? agoOf(next, now) : 'now'}.`}</p></li>`,
+  )}</ul>`
+}
+
 function notice(count: number, action: 'retried' | 'dismissed'): Html {
   const what = action === 'retried' ? 'sent back' : 'dismissed'
   const text =
@@ -99,6 +133,12 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
   const columns: readonly Column<QueueState>[] = [
     { head: 'Queue', heads: true, cell: ({ queue }) => html`<span id="${queue}">${queue}</span>` },
     {
+      head: 'Carries',
+      roomy: true,
+      cell: ({ queue }) =>
+        html`<span class="quiet">${QUEUE_TEXTS[queue]}${WITHOUT_READER.includes(queue) ? ' (nothing reads them yet)' : ''}</span>`,
+    },
+    {
       head: 'Dead letters',
       cell: ({ queue, depth, dead }) => {
         if (depth === null) return mark('bad', 'the queue does not answer')
@@ -108,7 +148,7 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
       },
     },
     { head: 'Waiting', numeric: true, cell: ({ depth }) => number(depth?.waiting) },
-    { head: 'In progress', numeric: true, cell: ({ depth }) => number(depth?.inFlight) },
+    { head: 'In progress', numeric: true, roomy: true, cell: ({ depth }) => number(depth?.inFlight) },
     {
       head: 'Oldest work',
       numeric: true,
@@ -151,10 +191,12 @@ function deadSection(
     html`<form method="post" action="/queues/${queue}/${action}" class="${classes}">${csrfField(token)}${field}${button}</form>`
   const ofAll = html`<input type="hidden" name="all" value="yes">`
   return html`<section aria-labelledby="dead-${queue}"><h2 id="dead-${queue}">Dead letters of ${queue}</h2>
+<p class="quiet">A message that failed six times. <strong>Retry</strong> sends it back to its queue: use it when the cause in “Last error” is fixed. <strong>Dismiss</strong> removes a letter whose work was done without it.</p>
 ${table<DeadLetter>({
   id: `dead-${queue}-table`,
   caption: `The first ${letters.length} dead letters of ${queue}`,
   captionHidden: true,
+  cards: true,
   rows: letters,
   empty: 'Another process is reading them: reload the page in a minute.',
   columns: [
@@ -195,16 +237,17 @@ function aboutOf(about: string): Html {
 
 type Parked = Awaited<ReturnType<typeof listParked>>[number]
 
-const parkedTable = (parked: readonly Parked[]): Html =>
+const parkedTable = (parked: readonly Parked[], now: Date): Html =>
   table<Parked>({
     id: 'parked',
     caption: 'Kept for inspection; cygnet dead show prints one in full',
     captionHidden: true,
+    cards: true,
     rows: parked,
-    empty: 'None.',
+    empty: 'None. A notification that no known store could have sent is kept here instead of being lost.',
     columns: [
       { head: 'Id', heads: true, cell: ({ id }) => `p${id}` },
-      { head: 'First at (UTC)', cell: ({ receivedAt: at }) => timeOf(at) },
+      { head: 'First', cell: ({ receivedAt: at }) => whenOf(at, now) },
       { head: 'Times', numeric: true, cell: ({ times }) => times },
       { head: 'Why', prose: true, cell: ({ reason }) => reason },
       { head: 'Begins with', cell: ({ body }) => html`<code class="address">${cutText(body, 200)}</code>` },

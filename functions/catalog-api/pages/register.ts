@@ -3,6 +3,7 @@ import type { Context } from '../../../shared/context.ts'
 import type { Api } from '../http/route.ts'
 import { registerAssets } from './assets/assets.ts'
 import { registerEvents } from './events.ts'
+import { registerJump } from './jump.ts'
 import { registerNow } from './now.ts'
 import type { PageOptions } from './options.ts'
 import { problemPages } from './problem-pages.ts'
@@ -23,6 +24,7 @@ export function registerPages(
   registerAssets(api)
   registerTheme(api)
   registerNow(api, context, options)
+  registerJump(api, context, options)
   registerRuns(api, context, options)
   registerRunLinks(api, context, options)
   registerRun(api, context, options)

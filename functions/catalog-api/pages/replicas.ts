@@ -2,18 +2,21 @@
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
+import { FAILED_OR_WRONG, IN_PROGRESS } from '../../../shared/catalogue/replica-states.ts'
 import type { Context } from '../../../shared/context.ts'
 import { type DayOfTag, type RunsByPlace, storageByDay } from '../../../shared/queries/dashboard.ts'
 import { type CopiesInState, openCopies, type VisibleTags } from '../../../shared/queries/site-state.ts'
+import { copyText, PLACES } from '../../../shared/queries/state-words.ts'
 import { createAllRuns } from '../api/all-runs.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
-import { bytes, count } from './format.ts'
+import { bytes, count, counted } from './format.ts'
 import { renderPage } from './layout.ts'
-import type { PageOptions } from './options.ts'
-import { ageOf, dataBlock, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
-import { chartData } from './replica-charts.ts'
-import { PLACES, replicaTone } from './run-marks.ts'
+import { originOf, type PageOptions } from './options.ts'
+import { ageOf, type Content, fold, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
+import { dailyVolumes, percentOf, volumeCharts } from './replica-charts.ts'
+import { replicaTone } from './run-marks.ts'
+import { listHead, useElsewhere } from './use-elsewhere.ts'
 
 const DAY_MS = 86_400_000
 const SPANS = [7, 30, 90] as const
@@ -29,7 +32,7 @@ export function registerReplicas(api: Api, context: Context<'database'>, options
   const allRuns = createAllRuns(context)
   addPage(api, 'GET', '/replicas', { right: 'read', anyTag: true }, async (c) => {
     const parsed = query.safeParse(c.req.query())
-    if (!parsed.success) throw refusal(400, 'tag: expected at most 200 characters')
+    if (!parsed.success) throw refusal(400, 'Tag: expected at most 200 characters. Example: LNGS')
     const request = parsed.data
     const visible = tagsAllowed(c.get('caller'), 'read')
     const now = context.now()
@@ -43,9 +46,9 @@ export function registerReplicas(api: Api, context: Context<'database'>, options
     ])
     return renderPage(c, options, {
       title: 'Replicas',
-      body: replicasBody({ all, days, open, now, since, request }),
-      scripts: ['live.js', 'uplot.js', 'charts.js'],
-      styles: ['uplot.css'],
+      body: replicasBody({ all, days, open, now, since, request, origin: originOf(c, context) }),
+      scripts: ['live.js'],
+      styles: ['cards.css'],
     })
   })
 }
@@ -60,6 +63,7 @@ interface Shown {
   readonly now: Date
   readonly since: Date
   readonly request: z.infer<typeof query>
+  readonly origin: string
 }
 
 const replicasBody = ({
@@ -69,17 +73,57 @@ const replicasBody = ({
   now,
   since,
   request,
+  origin,
 }: Shown): Html => html`<div class="title"><h1>Replicas</h1>${spans(request)}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 <div data-live="time">
+${verdictOf(all)}
+<section aria-labelledby="under-way">${listHead('under-way', 'Copies in progress, failed or suspicious', openMenu(request, origin))}${backlog(open, now)}</section>
+<section aria-labelledby="all">${listHead('all', 'All data', useElsewhere({ id: 'places', origin, lists: [{ what: 'runs and volume by place', path: '/api/v1/replicas/places', query: ofTag(request) }] }))}${allData(all)}</section>
+<section aria-labelledby="by-day">${listHead('by-day', 'By the day on which the data was taken', useElsewhere({ id: 'days', origin, lists: [{ what: 'volume by place, day and tag', path: '/api/v1/replicas/days', query: { ...ofTag(request), days: String(request.days) } }] }))}
+${volumeCharts(dailyVolumes(days, since, now))}
 ${totals(days, request.days)}
-<section aria-labelledby="under-way"><h2 id="under-way">Copies in progress, failed or suspicious</h2>${backlog(open, now)}</section>
-<section aria-labelledby="all"><h2 id="all">All data</h2>${allData(all)}</section>
-</div>
-<section aria-labelledby="by-day"><h2 id="by-day">By the day on which the data was taken</h2>
-<div class="charts" data-charts="chart-data" aria-hidden="true" hidden><figure><figcaption>Volume by place, each day (UTC)</figcaption><div data-chart="volume"></div></figure>
-<figure><figcaption>Share verified on tape, each day (UTC)</figcaption><div data-chart="share"></div></figure></div>
-${dataBlock('chart-data', chartData(days, since, now))}
-${dayTable(days)}</section>`
+${days.length === 0 ? NOTHING : fold('day-by-day', `Day by day (${days.length})`, dayTable(days))}</section>
+</div>`
+
+/** How much is safe, and what is not on its way to be. */
+function verdictOf(all: readonly RunsByPlace[]): Html {
+  const sum = (rows: readonly RunsByPlace[], value: (row: RunsByPlace) => number) =>
+    rows.reduce((total, row) => total + value(row), 0)
+  const onTape = (tape: RunsByPlace['tape']) => all.filter((row) => row.tape === tape)
+  const runsIn = (tape: RunsByPlace['tape']) => sum(onTape(tape), (row) => row.runs)
+  const runs = sum(all, (row) => row.runs)
+  if (runs === 0) return NOTHING
+  const [failed, none, moving] = [runsIn('failed'), runsIn('none'), runsIn('under-way')]
+  const volume = sum(all, (row) => row.sizeBytes)
+  const share = `${count(runsIn('on-media'))} of ${counted(runs, 'run')} are on tape: ${bytes(sum(onTape('on-media'), (row) => row.sizeBytes))} of ${bytes(volume)}.`
+  const line = (tone: Tone, what: string, tape: RunsByPlace['tape'], why: string) =>
+    html`<li class="${tone}"><strong>${mark(tone, html`<a href="/runs?tape=${tape}">${what}</a>`)}</strong> <span class="reason">${why}</span></li>`
+  return html`<ul class="verdict sentences" aria-label="Verdict">
+${failed === 0 ? NOTHING : line('bad', `${counted(failed, 'run')} with a failed copy on tape`, 'failed', 'A copy failed, is missing or has other bytes: the page of each run has the reason.')}
+${none === 0 ? NOTHING : line('waiting', `${counted(none, 'run')} without a copy on tape`, 'none', 'None is requested, for instance because the file is awaited or the run is history.')}
+${moving === 0 ? NOTHING : line('moving', `${counted(moving, 'run')} on the way to tape`, 'under-way', '')}
+<li class="${failed + none + moving === 0 ? 'good' : 'none'}"><strong>${mark(failed + none + moving === 0 ? 'good' : 'none', failed + none + moving === 0 ? 'All runs are on tape' : 'On tape')}</strong> <span class="reason">${share}</span></li></ul>`
+}
+
+const ofTag = ({ tag }: Shown['request']): Readonly<Record<string, string>> => (tag ? { tag } : {})
+
+const openMenu = (request: Shown['request'], origin: string): Html =>
+  useElsewhere({
+    id: 'open',
+    origin,
+    lists: [
+      { what: 'these sums', path: '/api/v1/replicas/open', query: ofTag(request) },
+      {
+        what: 'the copies behind them, one by one',
+        path: '/api/v1/copies',
+        query: new URLSearchParams([
+          ...Object.entries(ofTag(request)),
+          ...[...IN_PROGRESS, ...FAILED_OR_WRONG].map((state): [string, string] => ['state', state]),
+        ]),
+      },
+      { what: 'recalls, one by one', path: '/api/v1/recalls', query: ofTag(request) },
+    ],
+  })
 
 function spans({ days, tag }: Shown['request']): Html {
   const path = (span: number) =>
@@ -109,8 +153,9 @@ function totals(days: readonly DayOfTag[], span: number): Html {
   return table<Total>({
     id: 'totals',
     caption: `Data taken in the last ${span} days, by place`,
+    cards: true,
     rows: rows.toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
-    empty: `No run was taken in the last ${span} days.`,
+    empty: html`No run was taken in the last ${span} days. Choose more days above, or see <a href="/runs">all runs</a>.`,
     columns: [
       {
         head: 'Tag',
@@ -130,8 +175,7 @@ function totals(days: readonly DayOfTag[], span: number): Html {
 
 /** A volume and its share of the total, repeated as a bar. */
 function share(part: number, all: number): Html {
-  const percent = all === 0 ? 0 : Math.floor((100 * part) / all)
-  return html`${bytes(part)} <span class="quiet percent">${percent} %</span> <meter min="0" max="100" value="${percent}" aria-hidden="true"></meter>`
+  return html`${bytes(part)} <span class="quiet percent">${percentOf(part, all)}</span> <meter min="0" max="${Math.max(1, all)}" value="${part}" aria-hidden="true"></meter>`
 }
 
 const backlog = (open: Shown['open'], now: Date): Html =>
@@ -139,25 +183,37 @@ const backlog = (open: Shown['open'], now: Date): Html =>
     id: 'backlog',
     caption: 'Copies that are not where they should be',
     captionHidden: true,
+    cards: true,
     rows: open,
-    empty: 'None.',
+    empty: 'No copy is in progress, failed, missing or suspicious.',
     columns: [
       { head: 'Tag', heads: true, cell: ({ tag }) => tag },
       {
         head: 'State',
-        prose: open.some(({ failing }) => failing > 0),
+        prose: open.some(({ lastError }) => lastError !== null),
         cell: ({ state, failing, lastError }) =>
-          failing === 0
-            ? mark(replicaTone(state), state)
-            : html`${mark('bad', `${state}, ${count(failing)} failing`)}<br><span class="problem">${lastError}</span>`,
+          html`${failing === 0 ? mark(replicaTone(state), copyText(state)) : mark('bad', `${copyText(state)}, ${count(failing)} failing`)}${lastError === null ? NOTHING : html`<br><span class="problem">${lastError}</span>`}`,
       },
       { head: 'Where', cell: ({ kind }) => PLACES[kind] },
       { head: 'Priority', roomy: true, cell: ({ priority }) => priority },
-      { head: 'Copies', numeric: true, cell: (row) => count(row.count) },
+      { head: 'Copies', numeric: true, cell: runsOf },
       { head: 'Volume', numeric: true, roomy: true, cell: ({ sizeBytes }) => bytes(sizeBytes) },
       { head: 'Oldest', numeric: true, cell: ({ oldest }) => ageOf(oldest, now) },
     ],
   })
+
+/** Leads to the runs where the table of runs can select them. */
+function runsOf({ tag, kind, state, count: copies }: Shown['open'][number]): Content {
+  const filters: Readonly<Record<string, string>> = {
+    failed: 'tape-failed',
+    missing: 'missing-copy',
+    suspicious: 'suspicious-copy',
+  }
+  const problem = kind === 'recall' ? undefined : filters[state]
+  return problem === undefined
+    ? count(copies)
+    : html`<a href="/runs?${new URLSearchParams({ tag, problem })}">${count(copies)}</a>`
+}
 
 /** Counts whole runs: a run is on tape only if all of its files are. */
 function allData(all: readonly RunsByPlace[]): Html {
@@ -175,8 +231,9 @@ function allData(all: readonly RunsByPlace[]): Html {
   return table({
     id: 'all-data',
     caption: 'All catalogued runs, by the state of their copy on tape',
+    cards: true,
     rows: rows.toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
-    empty: 'The catalogue contains no run.',
+    empty: 'No run is catalogued yet. The first one appears here once the DAQ has put it into the store.',
     columns: [
       {
         head: 'Tag',
@@ -193,12 +250,12 @@ function allData(all: readonly RunsByPlace[]): Html {
         cell: ({ tag, own }) => runsLink(tag, own, 'under-way', 'moving'),
       },
       {
-        head: 'Verified',
+        head: 'On tape',
         numeric: true,
         cell: ({ own }) => count(sum(onTape(own, 'on-media'), (row) => row.runs)),
       },
       {
-        head: 'Volume verified',
+        head: 'Volume on tape',
         numeric: true,
         cell: ({ own }) =>
           share(
@@ -214,6 +271,7 @@ const dayTable = (days: readonly DayOfTag[]): Html =>
   table<DayOfTag>({
     id: 'days',
     caption: 'Day by day (UTC)',
+    captionHidden: true,
     rows: days,
     empty: 'No run was taken in this time.',
     columns: [

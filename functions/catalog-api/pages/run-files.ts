@@ -1,22 +1,19 @@
-/** Files: the files of a run, their contents, their checksums, and what confirmed these. */
+/** The files of a run with their checksums, and what confirmed these: folded, for whoever compares bytes. */
 import { html } from 'hono/html'
-import type { Arrival, RunFile } from '../../../shared/database/schema.ts'
+import type { RunFile } from '../../../shared/database/schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { bytes, count } from './format.ts'
-import { facts, type Html, mark, NOTHING, timeOf } from './parts.ts'
+import { facts, fold, type Html, mark, NOTHING, timeOf } from './parts.ts'
 
-export const filesSection = ({
-  run,
-  files,
-  refused,
-}: RunDetails): Html => html`<section aria-labelledby="files"><h2 id="files">Files</h2>
-${refused.map(refusedItem)}
-${files.length === 0 ? html`<p class="empty">${run.firstFileAt === null ? 'No file of this run has arrived yet.' : 'No file of this run could be read.'}</p>` : files.map(fileItem)}</section>`
-
-const refusedItem = ({ bucket, objectKey, reason, finishedAt }: Arrival): Html => html`<article class="file">
-<h3><code>${bucket}/${objectKey}</code> <span class="label">refused</span></h3>
-<p class="problem">${reason ?? 'no reason known'}</p>
-${facts([['Refused', timeOf(finishedAt)]])}</article>`
+export function filesSection({ files }: Pick<RunDetails, 'files'>): Html {
+  if (files.length === 0) return NOTHING
+  const warnings = files.reduce((sum, file) => sum + file.warnings.length, 0)
+  return fold(
+    'files',
+    html`Files and checksums (${files.length})${warnings === 0 ? NOTHING : html` ${mark('waiting', `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`)}`}`,
+    html`${files.map(fileItem)}`,
+  )
+}
 
 const fileItem = (file: RunFile): Html => html`<article class="file${file.isLive ? '' : ' former'}">
 <h3><code>${file.bucket}/${file.objectKey}</code>${labelOf(file)}</h3>

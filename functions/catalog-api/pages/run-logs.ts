@@ -11,8 +11,8 @@ export interface LogLine {
   readonly event: string
   /** The error message; null if there is none. */
   readonly error: string | null
-  /** All other fields, as JSON. */
-  readonly more: string
+  /** All other fields; those of nested objects as `error.code`. */
+  readonly fields: readonly (readonly [name: string, value: string])[]
 }
 
 const logLine = z.looseObject({
@@ -56,9 +56,18 @@ function parseLine(text: string, { tag, runNumber }: RunId): readonly LogLine[] 
       function: name,
       event,
       error: message,
-      more: JSON.stringify(error === undefined ? more : { ...more, error: cause }),
+      fields: fieldsOf(error === undefined ? more : { ...more, error: cause }),
     },
   ]
+}
+
+function fieldsOf(value: object, path = ''): LogLine['fields'] {
+  return Object.entries(value).flatMap(([key, inner]: [string, unknown]) => {
+    const name = `${path}${key}`
+    if (typeof inner === 'object' && inner !== null && !Array.isArray(inner))
+      return fieldsOf(inner, `${name}.`)
+    return [[name, typeof inner === 'string' ? inner : JSON.stringify(inner)] as const]
+  })
 }
 
 function jsonOf(text: string): unknown {

@@ -2,10 +2,11 @@
 import { html } from 'hono/html'
 import { openProblems, PROBLEMS } from '../../../shared/catalogue/open-problems.ts'
 import { FAILED_OR_WRONG, OVER, VERIFIED } from '../../../shared/catalogue/replica-states.ts'
-import type { CopyKind, CopyState, ShownCopy } from '../../../shared/database/replica-schema.ts'
+import type { CopyState, ShownCopy } from '../../../shared/database/replica-schema.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import type { StorageSummary } from '../../../shared/database/storage-summary.ts'
 import { isFailingCopy } from '../../../shared/queries/site-state.ts'
+import { STORE_TEXTS, TAPE_TEXTS } from '../../../shared/queries/state-words.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 
 type Marked = Pick<Run, 'problems' | 'firstFileAt'>
@@ -21,36 +22,42 @@ function stateMark(run: Marked): Html {
   return run.firstFileAt === null ? mark('waiting', 'no file yet') : mark('good', 'complete')
 }
 
-const CLOUD: Readonly<Record<StorageSummary['cloud'], readonly [Tone, string]>> = {
-  present: ['good', 'there'],
-  partly: ['waiting', 'partly'],
-  deleted: ['none', 'deleted'],
-  absent: ['none', 'absent'],
-  suspicious: ['bad', 'suspicious'],
+const STORE_TONES: Readonly<Record<StorageSummary['cloud'], Tone>> = {
+  present: 'good',
+  partly: 'waiting',
+  deleted: 'none',
+  absent: 'none',
+  suspicious: 'bad',
 }
-const TAPE: Readonly<Record<StorageSummary['tape'], readonly [Tone, string]>> = {
-  'on-media': ['good', 'verified'],
-  'under-way': ['moving', 'in progress'],
-  none: ['none', 'no copy'],
-  failed: ['bad', 'failed'],
-}
-
-export const cloudMark = (cloud: StorageSummary['cloud']): Html => mark(...CLOUD[cloud])
-export const tapeMark = (tape: StorageSummary['tape']): Html => mark(...TAPE[tape])
-
-/** Also reports a failing copy, which is not a state of the run yet. */
-export function tapeMarkOf(tape: StorageSummary['tape'], replicas: readonly ShownCopy[]): Html {
-  const failing = replicas.find((replica) => replica.kind === 'tape' && isFailingCopy(replica))
-  return tape === 'under-way' && failing !== undefined
-    ? mark('bad', 'failing, will be retried')
-    : tapeMark(tape)
+const TAPE_TONES: Readonly<Record<StorageSummary['tape'], Tone>> = {
+  'on-media': 'good',
+  'under-way': 'moving',
+  none: 'none',
+  failed: 'bad',
 }
 
-export const PLACES: Readonly<Record<CopyKind, string>> = {
-  local: 'DAQ disk',
-  cloud: 'store',
-  tape: 'tape',
-  recall: 'recalled from tape',
+export const cloudMark = (cloud: StorageSummary['cloud']): Html =>
+  mark(STORE_TONES[cloud], STORE_TEXTS[cloud])
+export const tapeMark = (tape: StorageSummary['tape']): Html => mark(TAPE_TONES[tape], TAPE_TEXTS[tape])
+
+/** Verified by checksums no longer ago than every copy is verified again (CYGNET_SCRUB_DAYS). */
+export const isVerifiedNow = (
+  { verifiedAt: at, verifiedEvidence: evidence, doubtedEvidence: doubt }: ShownCopy,
+  scrubDays: number,
+  now: Date,
+): boolean =>
+  at !== null &&
+  doubt === null &&
+  (evidence === 'read' || evidence === 'stored-checksum') &&
+  now.getTime() - at.getTime() <= scrubDays * DAY_MS
+
+const DAY_MS = 86_400_000
+
+/** Green only for what is verified now; what nobody has checked for long is grey. */
+export function copyTone(copy: ShownCopy, scrubDays: number, now: Date): Tone {
+  if (isFailingCopy(copy)) return 'bad'
+  const tone = replicaTone(copy.state)
+  return tone === 'good' && !isVerifiedNow(copy, scrubDays, now) ? 'old' : tone
 }
 
 export function replicaTone(state: CopyState): Tone {

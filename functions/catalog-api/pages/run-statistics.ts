@@ -2,8 +2,8 @@
 import { html } from 'hono/html'
 import { EVENT_TRIGGER } from '../../../shared/midas/format.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
-import { bytes, count } from './format.ts'
-import { type Html, mark, table } from './parts.ts'
+import { bytes, count, counted } from './format.ts'
+import { fold, type Html, mark, NOTHING, table } from './parts.ts'
 
 /** The equipment of each event id. */
 const EQUIPMENT: Readonly<Record<number, string>> = {
@@ -17,11 +17,16 @@ const EQUIPMENT: Readonly<Record<number, string>> = {
   9: 'SourceMotor',
 }
 
-export const statisticsSection = ({
-  events,
-  banks,
-}: RunDetails): Html => html`<section aria-labelledby="statistics">
-<h2 id="statistics">MIDAS events and banks</h2>
+/** Folded: for whoever looks for a bank, or for events that are missing. */
+export function statisticsSection({ run, events, banks }: RunDetails): Html {
+  if (events.length === 0 && banks.length === 0) return NOTHING
+  const missing = events.reduce((sum, row) => sum + row.serialGaps, 0)
+  const summary = html`MIDAS events and banks (${events.length} event ids, ${counted(banks.length, 'bank')})${missing === 0 ? NOTHING : html` ${mark('bad', `${count(missing)} missing`)}`}`
+  return fold(
+    'statistics',
+    summary,
+    html`<p class="quiet">A trigger is one event of the physicists: the camera frame with its digitizers. The other event ids are slow control. Begin-of-run and end-of-run are not counted in the ${count(run.eventCount)}.</p>
+<div class="halves">
 ${table<RunDetails['events'][number]>({
   id: 'events',
   caption: 'MIDAS events by id',
@@ -50,4 +55,6 @@ ${table<RunDetails['banks'][number]>({
     { head: 'Each', numeric: true, cell: (row) => (row.count === 0 ? '–' : bytes(row.bytes / row.count)) },
   ],
 })}
-</section>`
+</div>`,
+  )
+}

@@ -7,6 +7,7 @@ import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { RunPosition, RunSearch } from '../../../shared/queries/search-runs.ts'
 import { readCursor, runQuery, searchOf, writeCursor } from '../api/run-query.ts'
 import { COLUMN_NAMES, DEFAULT_COLUMNS } from './runs-columns.ts'
+import { type FilterProblem, filterProblem } from './runs-fields.ts'
 
 const PAGE_SIZE = 100
 
@@ -24,22 +25,29 @@ export interface RunsPageQuery {
   readonly columns: readonly string[]
 }
 
-/** The parsed query, or its problems as sentences. @param visible the tags that the caller may see. */
+/** The parsed query, or its problems for people. @param visible the tags that the caller may see. */
 export function parseRunsPage(
   address: URLSearchParams,
   visible: RunSearch['tags'],
-): { readonly query: RunsPageQuery } | { readonly problems: readonly string[] } {
+): { readonly query: RunsPageQuery } | { readonly problems: readonly FilterProblem[] } {
   const parsed = runQuery.safeParse(apiFields(address))
   if (!parsed.success)
     return {
-      problems: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'filter'}: ${message}`),
+      problems: parsed.error.issues.map(({ path, message }) => filterProblem(String(path[0] ?? ''), message)),
     }
   const { tags, conditions, order } = searchOf(parsed.data)
   const sort = `${order.descending ? '-' : ''}${order.by}`
   const cursor = address.get('cursor')
   const after = cursor === null ? null : readCursor(sort, cursor)
   if (cursor !== null && after === null)
-    return { problems: ['cursor: not a page of this order; start from the first page'] }
+    return {
+      problems: [
+        {
+          name: null,
+          sentence: 'There is no such page of the list in this order. Start from the first page.',
+        },
+      ],
+    }
   const columns = address.getAll(COLUMN).filter((name) => COLUMN_NAMES.includes(name))
   return {
     query: {
@@ -112,5 +120,15 @@ export function addressWith(
     if (value === null) changed.delete(name)
     else changed.set(name, value)
   }
-  return changed.size === 0 ? '/runs' : `/runs?${changed}`
+  return pathOf(changed)
 }
+
+/** The first page of the same list without one filter. */
+export function addressWithout(address: URLSearchParams, name: string, value: string): string {
+  const changed = new URLSearchParams(address)
+  changed.delete(name, value)
+  changed.delete('cursor')
+  return pathOf(changed)
+}
+
+const pathOf = (address: URLSearchParams): string => (address.size === 0 ? '/runs' : `/runs?${address}`)

@@ -1,34 +1,146 @@
 /** The panel of one site on the page Now. */
 
 import { html } from 'hono/html'
-import { TO_TAPE, WRONG } from '../../../shared/catalogue/replica-states.ts'
+import { FAILED_OR_WRONG, NOT_ON_MEDIA, TO_TAPE, WRONG } from '../../../shared/catalogue/replica-states.ts'
 import type { Run } from '../../../shared/database/schema.ts'
+import { ARRIVAL_HOURS } from '../../../shared/queries/site-arrivals.ts'
 import type { CopiesInState, SiteState } from '../../../shared/queries/site-state.ts'
 import { shortened } from '../../../shared/text.ts'
 import { siteId } from './attention.ts'
-import { bytes, count, counted, duration } from './format.ts'
-import { ageOf, type Content, type Html, mark, NOTHING, runPath, type Tone, table, timeOf } from './parts.ts'
+import { bars } from './bars.ts'
+import { bytes, count, counted, duration, spanText } from './format.ts'
+import {
+  ageOf,
+  agoOf,
+  type Content,
+  fold,
+  type Html,
+  mark,
+  NOTHING,
+  runPath,
+  type Tone,
+  table,
+  timeOf,
+} from './parts.ts'
 import { runMark } from './run-marks.ts'
+import { siteVerdict } from './site-verdict.ts'
 
 /** Longest part of a description; the page of the run has the full text. */
 const MOST_CHARACTERS = 300
 
+/** Whether the site takes data, since when, and what is usual there. */
+export function siteSentence(site: SiteState, now: Date): Html {
+  const { tag, last, arrived } = site
+  const { activity, tone, isRunning } = siteVerdict(site, now)
+  const run = html`<a href="${runPath({ tag, runNumber: last.run.runNumber })}">run ${last.run.runNumber}</a>`
+  const { lastAt, usualGapMs: gap } = arrived
+  const arrival = lastAt === null ? NOTHING : agoOf(lastAt, now)
+  const usually = gap === null ? NOTHING : html` Usually a run arrives every ${spanText(gap)}.`
+  const [verdict, why] = {
+    taking: [
+      'is taking data.',
+      isRunning ? html`The DAQ began ${run} ${agoOf(last.at, now)}.` : html`Last ${run} arrived ${arrival}.`,
+    ],
+    older: ['sends older runs.', html`The last arrived ${arrival}; ${run} was taken ${agoOf(last.at, now)}.`],
+    silent: [
+      'is silent.',
+      html`Last arrival ${arrival}, ${timeOf(lastAt)} (${run}, ${endText(last.run)}).${tone === 'old' ? NOTHING : usually}`,
+    ],
+    never: ['has sent nothing since it was taken over.', html`Last known ${run}.`],
+  }[activity]
+  return html`<li class="${tone}"><strong>${mark(tone, html`<a href="#${siteId(tag)}">${tag}</a> ${verdict}`)}</strong> <span class="reason">${why}</span></li>\n`
+}
+
+function endText(run: Run): string {
+  if (run.firstFileAt === null) return 'no file yet'
+  return run.complete ? 'ended normally' : 'not complete'
+}
+
+/**
+ * The parts have names in the style sheet (cards.css), where later ones have their places: the last picture,
+ * and the state of high voltage, gas and camera.
+ */
 export function sitePanel(site: SiteState, now: Date): Html {
   const { tag, last } = site
   const { run } = last
   const id = siteId(tag)
+  const { activity, tone } = siteVerdict(site, now)
+  // Of a site that has been silent for long, the last run is all there is to see.
+  const isResting = activity !== 'taking' && tone === 'old'
   return html`<section class="site" aria-labelledby="${id}">
 <h2 id="${id}"><a href="/runs?tag=${encodeURIComponent(tag)}">${tag}</a></h2>
+<div class="run-now">
 <p class="last"><a class="run" href="${runPath({ tag, runNumber: run.runNumber })}"><span class="unseen">Last run </span>${run.runNumber}</a>
-<span class="ago">${last.isBegin ? 'started' : 'catalogued'} ${ageOf(last.at, now)} ago <span class="quiet">${timeOf(last.at)} UTC</span></span></p>
-<p>${runMark(run)}${run.pedestal === true ? html` <span class="label">pedestal</span>` : ''}</p>
+<span class="ago">${last.isBegin ? 'started' : 'catalogued'} ${ageOf(last.at, now)} ago <span class="quiet at">${timeOf(last.at)}</span></span></p>
+<p>${runMark(run)}${run.pedestal === true ? html` <span class="label">pedestal run</span>` : ''}</p>
 ${run.firstFileAt === null ? NOTHING : html`<p class="quiet">${counted(run.eventCount, 'MIDAS event')} · ${bytes(run.sizeBytes)}${lasted(run)}</p>`}
 ${run.description ? html`<p class="description">${shortened(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
-<p class="quiet">catalogued in the last day: ${recentText(site)}</p>
+</div>
+${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, tone, now)}\n${strip(site)}`}
 ${moving(site, now, id)}
 </section>\n`
 }
+
+/** Runs that arrived, hour by hour, and the last hour against the one before. */
+function arrivalRate(site: SiteState): Html {
+  const { perHour } = site.arrived
+  const [before = 0, last = 0] = perHour.slice(-2)
+  return html`<div class="rate"><p>${last + before === 0 ? 'No run arrived in the last two hours' : html`<strong>${counted(last, 'run')}</strong> arrived in the last hour, ${count(before)} in the hour before`}</p>
+${bars(perHour, `Runs that arrived in each of the last ${ARRIVAL_HOURS} hours; most in an hour: ${Math.max(...perHour)}`)}
+<p class="axis quiet" aria-hidden="true"><span>${ARRIVAL_HOURS} h ago</span><span>runs an hour, most ${count(Math.max(...perHour))}</span><span>now</span></p>
+<p class="quiet">catalogued in the last day: ${recentText(site)}</p></div>`
+}
+
+interface Stage {
+  readonly name: string
+  readonly tone: Tone
+  readonly text: Content
+}
+
+/** The way of the data, with what waits at each stage and for how long. */
+function pipeline({ last, arrived, arriving, refused, copies }: SiteState, ofSite: Tone, now: Date): Html {
+  const { run } = last
+  const onTheWay = copies.filter(({ kind, state }) => kind === 'tape' && NOT_ON_MEDIA.includes(state))
+  const total = (rows: readonly CopiesInState[], value: (row: CopiesInState) => number) =>
+    rows.reduce((sum, row) => sum + value(row), 0)
+  const wrong = copies.filter(({ state }) => FAILED_OR_WRONG.includes(state))
+  const waiting = total(onTheWay, (row) => row.count)
+  const failing = total(onTheWay, (row) => row.failing) + total(wrong, (row) => row.count)
+  const oldest = (at: Date | null) => (at === null ? NOTHING : html`, oldest ${ageOf(at, now)}`)
+  const stages: readonly Stage[] = [
+    {
+      name: 'DAQ',
+      tone: ofSite,
+      text: html`run ${run.stoppedAt === null ? 'began' : 'ended'} ${agoOf(run.stoppedAt ?? last.at, now)}`,
+    },
+    {
+      name: 'store',
+      tone: ofSite,
+      text: arrived.lastAt === null ? 'nothing arrived' : html`last run ${agoOf(arrived.lastAt, now)}`,
+    },
+    {
+      name: 'catalogue',
+      tone: refused > 0 ? 'bad' : arriving.count > 0 ? 'moving' : 'good',
+      text: html`${count(arriving.count)}${arriving.atLeast ? '+' : ''} waiting${oldest(arriving.oldest)}${refused > 0 ? html`, ${count(refused)} refused` : NOTHING}`,
+    },
+    {
+      name: 'tape',
+      tone: failing > 0 ? 'bad' : waiting > 0 ? 'moving' : 'good',
+      text: html`${count(waiting)} waiting${oldest(earliest(onTheWay))}${failing > 0 ? html`, ${count(failing)} failing or wrong` : NOTHING}`,
+    },
+  ]
+  return html`<ol class="pipeline" aria-label="The way of the data">${stages.map(({ name, tone, text }) => html`<li><strong>${mark(tone, name)}</strong> <span class="quiet">${text}</span></li>`)}</ol>`
+}
+
+const earliest = (rows: readonly CopiesInState[]): Date | null =>
+  rows.length === 0 ? null : new Date(Math.min(...rows.map((row) => row.oldest.getTime())))
+
+/** The last runs, with what is wrong with them in words. */
+const strip = ({ tag, latest }: SiteState): Html =>
+  latest.length < 2
+    ? NOTHING
+    : html`<div class="strip"><p class="quiet" id="${siteId(tag)}-strip">last runs</p><ol aria-labelledby="${siteId(tag)}-strip">${latest.map((run) => html`<li>${runMark(run)} <a href="${runPath(run)}">${run.runNumber}</a></li>`)}</ol></div>`
 
 function recentText({ tag, recent }: SiteState): Html {
   const { runs, withProblem, sizeBytes, atLeast } = recent
@@ -52,8 +164,8 @@ interface Step {
 
 function moving(site: SiteState, now: Date, id: string): Html {
   const steps = [...arrivals(site), ...copies(site.copies)]
-  if (steps.length === 0) return html`<p>${mark('none', 'nothing in progress')}</p>`
-  return table<Step>({
+  if (steps.length === 0) return NOTHING
+  const list = table<Step>({
     id: `${id}-moving`,
     caption: `In progress at ${site.tag}`,
     captionHidden: true,
@@ -67,6 +179,7 @@ function moving(site: SiteState, now: Date, id: string): Html {
       { head: 'Oldest', numeric: true, cell: ({ oldest }) => (oldest === null ? '–' : ageOf(oldest, now)) },
     ],
   })
+  return fold(`${id}-work`, 'Work in progress, stage by stage', list)
 }
 
 function arrivals({ arriving, refused }: SiteState): readonly Step[] {

@@ -21,23 +21,26 @@ import { counted } from './format.ts'
 import { renderPage } from './layout.ts'
 import { logSection } from './log-section.ts'
 import type { PageOptions } from './options.ts'
-import { copyable, type Html, mark, NOTHING, runPath, type Tone, table, timeOf } from './parts.ts'
+import { copyable, type Html, mark, NOTHING, runPath, type Tone, table, whenOf } from './parts.ts'
 import { wantsPage } from './problem-pages.ts'
 import { runHeading } from './run-heading.ts'
 
 /** @throws a 404 problem with the same contents if the client is a program. */
 export async function unknownRun(
   c: ApiContext,
-  { database }: Context<'database'>,
+  { database, now }: Context<'database'>,
   options: PageOptions,
   run: RunId,
 ) {
   const files = await arrivedFilesOf(database, run)
   if (!wantsPage(c)) throw refusal(404, notCataloguedText(run, files))
-  const [neighbours, logs] = await Promise.all([neighboursOf(database, run), logSection(c, options, run)])
+  const [neighbours, logs] = await Promise.all([
+    neighboursOf(database, run, now()),
+    logSection(c, options, run),
+  ])
   const body = html`${runHeading(run, neighbours)}
 <div data-live="${run.tag}/${run.runNumber}">
-${files.length === 0 ? noFiles : ledger(run.tag, files)}
+${files.length === 0 ? noFiles : ledger(run.tag, files, now())}
 ${advice(c, run, files)}
 ${logs}
 </div>`
@@ -47,6 +50,7 @@ ${logs}
     status: 404,
     body,
     scripts: ['live.js'],
+    styles: ['cards.css'],
   })
 }
 
@@ -77,7 +81,7 @@ const OUTCOMES = {
   suspicious: 'other bytes than those that were catalogued',
 } as const
 
-function ledger(tag: string, files: readonly ArrivedFile[]): Html {
+function ledger(tag: string, files: readonly ArrivedFile[], now: Date): Html {
   const [tone, sentence] = HEADLINES[files[0]?.state ?? 'done']
   const why = files.length === 1 ? files[0]?.reason : null
   return html`<div class="notice ${tone}"><p><strong>${sentence}</strong></p>${why ? html`<p>${why}</p>` : NOTHING}</div>
@@ -85,6 +89,7 @@ function ledger(tag: string, files: readonly ArrivedFile[]): Html {
 ${table<ArrivedFile>({
   id: 'heard-table',
   caption: 'Newest first',
+  cards: true,
   rows: files,
   empty: '',
   columns: [
@@ -94,7 +99,7 @@ ${table<ArrivedFile>({
       cell: ({ bucket, key }) => html`<code class="address">${bucket}/${key}</code>`,
     },
     { head: 'State', prose: files.length > 1, cell: (file) => stateOf(tag, file, files.length > 1) },
-    { head: 'Since (UTC)', cell: ({ since }) => timeOf(since) },
+    { head: 'Since', cell: ({ since }) => whenOf(since, now) },
   ],
 })}</section>`
 }

@@ -1,5 +1,6 @@
 /** One operation of the API as HTML: purpose, parameters, answers. */
 import { html } from 'hono/html'
+import { copyable, type Html, withCode } from '../pages/parts.ts'
 import {
   type Content,
   exampleOf,
@@ -11,11 +12,11 @@ import {
   typeParts,
 } from './schema.ts'
 
-export type Html = ReturnType<typeof html>
-
 /** The id of its section: `get-api-v1-runs`. */
 export const anchorOf = ({ method, path }: Named): string =>
   `${method}${path.replaceAll(/[^a-z0-9]+/gi, '-')}`.replace(/-$/, '')
+
+export const groupAnchor = (group: string): string => `group-${group.toLowerCase().replaceAll(/\W+/g, '-')}`
 
 export const typeOf = (schema: Schema): readonly (Html | string)[] =>
   typeParts(schema).map((part) =>
@@ -23,18 +24,21 @@ export const typeOf = (schema: Schema): readonly (Html | string)[] =>
   )
 
 export const paragraphs = (text: string | undefined): readonly Html[] =>
-  (text ?? '').split(/\n\n+/).flatMap((paragraph) => (paragraph === '' ? [] : [html`<p>${paragraph}</p>\n`]))
+  (text ?? '')
+    .split(/\n\n+/)
+    .flatMap((paragraph) => (paragraph === '' ? [] : [html`<p>${withCode(paragraph)}</p>\n`]))
 
 export const operationSection = (named: Named, schemas: Schemas): Html => {
   const { method, path, operation } = named
-  return html`<section id="${anchorOf(named)}" aria-labelledby="${anchorOf(named)}-title">
-<h3 id="${anchorOf(named)}-title"><code><b>${method.toUpperCase()}</b> ${path}</code></h3>
-<p>${operation.summary ?? ''}${operation.security === undefined ? ' (open to everyone)' : ''}</p>
+  const id = anchorOf(named)
+  return html`<section id="${id}" class="operation" aria-labelledby="${id}-title">
+<h3 id="${id}-title"><a class="route" href="#${id}"><b class="${method}">${method.toUpperCase()}</b> ${path}</a></h3>
+<p>${withCode(operation.summary ?? '')}${operation.security === undefined ? html` <span class="label">open to everyone</span>` : ''}</p>
 ${paragraphs(operation.description)}
-${parameterTables(operation.parameters ?? [])}
+${parameterLists(operation.parameters ?? [])}
 ${operation.requestBody === undefined ? '' : body(operation.requestBody.content, schemas)}
-<pre tabindex="0">${curlLine(named, schemas)}</pre>
-${responseTable(operation, schemas)}
+${copyable(`${id}-curl`, 'Try it', curlLine(named, schemas))}
+${answers(operation, schemas)}
 </section>
 `
 }
@@ -65,22 +69,20 @@ function curlLine({ method, path, operation }: Named, schemas: Schemas): string 
 /** There is one per run parameter: they are folded. */
 const RUN_PARAMETER = /^param\./
 
-function parameterTables(parameters: readonly Parameter[]): Html {
-  const [many, usual] = [
-    parameters.filter(({ name }) => RUN_PARAMETER.test(name)),
-    parameters.filter(({ name }) => !RUN_PARAMETER.test(name)),
-  ]
-  return html`${parameterTable(usual)}${many.length === 0 ? '' : html`<details><summary>${many.length} run parameters</summary>${parameterTable(many)}</details>`}`
+function parameterLists(parameters: readonly Parameter[]): Html {
+  const many = parameters.filter(({ name }) => RUN_PARAMETER.test(name))
+  const usual = parameters.filter(({ name }) => !RUN_PARAMETER.test(name))
+  return html`${parameterList(usual)}${many.length === 0 ? '' : html`<details><summary>${many.length} run parameters</summary>${parameterList(many)}</details>`}`
 }
 
-const parameterTable = (parameters: readonly Parameter[]): Html =>
+const parameterList = (parameters: readonly Parameter[]): Html =>
   parameters.length === 0
     ? html``
-    : html`<div class="wide"><table><caption>Parameters</caption><thead><tr><th scope="col">Name</th><th scope="col">In</th><th scope="col">Type</th><th scope="col">Meaning</th></tr></thead><tbody>
+    : html`<dl class="terms" aria-label="Parameters">
 ${parameters.map(
   ({ name, in: place, required, schema = {}, description }) =>
-    html`<tr><th scope="row"><code>${name}</code>${required === true ? ' *' : ''}</th><td>${place}</td><td>${typeOf(schema)}</td><td>${description ?? schema.description ?? ''}</td></tr>\n`,
-)}</tbody></table></div>`
+    html`<div><dt><code>${name}</code> <span class="quiet">${typeOf(schema)}${place === 'path' ? ', in the path' : required === true ? ', required' : ''}</span></dt><dd>${withCode(description ?? schema.description ?? '')}</dd></div>\n`,
+)}</dl>`
 
 const body = (content: Content, schemas: Schemas): readonly Html[] =>
   Object.entries(content).map(
@@ -88,16 +90,16 @@ const body = (content: Content, schemas: Schemas): readonly Html[] =>
       html`<p>Body, <code>${type}</code>: ${typeOf(schema)}</p>\n${example(schema, schemas)}`,
   )
 
-function responseTable({ responses = {} }: Operation, schemas: Schemas): Html {
+function answers({ responses = {} }: Operation, schemas: Schemas): Html {
   const rows = Object.entries(responses)
   const [, success] = rows.find(([status]) => status.startsWith('2')) ?? []
   const [, { schema = undefined } = {}] =
     Object.entries(success?.content ?? {}).find(([type]) => type === 'application/json') ?? []
-  return html`<div class="wide"><table><caption>Answers</caption><thead><tr><th scope="col">Status</th><th scope="col">Meaning</th><th scope="col">Body</th></tr></thead><tbody>
+  return html`<details><summary>Answers: ${rows.map(([status]) => status).join(', ')}</summary><dl class="terms">
 ${rows.map(
   ([status, { description, content = {} }]) =>
-    html`<tr><th scope="row">${status}</th><td>${description ?? ''}</td><td>${Object.entries(content).map(([type, { schema: of = {} }]) => html`<div><code>${type}</code> ${typeOf(of)}</div>`)}</td></tr>\n`,
-)}</tbody></table></div>
+    html`<div><dt><code>${status}</code></dt><dd>${withCode(description ?? '')}${Object.entries(content).map(([type, { schema: of = {} }]) => html`<br><code>${type}</code> <span class="quiet">${typeOf(of)}</span>`)}</dd></div>\n`,
+)}</dl></details>
 ${schema === undefined ? '' : html`<details><summary>Example of an answer</summary>${example(schema, schemas)}</details>`}`
 }
 

@@ -93,8 +93,11 @@ test('a run without a file is described, found and has neighbours', async () => 
   const order = { by: 'run', descending: true } as const
   const search = { tags: '*', conditions: { from: run }, order, after: null, limit: 10 } as const
   expect((await searchRuns(catalogue.database, search)).runs.map((found) => found.id)).toEqual([use.id])
-  expect(await neighboursOf(catalogue.database, { tag: 'LNGS', runNumber: run - 1 })).toMatchObject({
+  expect(
+    await neighboursOf(catalogue.database, { tag: 'LNGS', runNumber: run - 1 }, new Date()),
+  ).toMatchObject({
     after: run,
+    latest: run,
   })
 })
 

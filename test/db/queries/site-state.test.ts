@@ -218,7 +218,7 @@ describe('copies in progress', () => {
         state,
         count: 1,
         failing,
-        lastError: failing === 1 ? error : null,
+        lastError: failing === 1 || state === 'failed' ? error : null,
       })
       const copy = await catalogue.database
         .selectFrom('copies')

@@ -1,5 +1,5 @@
 /**
- * Style sheets and scripts, at addresses that contain a hash of their contents, so that browsers can cache
+ * Style sheets, scripts and pictures, at addresses that contain a hash of their contents, so that browsers can cache
  * them permanently.
  */
 import { createHash } from 'node:crypto'
@@ -9,6 +9,12 @@ import { FILES } from './files.ts'
 
 const HASH_CHARACTERS = 12
 const hash = createHash('sha256').update(JSON.stringify(FILES)).digest('hex').slice(0, HASH_CHARACTERS)
+
+const TYPES: Readonly<Record<string, string>> = {
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
+}
 
 /** @param name one of FILES. */
 export const assetUrl = (name: string): string => `/assets/${hash}/${name}`
@@ -20,9 +26,8 @@ export function registerAssets(api: Api): void {
     if (text === undefined) throw refusal(404, 'there is no file of this name')
     // An old address is answered with the current file, which must not be cached under that address.
     const keep = asked === hash ? 'public, max-age=31536000, immutable' : 'no-store'
-    const type = name.endsWith('.css') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8'
     return c.body(text, 200, {
-      'content-type': type,
+      'content-type': TYPES[name.slice(name.lastIndexOf('.') + 1)] ?? 'text/plain',
       'cache-control': keep,
       'x-content-type-options': 'nosniff',
     })

@@ -3,19 +3,23 @@
  * module is evaluated when the bundle is built and replaced by its value (embed.cjs).
  */
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 
 const own = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
 
-/** The chart library, unmodified from its package. */
-const { resolve } = createRequire(import.meta.url)
+/** Without comments and indentation, which browsers do not need. */
+const style = (name: string) =>
+  own(name)
+    .replaceAll(/\/\*.*?\*\//gs, '')
+    .replaceAll(/\n\s*/g, '\n')
 
 export const FILES: Readonly<Record<string, string>> = {
-  'style.css': own('./style.css'),
+  'style.css': style('./style.css'),
+  'cards.css': style('./cards.css'),
+  'frame.css': style('./frame.css'),
+  'runs.css': style('./runs.css'),
+  'favicon.svg': own('./favicon.svg'),
+  'reference.css': style('./reference.css'),
   'page.js': own('./page.js'),
   'live.js': own('./live.js'),
   'runs.js': own('./runs.js'),
-  'charts.js': own('./charts.js'),
-  'uplot.js': readFileSync(resolve('uplot/dist/uPlot.iife.min.js'), 'utf8'),
-  'uplot.css': readFileSync(resolve('uplot/dist/uPlot.min.css'), 'utf8'),
 }

@@ -21,7 +21,8 @@ const ANSWER_MS = 15_000
 const status = document.querySelector('[data-live-status]')
 const region = document.querySelector('[data-live]')
 const wanted = region?.dataset.live
-const LIVE = wanted === 'time' ? 'renewed every minute' : 'live'
+/** About this page only: whether data is taken is stated by the page Now. */
+const LIVE = wanted === 'time' ? 'connected, renewed every minute' : 'connected'
 
 let reloading = false
 let reloadAgain = false
@@ -48,8 +49,7 @@ async function reload() {
     reloadFailed = false
   } catch {
     reloadFailed = true
-    if (disconnectedSince === undefined) showStatus('the page may be out of date: reload it')
-    status?.classList.add('lost')
+    if (disconnectedSince === undefined) showLost('the page may be out of date: reload it')
   } finally {
     reloading = false
   }
@@ -72,20 +72,22 @@ async function refresh() {
   keepingPlace(() => region.replaceChildren(...document.importNode(fresh, true).childNodes))
 }
 
-/** Preserves focus, open details and scroll positions, where the elements still exist. */
+/** Preserves focus, open details and sheets, and scroll positions, where the elements still exist. */
 function keepingPlace(change) {
   const focused = document.activeElement
   const path = focused !== null && region.contains(focused) ? pathTo(focused) : null
-  const open = [...region.querySelectorAll('details')].map((details) => details.open)
+  const open = new Map([...region.querySelectorAll('details[id]')].map(({ id, open }) => [id, open]))
   const scrolled = new Map(
     [...region.querySelectorAll('.frame[aria-labelledby]')].map((frame) => [
       frame.getAttribute('aria-labelledby'),
       frame.scrollLeft,
     ]),
   )
+  const sheet = 'popover' in region ? region.querySelector(':popover-open')?.id : undefined
   change()
-  for (const [index, details] of region.querySelectorAll('details').entries())
-    if (open[index] !== undefined) details.open = open[index]
+  if (sheet !== undefined) document.getElementById(sheet)?.showPopover()
+  for (const details of region.querySelectorAll('details[id]'))
+    if (open.has(details.id)) details.open = open.get(details.id)
   for (const frame of region.querySelectorAll('.frame[aria-labelledby]'))
     frame.scrollLeft = scrolled.get(frame.getAttribute('aria-labelledby')) ?? 0
   if (path !== null) find(path)?.focus({ preventScroll: true })
@@ -126,7 +128,7 @@ function follow(isAgain) {
     missed ||= disconnectedSince !== undefined || JSON.parse(data).missed
     disconnectedSince = undefined
     status?.classList.add('on')
-    if (!reloadFailed) status?.classList.remove('lost')
+    if (!reloadFailed) showCurrent()
     if (missed) refreshAll()
     else if (news === 0 && !reloadFailed) showStatus(LIVE)
     missed = false
@@ -166,17 +168,33 @@ function restartDeathTimer() {
   }, DEAD_MS)
 }
 
+/** What is shown is as old as the last sign of life: it fades, and a bar states its age. */
 function showDisconnected() {
   disconnectedSince ??= lastEventAt
   status?.classList.remove('on')
-  status?.classList.add('lost')
-  showStatus(
-    `not connected since ${disconnectedSince.toISOString().slice(11, 16)} UTC: the page may be out of date`,
+  showLost(
+    `not connected since ${disconnectedSince.toISOString().slice(11, 16)} UTC: all values are older than `,
   )
+  const age = document.createElement('time')
+  age.dateTime = disconnectedSince.toISOString()
+  age.dataset.age = ''
+  age.textContent = `${Math.round((Date.now() - disconnectedSince) / 1000)} s`
+  status?.append(age)
+}
+
+function showLost(text) {
+  status?.classList.add('lost')
+  region?.classList.add('stale')
+  showStatus(text)
+}
+
+function showCurrent() {
+  status?.classList.remove('lost')
+  region?.classList.remove('stale')
 }
 
 function showLive() {
-  status?.classList.remove('lost')
+  showCurrent()
   showStatus(LIVE)
 }
 

@@ -1,4 +1,4 @@
-/** For every page: updates ages, and makes copy buttons work. Pages work without it. */
+/** For every page: updates ages, makes copy buttons work, and `/` leads to the jump box. Pages work without it. */
 
 const UNITS = [
   [90, 1, 's'],
@@ -43,4 +43,14 @@ document.addEventListener('click', async ({ target }) => {
   setTimeout(() => {
     button.textContent = label
   }, COPIED_MS)
+})
+
+document.addEventListener('keydown', (event) => {
+  const { key, ctrlKey, metaKey, altKey, target } = event
+  const isTyping = target instanceof Element && target.closest('input, textarea, select, [contenteditable]')
+  const box = document.querySelector('.jump input')
+  if (key !== '/' || ctrlKey || metaKey || altKey || isTyping || box === null) return
+  event.preventDefault()
+  box.focus()
+  box.select()
 })

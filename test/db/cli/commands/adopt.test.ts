@@ -126,7 +126,7 @@ test('a run that is history is marked so in the API, by the command and on the p
     const answer = await fetch(`${api.url}/api/v1/runs/LNGS/7`, { headers })
     expect(await answer.json()).toMatchObject({ complete: true, beforeTakeOver: true, requests: [] })
     const page = await fetch(`${api.url}/runs/LNGS/7`, { headers })
-    expect(await page.text()).toContain('complete</span> <small class="quiet">history</small>')
+    expect(await page.text()).toContain('<span class="label">history</span>')
     const environment = {
       CYGNET_API_URL: api.url,
       CYGNET_API_TOKEN: secret,

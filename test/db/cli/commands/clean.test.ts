@@ -109,7 +109,7 @@ test('clean --run prints where each file of the run is, and why it is kept', asy
     .execute()
   const shown = await clean('--run', '5', '--tag', 'MAN', '--yes')
   expect(shown).toMatch(
-    /MAN\/run00005.mid.gz.*in the store +suspicious, last verified .*: its md5 is another.*on tape +on-media, last verified/s,
+    /MAN\/run00005.mid.gz.*store +suspicious, last verified .*: its md5 is another.*tape +on tape, last verified/s,
   )
   expect(shown).toMatch(
     /kept +its object in the store is suspicious \(its md5 is another\) and is kept for people/,
@@ -124,7 +124,7 @@ test('clean --run succeeds for a run that is already deleted from the store', as
   await clean('--run', '6', '--yes')
   printed = ''
   expect(await clean('--run', '6', '--yes')).toMatch(
-    /in the store +deleted by Cygnet \d.*nothing +to be deleted in the store/s,
+    /store +deleted by Cygnet \d.*nothing +to be deleted in the store/s,
   )
   expect(process.exitCode).toBeUndefined()
 })

@@ -97,7 +97,9 @@ describe('an object that was refused for its name', () => {
     const { stdout } = await cli('runs', 'show', '12366')
     expect(stdout).toMatch(/refused files[\s\S]*LNGS\/Run12366\.mid\.gz.*does not have the name of one/)
     const page = await (await request('/runs/LNGS/12366', 'text/html')).text()
-    expect(page).toMatch(/LNGS\/Run12366\.mid\.gz<\/code> <span class="label">refused/)
+    expect(page).toMatch(
+      /<article class="refused">.{0,99}file refused<\/span> <code class="address">[^<]*LNGS\/Run12366\.mid\.gz<\/code>/,
+    )
   })
 })
 

@@ -113,7 +113,7 @@ describe('every page', () => {
     const links = [...(await pageAt(path)).matchAll(/<a [^>]*href="(\/[^"]*)"/g)].map(([, address = '']) =>
       address.replaceAll('&amp;', '&'),
     )
-    const own = [...new Set(links)].filter((address) => !/^\/(?:api\/v1|sign-in)/.test(address))
+    const own = [...new Set(links)].filter((address) => !/^\/(?:sign-in|tokens)/.test(address))
     expect(own.length).toBeGreaterThan(4)
     for (const address of own)
       expect({ address, status: (await get(address)).status }).toMatchObject({ status: 200 })
@@ -132,7 +132,7 @@ describe('every page', () => {
     ]) {
       const text = await pageAt(path)
       expect(text).not.toContain('<script>alert')
-      expect(text).not.toContain('<img')
+      expect(text).not.toContain('<img src=x')
       expect(text).not.toContain('<b>')
     }
     expect(await pageAt('/runs/FLASH%2F2024%20%3Cb%3E/5')).toContain(
@@ -151,7 +151,10 @@ describe('every page', () => {
   test('a caller with one tag sees nothing of another one on any page', async () => {
     who = caller('read:LNF')
     for (const path of ['/', '/runs', '/replicas', '/replicas?tag=LNGS', '/runs?tag=LNGS']) {
-      const text = (await pageAt(path)).replaceAll(/tag=LNGS|only LNGS|&quot;LNGS&quot;/g, '')
+      const text = (await pageAt(path)).replaceAll(
+        /tag=LNGS|only LNGS|Tag: LNGS|value="LNGS"|&quot;LNGS&quot;/g,
+        '',
+      )
       expect(text).not.toContain('LNGS')
       expect(text).not.toContain('60020')
     }
@@ -197,7 +200,7 @@ describe('what is refused', () => {
       /read:T19 and 30 more$/,
     )
     const page = await (await get('/queues', browser)).text()
-    expect(page).toContain('<h1>Forbidden</h1>')
+    expect(page).toContain('<h1>Not allowed</h1>')
     expect(page).toContain('operate:*')
   })
 
@@ -232,7 +235,7 @@ describe('what is refused', () => {
     const page = await get('/runs', browser)
     expect(page.status).toBe(401)
     expect(page.headers.get('www-authenticate')).toBe('Bearer')
-    expect(await page.text()).toContain('<h1>Unauthorized</h1>')
+    expect(await page.text()).toContain('<h1>Please sign in</h1>')
     expect((await get('/api/v1/events', browser)).headers.get('content-type')).toBe(
       'application/problem+json',
     )
@@ -267,7 +270,7 @@ describe('Now', () => {
     const panel =
       (await pageAt('/')).split('<section class="site"').find((part) => part.includes('id="site-MAN"')) ?? ''
     expect(panel).toMatch(
-      /started <time [^>]*>40 d<\/time> ago <span class="quiet"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}<\/span><\/time> UTC/,
+      /started <time [^>]*>40 d<\/time> ago <span class="quiet[^"]*"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}&nbsp;UTC<\/span><\/time>/,
     )
   })
 
@@ -324,8 +327,8 @@ describe('Runs', () => {
     expect(location).toBe('/runs?tag=LNGS&to=60003&column=start&column=GEM1_V&param.GEM1_V.gte=440')
     const text = await pageAt(location)
     expect(runNumbers(text)).toEqual([60_003, 60_002, 60_001])
-    expect(text).toContain('aria-label="Without GEM1_V ≥ 440"')
-    expect(text).toContain('/api/v1/runs?tag=LNGS&amp;to=60003&amp;param.GEM1_V.gte=440')
+    expect(text).toContain('aria-label="Without GEM 1 voltage ≥ 440 V"')
+    expect(text).toContain('/api/v1/runs?tag=LNGS&amp;to=60003&amp;param.GEM1_V.gte=440&amp;format=csv')
   })
 
   test('an address that was put in order stays as it is, whatever it was', () => {
@@ -379,11 +382,62 @@ describe('Runs', () => {
     const text = await answer.text()
     expect(text).toContain('role="alert"')
     expect(text).toContain('name="from" value="abc"')
+    expect(text).toContain('First run: expected a whole number. Example: 12345')
+    expect(text).toMatch(/name="from" [^>]*aria-invalid="true" aria-describedby="problem-from"/)
+  })
+
+  test.each([
+    ['since=yesterday', 'Started since (UTC): expected a date or a time. Example: 2026-01-15'],
+    ['tape=nowhere', 'On tape: expected one value of the list. Example: on tape'],
+    ['complete=maybe', 'Complete: expected one value of the list. Example: yes'],
+    ['param.GEM1_V.gte=high', 'GEM 1 voltage: expected a number. Example: 440'],
+    ['shift=night', 'There is no filter “shift”. Choose one of those in the form.'],
+    ['cursor=x', 'There is no such page of the list in this order. Start from the first page.'],
+  ])('%s: the error names the label of the field and gives an example', async (query, sentence) => {
+    const answer = await get(`/runs?${query}`)
+    expect(answer.status).toBe(400)
+    const text = await answer.text()
+    const shown = /role="alert">(.*?)<\/div>/s.exec(text)?.[1] ?? ''
+    expect(shown).toContain(sentence)
+    expect(shown).not.toMatch(/>(?:since|tape|complete|cursor|param\.\S*):/)
+  })
+
+  test('active filters are listed, each with a link that removes it alone, and counted on the button', async () => {
+    const text = await pageAt('/runs?tag=LNGS&tape=failed&since=2020-01-01T08:00:00Z&sort=run&column=start')
+    expect(text).toMatch(/popovertarget="filters">Filters <strong>3<\/strong>/)
+    for (const [label, address] of [
+      ['Tag: LNGS', 'tape=failed&amp;since=2020-01-01T08%3A00%3A00Z&amp;sort=run&amp;column=start'],
+      ['On tape: failed', 'tag=LNGS&amp;since=2020-01-01T08%3A00%3A00Z&amp;sort=run&amp;column=start'],
+      ['Started since (UTC): 2020-01-01 08:00', 'tag=LNGS&amp;tape=failed&amp;sort=run&amp;column=start'],
+    ])
+      expect(text).toContain(`<a href="/runs?${address}" aria-label="Without ${label}">`)
+  })
+
+  test('an empty list states why and what next', async () => {
+    const filtered = await pageAt('/runs?tag=LNGS&from=999999')
+    expect(filtered).toContain('No run matches these 2 filters.')
+    expect(filtered).toContain('<a href="/runs/LNGS/60020">LNGS 60020</a>')
+    await addFailedArrival(context, 'LNGS/run999998.mid.gz', 'the store answered 503')
+    const arrived = await pageAt('/runs?tag=LNGS&from=999998&to=999998')
+    expect(arrived).toContain('<a href="/runs/LNGS/999998">run 999998 of LNGS</a>')
+    expect(arrived).toContain('failed since')
+    who = caller('read:NEW')
+    const none = await pageAt('/runs')
+    expect(none).toContain('The catalogue has no run yet that you may see.')
+    expect(none).toContain('cygnet push')
+  })
+
+  test('the units are in the heads of columns, and parameters have labels with their names as hints', async () => {
+    const text = await pageAt('/runs?tag=LNGS&column=start&column=size&column=length&column=GEM1_V')
+    expect(text).toMatch(/Started \(UTC\).*Size \(MB\).*Length \(s\)/s)
+    expect(text).toContain('<abbr title="GEM1_V">GEM 1 voltage (V)</abbr>')
+    expect(text).toMatch(/<td class="number[^>]*>385\.0<\/td>/)
+    expect(text).toMatch(/<td class="number[^>]*>240<\/td>/)
   })
 
   test('the commands to copy are one word to a shell and to Python, whatever is searched', async () => {
     const text = await pageAt(`/runs?text=${encodeURIComponent(`it's "$(touch x)" \\`)}`)
-    expect(text).toContain('text=it%27s+%22%24%28touch+x%29%22+%5C&#39;')
+    expect(text).toContain('text=it%27s+%22%24%28touch+x%29%22+%5C&amp;format=csv&#39;')
     expect(text).toContain('(&quot;text&quot;, &quot;it&#39;s \\&quot;$(touch x)\\&quot; \\\\&quot;)')
   })
 })
@@ -452,13 +506,14 @@ describe('Run', () => {
   test('shows all details: parameters, banks, checksums, copies, history, and what is still missing', async () => {
     const text = await pageAt('/runs/LNGS/60019')
     for (const shown of [
-      'exposure_sec',
+      '<abbr title="exposure_sec">Exposure</abbr>',
       '<dd>0.3 <span class="quiet">s</span></dd>',
+      '<code>exposure_sec</code>',
       'CAM0',
       'Trigger',
       'SHA-256',
       'the file ends in the middle of an event',
-      'not requested</span>: the run is not complete: the file ends in the middle of an event',
+      'not judged</span><br><span class="quiet">no reconstruction: the run is not complete: the file ends in the middle of an event',
       '/python?tag=LNGS&amp;run=60019',
       'catalogued',
     ])
@@ -469,10 +524,12 @@ describe('Run', () => {
   test('shows a failing copy to tape with its error at the top; so does the page of replicas', async () => {
     const text = await pageAt('/runs/LNGS/60018')
     expect(text).toMatch(
-      /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failing, will be retried<\/span><\/dd>/,
+      /<ul class="verdict"[^>]*><li class="bad">.{0,120}Copy to tape is failing<\/span><\/strong> <span class="reason">the endpoint answered 403 Forbidden \(attempt 2\)<\/span> <span class="quiet">tried again in <time [^>]*>\d+ min<\/time>/,
     )
-    expect(text).toContain('<span class="problem">the endpoint answered 403 Forbidden (attempt 2)</span>')
-    expect(await pageAt('/runs/LNGS/60020')).toMatch(/<dt>Tape<\/dt><dd><span class="mark moving">/)
+    expect(text).toContain('<p class="problem">the endpoint answered 403 Forbidden (attempt 2)</p>')
+    expect(await pageAt('/runs/LNGS/60020')).toContain(
+      '<ul class="verdict" aria-label="Verdict"><li class="moving">',
+    )
     const replicas = await pageAt('/replicas')
     expect(replicas).toContain(
       'requested, 1 failing</span><br><span class="problem">the endpoint answered 403 Forbidden</span>',
@@ -481,8 +538,10 @@ describe('Run', () => {
 
   test('distinguishes triggers from all MIDAS events', async () => {
     const text = await pageAt('/runs/LNGS/60020')
-    expect(text).toContain('<dt>Triggers</dt><dd>1\u202f000</dd>')
-    expect(text).toContain('<dt>MIDAS events, all ids</dt><dd>1\u202f042</dd>')
+    expect(text).toContain(
+      '<dt>Events</dt><dd>1\u202f000 triggers<br><span class="quiet">and 42 of slow control: 1\u202f042 MIDAS events</span></dd>',
+    )
+    expect(text).toContain('Begin-of-run and end-of-run are not counted in the 1\u202f042.')
     expect(await pageAt('/runs')).toMatch(/<th scope="col" class="number"[^>]*>(?:<a [^>]*>)?MIDAS events/)
   })
 
@@ -495,7 +554,10 @@ describe('Run', () => {
       `${line({ event: 'run-catalogued', run: 60_020, tag: 'LNGS', ms: 12 })}${line({ event: 'of-another-tag', run: 60_020, tag: 'LNF' })}${line({ event: 'of-another-run', run: 600_201 })}not JSON "run":60020\n`,
     )
     const text = await pageAt('/runs/LNGS/60020')
-    expect(text).toContain('run-catalogued')
+    expect(text).toMatch(
+      /<summary><time [^>]*>.{0,60}08:00:00&nbsp;UTC<\/span><\/time> .{0,99}info<\/span> <strong>run-catalogued<\/strong> <span class="quiet">ms 12 <\/span>/,
+    )
+    expect(text).toContain('<dt>function</dt><dd>extract-metadata</dd>')
     expect(text).not.toMatch(/of-another-(tag|run)|not JSON/)
     await rm(logFolder, { recursive: true })
     expect(await pageAt('/runs/LNGS/60020')).toContain('contain no line about this run')
@@ -556,7 +618,7 @@ describe('a run that is not in the catalogue', () => {
     who = caller('read:LNF')
     const other = await get('/runs/LNGS/4712', browser)
     expect(other.status).toBe(403)
-    expect(await other.text()).not.toContain('503')
+    expect(await other.text()).not.toContain('answered 503')
   })
 
   test('may be waiting, or never reported', async () => {
@@ -573,24 +635,32 @@ describe('a run that is not in the catalogue', () => {
 })
 
 describe('Replicas', () => {
-  test('counts what is where, by tag and day, in a table and for the charts', async () => {
+  test('writes the volume at each place beside its own strip of bars, against what was taken', async () => {
     const text = await pageAt('/replicas?days=7&tag=LNGS')
     expect(text).toContain('Data taken in the last 7 days')
-    const data = JSON.parse(
-      /<script type="application\/json" id="chart-data">(.*?)<\/script>/.exec(text)?.[1] ?? '',
-    ) as Record<string, number[]>
-    expect(data.days).toHaveLength(7)
-    const sum = (values: readonly number[] = []) => values.reduce((total, value) => total + value, 0)
+    const since = new Date(Math.floor(Date.now() / 86_400_000 - 6) * 86_400_000)
     const taken = await context.database
       .selectFrom('runs')
       .select((select) => select.fn.sum<number>('sizeBytes').as('bytes'))
       .where('tag', '=', 'LNGS')
-      .where('startedAt', '>=', new Date((data.days?.[0] ?? 0) * 1000))
+      .where('startedAt', '>=', since)
       .executeTakeFirstOrThrow()
-    expect(sum(data.taken)).toBe(Number(taken.bytes))
-    expect(sum(data.cloud)).toBe(sum(data.taken))
-    expect(sum(data.tape)).toBeGreaterThan(0)
-    expect(sum(data.tape)).toBeLessThan(sum(data.taken))
+    const all = bytes(Number(taken.bytes))
+    const strips = [...text.matchAll(/<strong>(Tape|Store|DAQ disk)<\/strong> ([\d.]+ \w+) <span/g)]
+    expect(strips.map(([, place]) => place)).toEqual(['Tape', 'Store', 'DAQ disk'])
+    expect(strips[1]?.[2]).toBe(all)
+    expect(strips[2]?.[2]).toBe('0 B')
+    expect(strips[0]?.[2]).not.toBe(all)
+    expect(text.match(/<svg class="bars"/g)).toHaveLength(3)
+    expect(text).toContain(`aria-label="Tape: ${strips[0]?.[2]} of ${all};`)
+  })
+
+  test('states first how many runs are not safe, with a way to them', async () => {
+    const text = await (await siteApp(context, () => who).app.request('/replicas')).text()
+    const verdict = text.slice(text.indexOf('aria-label="Verdict"'), text.indexOf('id="under-way"'))
+    expect(verdict).toMatch(/href="\/runs\?tape=failed">1 run with a failed copy on tape</)
+    expect(verdict).toMatch(/of \d+ runs are on tape: [\d.]+ GB of [\d.]+ GB\./)
+    expect(verdict).not.toContain('All runs are on tape')
   })
 })
 
@@ -598,7 +668,7 @@ describe('all data', () => {
   test('is counted by the copy on tape, with a way to the runs that have none', async () => {
     // Of its own, since a site counts all data at most once a minute.
     const page = await (await siteApp(context, () => who).app.request('/replicas?days=7')).text()
-    const rows = page.slice(page.indexOf('id="all"'), page.indexOf('id="by-day"')).split('<tr>')
+    const rows = page.slice(page.indexOf('id="all"'), page.indexOf('id="by-day"')).split('<tr')
     const rowOf = (tag: string) => rows.find((row) => row.includes(`href="/runs?tag=${tag}"`))
     const link = (tag: string, tape: string, count: number) =>
       new RegExp(`href="/runs\\?tag=${tag}&(?:amp;)?tape=${tape}"[^>]*>.*?${count}</span>`)

@@ -29,7 +29,8 @@ beforeAll(async () => {
     (api) => registerCopies(api, async () => null),
     (api, { config }) => registerMe(api, config),
     registerSessions,
-    registerReference,
+    (api) =>
+      registerReference(api, { browser: null, logFolder: null, live: { lastsSeconds: 1, pollMs: 1000 } }),
   )
 })
 afterAll(() => context.close())
@@ -144,10 +145,20 @@ describe('the reference page', () => {
     const { status, headers, text } = await app.get('/api/v1', ANONYMOUS)
     expect([status, headers.get('content-type')]).toEqual([200, 'text/html; charset=UTF-8'])
     for (const { name } of operations())
-      expect(text).toContain(`<b>${name.split(' ')[0]?.toUpperCase()}</b> ${name.split(' ')[1]}`)
+      expect(text).toContain(`">${name.split(' ')[0]?.toUpperCase()}</b> ${name.split(' ')[1]}`)
     expect(text).toContain('id="schema-RunDetails"')
-    expect(text).not.toMatch(/<script|<style|style=|onclick|src="http|href="http/)
+    expect(text).not.toMatch(
+      /<script(?! type="module" src="\/assets\/)|<style|style=|onclick|src="http|href="http/,
+    )
     expect(Buffer.byteLength(text)).toBeLessThan(150_000)
+  })
+
+  test('looks like the other pages, and shows what is code in a sentence as code', async () => {
+    const { text } = await app.get('/api/v1', ANONYMOUS, { cookie: 'theme=underground' })
+    expect(text).toContain('data-theme="underground"')
+    expect(text).toMatch(/<link rel="stylesheet" href="\/assets\/\w+\/style\.css">/)
+    expect(text).toContain('<code>Authorization: Bearer …</code>')
+    expect(text.replaceAll(/<pre[^>]*>[^<]*<\/pre>/g, '')).not.toContain('`')
   })
 
   test('has no link that leads nowhere', async () => {
@@ -159,7 +170,7 @@ describe('the reference page', () => {
 
   test('has a line to paste for each, which asks the route that it stands with', async () => {
     const { text } = await app.get('/api/v1', ANONYMOUS)
-    const lines = [...text.matchAll(/<pre tabindex="0">(curl [^<]*)<\/pre>/g)].map(([, line = '']) =>
+    const lines = [...text.matchAll(/<pre id="[^"]*-curl"[^>]*>(curl [^<]*)<\/pre>/g)].map(([, line = '']) =>
       line.replaceAll('&quot;', '"').replaceAll('&#39;', "'"),
     )
     expect(lines).toHaveLength(operations().length)
@@ -181,21 +192,14 @@ describe('the reference page', () => {
     }
   })
 
-  test.each(['/api/v1', '/api/v1/openapi.json', '/api/v1/reference.css'])(
-    '%s may be kept, and is not sent again to who has it',
-    async (path) => {
-      const { status, headers, text } = await app.get(path, ANONYMOUS)
-      expect([status, headers.get('cache-control')]).toEqual([200, 'public, no-cache'])
-      expect(text.length).toBeGreaterThan(100)
-      const etag = headers.get('etag') ?? ''
-      const again = await app.get(path, ANONYMOUS, { 'if-none-match': etag })
-      expect([again.status, again.text, again.headers.get('etag')]).toEqual([304, '', etag])
-      expect((await app.get(path, ANONYMOUS, { 'if-none-match': '"of another version"' })).status).toBe(200)
-    },
-  )
-
-  test('has a style of its own', async () => {
-    const { status, headers } = await app.get('/api/v1/reference.css', ANONYMOUS)
-    expect([status, headers.get('content-type')]).toEqual([200, 'text/css; charset=utf-8'])
+  test('the document may be cached, and is not sent again to a client that has it', async () => {
+    const { status, headers, text } = await app.get('/api/v1/openapi.json', ANONYMOUS)
+    expect([status, headers.get('cache-control')]).toEqual([200, 'public, no-cache'])
+    expect(text.length).toBeGreaterThan(100)
+    const etag = headers.get('etag') ?? ''
+    const again = await app.get('/api/v1/openapi.json', ANONYMOUS, { 'if-none-match': etag })
+    expect([again.status, again.text, again.headers.get('etag')]).toEqual([304, '', etag])
+    const other = { 'if-none-match': '"of another version"' }
+    expect((await app.get('/api/v1/openapi.json', ANONYMOUS, other)).status).toBe(200)
   })
 })

@@ -10,6 +10,7 @@ import { createSingleFlight } from '../../../../functions/catalog-api/pages/sing
 import type { Run } from '../../../../shared/database/schema.ts'
 import type { Alert } from '../../../../shared/queries/alerts.ts'
 import { NO_ARRIVALS } from '../../../../shared/queries/open-arrivals.ts'
+import { NEVER_ARRIVED } from '../../../../shared/queries/site-arrivals.ts'
 import type { CopiesInState, SiteState } from '../../../../shared/queries/site-state.ts'
 
 const NOW = new Date('2026-01-15T08:00:00Z')
@@ -18,6 +19,8 @@ const minutesAgo = (minutes: number) => new Date(NOW.getTime() - 60_000 * minute
 const siteWith = (changes: Partial<SiteState> = {}): SiteState => ({
   tag: 'LNGS',
   last: { run: {} as Run, at: minutesAgo(60 * 24 * 90), isBegin: true },
+  latest: [],
+  arrived: NEVER_ARRIVED,
   recent: { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false },
   copies: [],
   ...NO_ARRIVALS,

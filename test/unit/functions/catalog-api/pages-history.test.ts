@@ -27,6 +27,7 @@ const shown = (details: Partial<RunDetails>) =>
   stepsOf({ history: [], requests: [], replicas: [], ...details }).map((step) => [
     step.what,
     String(step.detail),
+    step.more,
     step.by,
   ])
 
@@ -39,13 +40,14 @@ describe('the steps of a run', () => {
         copy({ startedAt: at(20), storedAt: at(40), verifiedAt: at(40), verifiedBy: 'sha256 read back' }),
       ],
     })
+    const url = `davs://tape.example.org/cygno-data/${KEY}`
     expect(steps).toEqual([
-      ['catalogued', `cygno-data/${KEY}, 12 bytes`, null],
-      ['copy to tape requested', '<code class="name">tape:1</code>', null],
-      ['tape: requested', expect.stringContaining('davs://tape'), 'tape-requests'],
-      ['tape: started', expect.stringContaining('davs://tape'), null],
-      ['copied', 'elsewhere', null],
-      ['tape: stored, verified', 'sha256 read back', null],
+      ['catalogued', `cygno-data/${KEY}, 12 bytes`, null, null],
+      ['copy to tape requested', '', 'tape:1', null],
+      ['requested', 'the copy on tape', url, 'tape-requests'],
+      ['started', 'the copy on tape', url, null],
+      ['copied', 'elsewhere', null, null],
+      ['stored, verified', 'the copy on tape: sha256 read back', url, null],
     ])
   })
 
@@ -63,34 +65,53 @@ describe('the steps of a run', () => {
 
   test('that were requested and not sent state that', () => {
     const requests = [{ queue: 'alerts', name: 'alert:x', createdAt: at(1), sentAt: null }]
-    expect(shown({ requests })).toEqual([['alert', expect.stringContaining('not sent yet'), null]])
+    expect(shown({ requests })).toEqual([['alert', expect.stringContaining('not sent yet'), 'alert:x', null]])
   })
 })
 
 describe('a long history', () => {
-  const page = async (lines: number) =>
-    String(
-      await historySection({
-        ...({} as RunDetails),
-        requests: [],
-        replicas: [],
-        history: Array.from({ length: lines }, (_, index) => line(index, `step ${index}.`)),
-      }),
-    )
+  const page = async (history: RunDetails['history']) =>
+    String(await historySection({ ...({} as RunDetails), requests: [], replicas: [], history }, at(90)))
+  const steps = (lines: number) => Array.from({ length: lines }, (_, index) => line(index, `step ${index}.`))
 
-  test('shows the newest last, and folds those before them', async () => {
-    const text = await page(30)
-    expect(text).toContain('<summary>5 older steps</summary>')
-    expect(text.indexOf('step 4.')).toBeLessThan(text.indexOf('</details>'))
-    expect(text.indexOf('step 5.')).toBeGreaterThan(text.indexOf('</details>'))
-    expect(text.indexOf('step 28.')).toBeLessThan(text.indexOf('step 29.'))
-    expect(await page(25)).not.toContain('<details>')
+  test('shows the newest first with its age, and folds those before them', async () => {
+    const text = await page(steps(30))
+    expect(text).toContain('<summary>18 older steps</summary>')
+    const [shown = '', folded = ''] = text.split('<details class="fold"')
+    expect(shown.indexOf('step 29.')).toBeLessThan(shown.indexOf('step 28.'))
+    expect(shown).toContain('step 18.')
+    expect(folded).toContain('step 17.')
+    expect(shown).toMatch(/step 29\..*?>61 s<\/time> ago/s)
+    expect(await page(steps(12))).not.toContain('<details')
   })
 
   test('is cut when it is very long', async () => {
-    const text = await page(5000)
-    expect(text.match(/<tr>/g)).toHaveLength(227)
-    expect(text).toContain('4\u202f775 steps before these')
-    expect(await page(0)).toContain('No step is recorded.')
+    const text = await page(steps(5000))
+    expect(text.match(/<li>/g)).toHaveLength(212)
+    expect(text).toContain('4\u202f788 steps before these')
+    expect(await page([])).toContain('No step is recorded.')
+  })
+
+  test('counts consecutive steps of the same kind, and folds all but the newest', async () => {
+    const failures = Array.from({ length: 60 }, (_, index) =>
+      line(index, 'copy to tape failed', `try ${index + 1}: the endpoint answered 507`),
+    )
+    const text = await page([...failures, line(70, 'catalogued')])
+    expect(text.match(/<li>/g)).toHaveLength(2)
+    expect(text).toMatch(
+      /<strong>copy to tape failed<\/strong> 60 times, the last time <span class="quiet">try 60: the endpoint answered 507/,
+    )
+    expect(text).toContain('2026-01-15 08:00:00 UTC  try 1: the endpoint answered 507')
+    expect(text).not.toContain('older step')
+  })
+
+  test('has checksums by their first characters, and folds them in full with the time', async () => {
+    const md5 = '34756aa8a99b770e5a40f943a0ad8cc8'
+    const text = await page([line(5, 'catalogued', `${KEY}, md5 ${md5}, complete`)])
+    const [summary = '', folded = ''] = text.split('</summary>')
+    expect(summary).toContain('md5 34756aa8…, complete')
+    expect(summary).not.toContain(md5)
+    expect(folded).toContain(md5)
+    expect(folded).toContain('08:00:05&nbsp;UTC')
   })
 })
