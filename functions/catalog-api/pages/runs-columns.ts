@@ -31,7 +31,7 @@ const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> =
   local: { head: 'DAQ disk', cell: ({ local }) => local ?? '–' },
   checksums: {
     head: 'Checksums',
-    cell: (run) => (run.integrity === 'mismatch' ? mark('bad', 'disagree') : run.integrity),
+    cell: (run) => (run.integrity === 'mismatch' ? mark('bad', 'mismatch') : run.integrity),
   },
   problem: { head: 'Problem', prose: true, cell: (run) => sentence(run.problem) },
   catalogued: { head: 'Catalogued', cell: (run) => timeOf(run.cataloguedAt) },
