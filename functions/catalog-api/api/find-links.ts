@@ -1,6 +1,6 @@
 /** Links that a caller requests: from the catalogue alone, or each checked in the store first. */
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
-import type { Right } from '../../../shared/access/scopes.ts'
+import type { Right } from '../../../shared/access/rights.ts'
 import type { Context } from '../../../shared/context.ts'
 import { catalogueLinks } from '../../../shared/copies/links/catalogue-links.ts'
 import { checkedLinks } from '../../../shared/copies/links/checked-links.ts'

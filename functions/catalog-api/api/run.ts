@@ -95,7 +95,7 @@ export function registerRun(api: Api, { database, log, now }: Context<'database'
     return taggedJson(c, { tag: run.tag, runNumber: run.runNumber, files: files.map(fileView) })
   })
 
-  addRoute(api, correctRoute, forTagInPath('operate'), async (c) => {
+  addRoute(api, correctRoute, forTagInPath('override'), async (c) => {
     const { use } = c.req.valid('query')
     const { run } = await findGeneration(database, c.req.valid('param'), use)
     const { parameters, reason } = c.req.valid('json')
