@@ -14,8 +14,12 @@ export interface Caller {
   readonly name: string
   /** `read:LNGS`, `operate:*`: see scopes.ts. */
   readonly scopes: readonly string[]
-  /** Of a caller with an API token. */
+  /** Of a caller with the API token of a machine. */
   readonly token?: TokenOfCaller
+  /** The id of a personal token: then subject and name are those of its person. */
+  readonly personalToken?: number
+  /** Of a signed-in person: when the IAM stated the groups. */
+  readonly confirmedAt?: Date
 }
 
 export const mayDo = (caller: Caller, right: Right, tag: string): boolean => allows(caller.scopes, right, tag)

@@ -28,6 +28,14 @@ export function allows(scopes: readonly string[], right: Right, tag: string): bo
   )
 }
 
+/** The part of the scopes that the limits grant: of one for all tags, the tags for which they do. */
+export const scopesWithin = (scopes: readonly string[], limits: readonly string[]): readonly string[] =>
+  scopes.flatMap((scope) => {
+    const { right, tag } = parseScope(scope)
+    if (allows(limits, right, tag)) return [scope]
+    return tag === EVERY_TAG ? tagsOf(limits, right).map((each) => `${right}:${each}`) : []
+  })
+
 /** Of a valid scope. */
 const tagOf = (scope: string) => scope.slice(scope.indexOf(':') + 1)
 

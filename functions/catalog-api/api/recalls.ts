@@ -7,6 +7,7 @@ import { recallRuns } from '../../../shared/copies/recall/request.ts'
 import { type RunWithFiles, resolveRun, runsInRange } from '../../../shared/copies/recall/resolve-run.ts'
 import type { Database } from '../../../shared/database/connect.ts'
 import { isTag, type RunId } from '../../../shared/run.ts'
+import { audited } from '../access/audited.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { exceed as exceedField, recallDays } from './link-schemas.ts'
@@ -103,8 +104,8 @@ export function registerRecalls(api: Api, context: Context<'database' | 'queues'
     if (dryRun) return c.json(answerOf(runs, plan, false, why), 200)
     const request = { days, requestedBy: caller.name, subject: caller.subject, exceed }
     const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
-    await recallRuns(context, withoutUnavailable(runs, plan), request, context.now(), signal).catch(
-      asConflict,
+    await audited(context, c, 'recall', namesOf(runs), () =>
+      recallRuns(context, withoutUnavailable(runs, plan), request, context.now(), signal).catch(asConflict),
     )
     context.log.info({ runs: runs.length, days, exceed, by: caller.subject }, 'recalls-requested')
     return c.json(answerOf(runs, await planRecalls(database, runs), true, null), 202)
@@ -127,6 +128,20 @@ async function findRuns(database: Database, { runs, range }: Wanted): Promise<re
   if (found.size === 0)
     throw refusal(404, `${range?.tag} has no runs with files from ${range?.from} to ${range?.to}`)
   return [...found.values()]
+}
+
+/** For the audit. */
+function namesOf(runs: readonly RunWithFiles[]): string {
+  const byTag = Map.groupBy(runs, ({ run }) => run.tag)
+  return [...byTag]
+    .map(
+      ([of, own]) =>
+        `${of}: ${own
+          .map(({ run }) => run.runNumber)
+          .toSorted((a, b) => a - b)
+          .join(', ')}`,
+    )
+    .join('; ')
 }
 
 const keyOf = ({ tag: of, runNumber: number, key }: RunId & { readonly key: string }) =>

@@ -11,6 +11,7 @@ import type { Right } from '../../../shared/access/rights.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { isTag } from '../../../shared/run.ts'
 import type { HostOfRequest } from '../../../shared/runtime/handler.ts'
+import { hasLapsed } from '../access/session.ts'
 import { refusal } from './problem.ts'
 
 /**
@@ -19,7 +20,11 @@ import { refusal } from './problem.ts'
  */
 export interface ApiEnvironment {
   readonly Bindings: HostOfRequest
-  readonly Variables: { readonly caller: Caller }
+  readonly Variables: {
+    readonly caller: Caller
+    /** Also in the answer, in the log, and in the audit. */
+    readonly requestId?: string
+  }
 }
 export type ApiContext = Context<ApiEnvironment>
 
@@ -92,7 +97,7 @@ function guard(rule: Rule): MiddlewareHandler<ApiEnvironment> {
 
 function isAllowed(c: ApiContext, rule: Guarded): boolean {
   const caller = c.get('caller')
-  if ('person' in rule) return caller.kind === 'person'
+  if ('person' in rule) return caller.kind === 'person' && !hasLapsed(caller)
   if ('tagOf' in rule) return mayDo(caller, rule.right, rule.tagOf(c))
   if ('everyTag' in rule) return mayDo(caller, rule.right, EVERY_TAG)
   return tagsAllowed(caller, rule.right).length > 0
@@ -107,6 +112,7 @@ function denied(c: ApiContext, rule: Guarded): HTTPException {
     return refusal(401, 'sign in, or send an API token: Authorization: Bearer …', {
       'www-authenticate': 'Bearer',
     })
+  if (hasLapsed(c.get('caller'))) return refusal(401, LAPSED)
   if ('person' in rule) return refusal(403, 'only a signed-in person may do this, not a token: sign in')
   // A scope for all tags includes those for single tags.
   const scopes = all.filter(
@@ -119,6 +125,8 @@ function denied(c: ApiContext, rule: Guarded): HTTPException {
     `${name} may not do this, which needs the right ${neededBy(c, rule)}; ${name} has ${has}`,
   )
 }
+
+const LAPSED = 'the IAM confirmed your rights more than an hour ago: sign in again, then repeat this'
 
 /** Most scopes listed in a refusal. */
 const MOST_SCOPES = 20
