@@ -23,6 +23,12 @@ export async function findPerson(database: Database, subject: string): Promise<P
   return (await query.executeTakeFirst()) ?? null
 }
 
+/** Names by subject. */
+export async function namesOfPeople(database: Database): Promise<ReadonlyMap<string, string>> {
+  const rows = await tables(database).selectFrom('people').select(['subject', 'name']).execute()
+  return new Map(rows.map(({ subject, name }) => [subject, name]))
+}
+
 /** Records a confirmation, unless a later one is known. */
 export async function confirmPerson(database: Database, confirmation: Confirmation): Promise<void> {
   const { subject, name, scopes, confirmedAt } = confirmation

@@ -79,6 +79,12 @@ const INCLUDED_IN: Readonly<Partial<Record<Right, Right>>> = { override: 'operat
 /** The right, and those that include it. */
 export const grantedBy = (right: Right): readonly Right[] => [right, ...[INCLUDED_IN[right] ?? []].flat()]
 
+/** What the right allows, for people. */
+export const meaningOf = (right: Right): string =>
+  ROWS.filter((row) => row.right === right)
+    .map(({ what }) => what)
+    .join('; ')
+
 export const mayRole = (role: Role, action: Action): boolean => {
   const { from }: ActionRow = ACTIONS[action]
   return from !== null && ROLES.indexOf(role) >= ROLES.indexOf(from)

@@ -12,6 +12,7 @@ import { audited } from '../access/audited.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext } from '../http/route.ts'
 import { notFor } from './readable-tags.ts'
+import { namesOfRuns } from './recall-rights.ts'
 
 export interface LinksRequest {
   readonly runs: readonly RunId[]
@@ -74,9 +75,9 @@ export async function findLinks(
 /** For the audit. */
 const namesOf = ({ runs, files }: LinksRequest): string =>
   [
-    ...runs.map(({ tag, runNumber }) => `${tag}: ${runNumber}`),
+    ...(runs.length === 0 ? [] : [namesOfRuns(runs)]),
     ...files.map(({ bucket, key }) => `${bucket}/${key}`),
-  ].join(', ')
+  ].join('; ')
 
 async function linksFor(
   context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,

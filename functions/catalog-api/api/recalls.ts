@@ -12,7 +12,7 @@ import { refusal } from '../http/problem.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { exceed as exceedField, recallDays } from './link-schemas.ts'
 import { problems, SECURITY } from './problems.ts'
-import { asConflict, checkRecallRights } from './recall-rights.ts'
+import { asConflict, checkRecallRights, namesOfRuns } from './recall-rights.ts'
 import { runNumber } from './run-params.ts'
 
 /** All of them are requested in one transaction. */
@@ -104,7 +104,7 @@ export function registerRecalls(api: Api, context: Context<'database' | 'queues'
     if (dryRun) return c.json(answerOf(runs, plan, false, why), 200)
     const request = { days, requestedBy: caller.name, subject: caller.subject, exceed }
     const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
-    await audited(context, c, 'recall', namesOf(runs), () =>
+    await audited(context, c, 'recall', namesOfRuns(runs.map(({ run }) => run)), () =>
       recallRuns(context, withoutUnavailable(runs, plan), request, context.now(), signal).catch(asConflict),
     )
     context.log.info({ runs: runs.length, days, exceed, by: caller.subject }, 'recalls-requested')
@@ -128,20 +128,6 @@ async function findRuns(database: Database, { runs, range }: Wanted): Promise<re
   if (found.size === 0)
     throw refusal(404, `${range?.tag} has no runs with files from ${range?.from} to ${range?.to}`)
   return [...found.values()]
-}
-
-/** For the audit. */
-function namesOf(runs: readonly RunWithFiles[]): string {
-  const byTag = Map.groupBy(runs, ({ run }) => run.tag)
-  return [...byTag]
-    .map(
-      ([of, own]) =>
-        `${of}: ${own
-          .map(({ run }) => run.runNumber)
-          .toSorted((a, b) => a - b)
-          .join(', ')}`,
-    )
-    .join('; ')
 }
 
 const keyOf = ({ tag: of, runNumber: number, key }: RunId & { readonly key: string }) =>

@@ -11,13 +11,16 @@ export function apiSnippets(origin: string, path: string, query: URLSearchParams
   const parameters = [...query]
   const address = parameters.length === 0 ? url : `${url}?${query}`
   return html`<details class="snippets"><summary>Copy as curl or Python</summary>
-${copyable('as-curl', 'curl', `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`)}
+${copyable('as-curl', 'curl', curlOf(address))}
 ${copyable('as-python', 'Python', pythonOf(url, parameters))}
 <p><a href="${python}">More for Python, pandas and ROOT</a></p>
 </details>`
 }
 
-function pythonOf(url: string, parameters: readonly (readonly [string, string])[]): string {
+export const curlOf = (address: string): string =>
+  `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`
+
+export function pythonOf(url: string, parameters: readonly (readonly [string, string])[]): string {
   const wanted = parameters
     .map(([name, value]) => `    (${pythonQuoted(name)}, ${pythonQuoted(value)}),\n`)
     .join('')

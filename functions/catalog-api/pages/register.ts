@@ -2,6 +2,7 @@
 import type { Context } from '../../../shared/context.ts'
 import type { Api } from '../http/route.ts'
 import { registerAssets } from './assets/assets.ts'
+import { registerAuditPage } from './audit.ts'
 import { registerEvents } from './events.ts'
 import { registerNow } from './now.ts'
 import type { PageOptions } from './options.ts'
@@ -13,6 +14,7 @@ import { registerRun } from './run.ts'
 import { registerRunLinks } from './run-links.ts'
 import { registerRuns } from './runs.ts'
 import { registerTheme } from './theme.ts'
+import { registerTokens } from './tokens.ts'
 
 export function registerPages(
   api: Api,
@@ -28,6 +30,8 @@ export function registerPages(
   registerRun(api, context, options)
   registerReplicas(api, context, options)
   registerQueues(api, context, options)
+  registerTokens(api, context, options)
+  registerAuditPage(api, context, options)
   registerPython(api, context, options)
   registerEvents(api, context, options)
 }
