@@ -13,6 +13,7 @@ import {
 import { InvalidInputError } from '../../shared/errors.ts'
 import { apiSettings } from '../api/client.ts'
 import { apiOption } from '../api/option.ts'
+import { auditedCommand } from '../audited.ts'
 import { print, printJson, printToStderr, table, time } from '../output.ts'
 import { interruption, withContext } from '../settings.ts'
 
@@ -65,11 +66,14 @@ export function register(program: Command): void {
       }) => {
         if (options.personal === true) return await createPersonal(options)
         const days = options.days ?? MACHINE_DAYS
+        const { name, machine, scope: scopes } = options
         const made = await withContext(['database'], (context) =>
-          createToken(
-            context.database,
-            { name: options.name, machine: options.machine, scopes: options.scope, days },
-            context.now(),
+          auditedCommand(
+            context,
+            'operate',
+            `new token "${name}" for ${scopes.join(', ')}, ${days} d`,
+            () => createToken(context.database, { name, machine, scopes, days }, context.now()),
+            ({ id }) => `token ${id}`,
           ),
         )
         printMade(made, options)
@@ -97,8 +101,14 @@ export function register(program: Command): void {
     .addOption(apiOption())
     .action(async (idOrName: string, options: { personal?: boolean; api?: string }) => {
       if (options.personal === true) return await revokePersonal(idOrName, options.api)
-      const count = await withContext(['database'], ({ database, now }) =>
-        revokeTokens(database, idOrName, now()),
+      const count = await withContext(['database'], (context) =>
+        auditedCommand(
+          context,
+          'operate',
+          `token ${idOrName} revoked`,
+          () => revokeTokens(context.database, idOrName, context.now()),
+          (revoked) => `${revoked} revoked`,
+        ),
       )
       print(
         count === 0
