@@ -13,7 +13,7 @@ export function apiSnippets(origin: string, path: string, query: URLSearchParams
   return html`<details class="snippets"><summary>Copy as curl or Python</summary>
 ${copyable('as-curl', 'curl', curlOf(address))}
 ${copyable('as-python', 'Python', pythonOf(url, parameters))}
-<p><a href="${python}">More for Python, pandas and ROOT</a></p>
+<p><a href="${python}">More for Python, pandas and ROOT</a> · <a href="/tokens">Your tokens</a></p>
 </details>`
 }
 
