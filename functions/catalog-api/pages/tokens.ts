@@ -13,11 +13,11 @@ import {
   stateOf,
 } from '../../../shared/access/tokens.ts'
 import type { Context } from '../../../shared/context.ts'
+import { InvalidInputError } from '../../../shared/errors.ts'
 import { audited } from '../access/audited.ts'
 import { makeOwnToken, type OwnTokens, ownTokens, revokeOwnToken } from '../access/personal-tokens.ts'
-import { asConflict } from '../api/recall-rights.ts'
 import { refusal } from '../http/problem.ts'
-import { type Api, addPage } from '../http/route.ts'
+import { type Api, type ApiContext, addPage } from '../http/route.ts'
 import { curlOf, pythonOf, shellQuoted } from './api-snippets.ts'
 import { counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
@@ -76,18 +76,26 @@ ${all}`
   })
 
   addPage(api, 'POST', '/tokens/:id{[0-9]+}/revoke', { person: true }, async (c) => {
-    const id = Number(c.req.param('id'))
+    const id = idIn(c)
     await revokeOwnToken(context, c, id)
     return c.redirect(`/tokens?revoked=${id}`, 303)
   })
 
   addPage(api, 'POST', '/tokens/everybody/:id{[0-9]+}/revoke', OPERATORS, async (c) => {
-    const id = Number(c.req.param('id'))
+    const id = idIn(c)
     await audited(context, c, 'operate', `token ${id} revoked`, () =>
-      revokeTokens(context.database, String(id), context.now()).catch(asConflict),
+      revokeTokens(context.database, String(id), context.now()).catch((error: unknown) => {
+        throw error instanceof InvalidInputError ? refusal(404, error.message) : error
+      }),
     )
     return c.redirect(`/tokens?revoked=${id}`, 303)
   })
+}
+
+function idIn(c: ApiContext): number {
+  const id = Number(c.req.param('id'))
+  if (!Number.isSafeInteger(id)) throw refusal(404, 'there is no such token')
+  return id
 }
 
 function summary({ tokens, isLasting }: OwnTokens, now: Date): Html {

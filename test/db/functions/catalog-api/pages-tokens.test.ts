@@ -129,6 +129,21 @@ test('a form without the token of the session makes and revokes nothing', async 
   expect(newest).toMatchObject({ id, revokedAt: null })
 })
 
+test('a token that there is not cannot be revoked, whatever its number', async () => {
+  const root = await signedIn('root', 'Root', ['/ops'])
+  await make(root, { name: 'own', scope: 'read:*' })
+  const page = await root.open(`${SITE}/tokens`)
+  for (const id of ['4000000', '9'.repeat(400)])
+    for (const path of [`/tokens/${id}/revoke`, `/tokens/everybody/${id}/revoke`]) {
+      const form = formAt(page, '/tokens')
+      const answer = await root.submit({
+        ...form,
+        text: form.text.replace('action="/tokens"', `action="${path}"`),
+      })
+      expect([path, answer.status]).toEqual([path, 404])
+    }
+})
+
 test('operators see the tokens of everybody by person, revoke them, and read who did what', async () => {
   const eve = await signedIn('eve', `Eve ${HOSTILE}`, ['/cygno'])
   const secret = secretIn(await make(eve, { name: 'of-eve', scope: 'read:*' }))
