@@ -18,13 +18,17 @@ export interface ApiClient {
   fetch(path: string, init?: RequestInit): Promise<Response>
 }
 
-/** @param named the address of the API; without it the settings name it. */
-export function apiClient(named?: string): ApiClient {
+/**
+ * @param named the address of the API; without it the settings name it.
+ * @param asPerson only with the sign-in, for what a token cannot do.
+ */
+export function apiClient(named?: string, asPerson = false): ApiClient {
   let settings: Promise<Settings> | null = null
   return {
     async fetch(path, init = {}) {
       settings ??= apiSettings(named)
-      const { address, token, stackToken } = await settings
+      const { address, ...tokens } = await settings
+      const { token, stackToken } = asPerson ? { token: null, stackToken: null } : tokens
       const signal = init.signal ?? new AbortController().signal
       const bearer = token ?? (await loginToken(address, signal, null)) ?? stackToken
       const answer = await fetchFromApi(address, path, init, bearer)

@@ -1,9 +1,11 @@
 /** `cygnet adopt`: the take-over times of tags, and adopting what is older. */
+
 import type { Command } from 'commander'
 import type { TakeOver } from '../../shared/catalogue/take-over.ts'
 import type { Context } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { type PastTime, parsePastTime, parseTag } from '../arguments.ts'
+import { auditedCommand } from '../audited.ts'
 import { isConfirmed } from '../confirm.ts'
 import { print, printJson, printToStderr, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
@@ -140,12 +142,15 @@ async function adopt(
     if (options.json !== true) print('nothing was done: add --yes')
     return
   }
-  await setTakeOver(context.database, tag, since, { at: context.now() })
-  const { adopted, failed } = await releaseHistory(
-    context,
-    signal,
-    (runs) => process.stderr.isTTY && runs % 1000 === 0 && printToStderr(`${runs} runs adopted`),
-  )
+  const object = `adopt ${tag} from ${fromText({ since })}`
+  const { adopted, failed } = await auditedCommand(context, 'operate', object, async () => {
+    await setTakeOver(context.database, tag, since, { at: context.now() })
+    return await releaseHistory(
+      context,
+      signal,
+      (runs) => process.stderr.isTTY && runs % 1000 === 0 && printToStderr(`${runs} runs adopted`),
+    )
+  })
   if (failed > 0) printToStderr(`${failed} runs could not be adopted: \`reconcile\` tries them again`)
   if (options.json !== true)
     print(

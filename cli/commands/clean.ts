@@ -1,10 +1,12 @@
 /** `cygnet clean`: runs the cleaner once, or deletes one run from the store. */
+
 import type { Command } from 'commander'
 import type { Context } from '../../shared/context.ts'
 import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag } from '../../shared/run.ts'
 import { parseRunNumber } from '../arguments.ts'
+import { auditedCommand } from '../audited.ts'
 import { print, printJson } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -63,8 +65,21 @@ async function clean(options: Options): Promise<void> {
     const scope = { dryRun, tag, now: context.now() }
     const cleansEvents = run === undefined && (both || options.events === true)
     const cleansRuns = run !== undefined || both || options.runs === true
-    const events = cleansEvents ? await cleanEvents(context, scope, signal, context.log) : null
-    const runs = cleansRuns ? await cleanRuns(context, { ...scope, run }, signal, context.log) : null
+    const cleanBoth = async () => ({
+      events: cleansEvents ? await cleanEvents(context, scope, signal, context.log) : null,
+      runs: cleansRuns ? await cleanRuns(context, { ...scope, run }, signal, context.log) : null,
+    })
+    const object = [cleansEvents && 'events', cleansRuns && 'runs', tag && `of ${tag}`, run && `run ${run}`]
+    const { events, runs } = dryRun
+      ? await cleanBoth()
+      : await auditedCommand(
+          context,
+          'clean',
+          object.filter(Boolean).join(' '),
+          cleanBoth,
+          (cleaned) =>
+            `deleted: ${cleaned.events?.deleted ?? 0} events, ${cleaned.runs?.deleted.length ?? 0} files of runs`,
+        )
     const named = run === undefined ? null : (await filesOfRun(context.database, { run, tag })).files
     const kept = cleansRuns && run === undefined ? await keptFiles(context, scope) : null
     if (options.json === true)

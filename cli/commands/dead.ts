@@ -1,4 +1,5 @@
 /** `cygnet dead`: dead letters, and notifications of unknown format. */
+
 import { Argument, type Command, Option } from 'commander'
 import { listParked } from '../../shared/catalogue/parked.ts'
 import type { Context } from '../../shared/context.ts'
@@ -10,6 +11,7 @@ import {
   retryChosen,
 } from '../../shared/queries/dead-letters.ts'
 import { QUEUES, type QueueName } from '../../shared/queue/queues.ts'
+import { auditedCommand } from '../audited.ts'
 import { print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -98,9 +100,18 @@ async function act(
   done: string,
 ): Promise<void> {
   await withContext(['database', 'queues'], async (context, signal) => {
+    const recorded = (name: QueueName, letters: string, work: () => Promise<number>) =>
+      auditedCommand(
+        context,
+        'replay',
+        `dead letters ${done} on ${name}: ${letters}`,
+        work,
+        (count) => `${count} ${done}`,
+      )
     if (yes && typeof choice === 'string') {
       let count = 0
-      for (const name of namedOrAll(queue)) count += await how(context, name, choice, signal)
+      for (const name of namedOrAll(queue))
+        count += await recorded(name, `all ${choice}`, () => how(context, name, choice, signal))
       return print(`${count} dead letters were ${done}`)
     }
     const chosen = (await readAll(context, queue, signal)).filter(({ id, isFinished }) =>
@@ -114,7 +125,9 @@ async function act(
     }
     let count = 0
     for (const [name, letters] of Map.groupBy(chosen, (letter) => letter.queue))
-      count += await how(context, name, { ids: letters.map(({ id }) => id) }, signal)
+      count += await recorded(name, letters.map(({ id }) => id).join(', '), () =>
+        how(context, name, { ids: letters.map(({ id }) => id) }, signal),
+      )
     print(`${count} dead letters were ${done}`)
   })
 }

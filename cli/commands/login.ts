@@ -11,7 +11,8 @@ Examples:
   cygnet login                                     to the catalogue of CYGNET_API_URL, or of the local stack
   cygnet login --api https://cygnet.example.org    to this one, which is then the default where no other is named
 
-The sign-in is kept in ~/.config/cygnet/login.json, readable only by you, and renewed automatically. Machines use CYGNET_API_TOKEN.`
+The sign-in is kept in ~/.config/cygnet/login.json, readable only by you, and renewed automatically. Machines use CYGNET_API_TOKEN.
+For your own curl, Python and notebooks: cygnet token create --personal --name notebook --scope read:LNGS link:LNGS`
 
 export function register(program: Command): void {
   program
@@ -56,6 +57,11 @@ async function login(flags: Flags): Promise<void> {
   const made = await signInByDevice({ issuer, clientId, audience }, show, signal)
   const me = await answerOf(address, '/api/v1/me', meSchema, made.accessToken, signal)
   writeLogin(address, made)
+  // Personal tokens that slept are valid again; a catalogue of before has none.
+  const woken = await fetchFromApi(address, '/api/v1/me/tokens', { signal }, made.accessToken).catch(
+    () => null,
+  )
+  await woken?.body?.cancel()
   if (flags.json === true) printJson(me)
   else
     print(

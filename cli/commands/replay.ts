@@ -1,8 +1,10 @@
 /** `cygnet replay`: extracts runs again. */
+
 import type { Command } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { ReplaySelection } from '../../shared/ingest/replay.ts'
 import { PAST_TIME, type PastTime, parsePastTime, parseRunNumber } from '../arguments.ts'
+import { auditedCommand } from '../audited.ts'
 import { bytes, print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -54,7 +56,10 @@ export function register(program: Command): void {
           )
           for (const object of plan.gone) print(`deleted from the store: ${object.bucket}/${object.key}`)
         }
-        if (options.yes === true) await replay(context, plan, signal)
+        if (options.yes === true) {
+          const objects = plan.objects.map(({ bucket, key }) => `${bucket}/${key}`).join(', ')
+          await auditedCommand(context, 'replay', objects, () => replay(context, plan, signal))
+        }
         if (options.json === true) return
         if (options.yes === true)
           print(`${plan.objects.length} objects were enqueued; \`cygnet logs --follow\` shows their progress`)

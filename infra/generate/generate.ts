@@ -11,6 +11,7 @@ import { cliPage } from './cli-page.ts'
 import { configurationPage } from './configuration-page.ts'
 import { messagesPage } from './messages-page.ts'
 import { pythonPage } from './python-page.ts'
+import { rightsPage } from './rights-page.ts'
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -19,6 +20,7 @@ const pages: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': () => configurationPage(concerns),
   'docs/messages.md': messagesPage,
   'docs/python.md': () => pythonPage((name) => readFileSync(`${PROJECT}docs/python/${name}`, 'utf8')),
+  'docs/rights.md': rightsPage,
 }
 
 function contentOf(path: string): string | null {

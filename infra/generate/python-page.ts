@@ -11,7 +11,7 @@ export function pythonPage(fileNamed: (name: string) => string): string {
 
 Generated from docs/python by \`npm run generate\`; the tests run these files.
 
-Two variables name the catalogue and the token. An operator makes a token with \`cygnet token create --scope read:LNGS link:LNGS\`; public data
+Two variables name the catalogue and the token. Make a token on the page Tokens (your name in the header), or with \`cygnet login\` and \`cygnet token create --personal --name notebook --scope read:LNGS link:LNGS\`; public data
 need no token.
 
 \`\`\`sh

@@ -2,7 +2,8 @@
  * The caller and their rights, determined once per request from an API token, a sign-in, or the rights of
  * anonymous callers.
  */
-import { allows, EVERY_TAG, type Right, tagsOf } from './scopes.ts'
+import type { Right } from './rights.ts'
+import { allows, EVERY_TAG, tagsOf } from './scopes.ts'
 import type { TokenOfCaller } from './tokens.ts'
 
 export interface Caller {
@@ -13,8 +14,12 @@ export interface Caller {
   readonly name: string
   /** `read:LNGS`, `operate:*`: see scopes.ts. */
   readonly scopes: readonly string[]
-  /** Of a caller with an API token. */
+  /** Of a caller with the API token of a machine. */
   readonly token?: TokenOfCaller
+  /** The id of a personal token: then subject and name are those of its person. */
+  readonly personalToken?: number
+  /** Of a signed-in person: when the IAM stated the groups. */
+  readonly confirmedAt?: Date
 }
 
 export const mayDo = (caller: Caller, right: Right, tag: string): boolean => allows(caller.scopes, right, tag)
@@ -22,13 +27,4 @@ export const mayDo = (caller: Caller, right: Right, tag: string): boolean => all
 /** Tags for which the caller has the right; `*` for all of them, an empty list for none. */
 export function tagsAllowed(caller: Caller, right: Right): typeof EVERY_TAG | readonly string[] {
   return allows(caller.scopes, right, EVERY_TAG) ? EVERY_TAG : tagsOf(caller.scopes, right)
-}
-
-/** The roles that groups of an IAM can have. */
-export type Role = 'reader' | 'shifter' | 'operator'
-
-export const ROLE_RIGHTS: Readonly<Record<Role, readonly Right[]>> = {
-  reader: ['read', 'link'],
-  shifter: ['read', 'link', 'recall'],
-  operator: ['read', 'link', 'recall', 'operate'],
 }

@@ -1,7 +1,7 @@
 /** The roles of IAM groups: the setting CYGNET_ROLES, and the scopes that a person has by it. */
 import { InvalidInputError } from '../errors.ts'
 import { isTag } from '../run.ts'
-import { ROLE_RIGHTS, type Role } from './caller.ts'
+import { ROLES, type Role, rightsOf } from './rights.ts'
 import { EVERY_TAG } from './scopes.ts'
 
 export interface Grant {
@@ -11,7 +11,7 @@ export interface Grant {
   readonly tag: string
 }
 
-const ENTRY = /^(?<group>.+)=(?<role>reader|shifter|operator):(?<tag>.+)$/s
+const ENTRY = new RegExp(`^(?<group>.+)=(?<role>${ROLES.join('|')}):(?<tag>.+)$`, 's')
 
 /**
  * Parses `GROUP=ROLE:TAG;GROUP=ROLE:TAG`. A group may occur several times, and a tag may be `*`.
@@ -27,7 +27,7 @@ function parseEntry(entry: string): Grant {
   const name = plainGroup(group.trim())
   if (name === '' || (tag !== EVERY_TAG && !isTag(tag)))
     throw new InvalidInputError(
-      `CYGNET_ROLES: "${entry}" is not GROUP=ROLE:TAG, such as /cygno=reader:* (roles: ${Object.keys(ROLE_RIGHTS).join(', ')})`,
+      `CYGNET_ROLES: "${entry}" is not GROUP=ROLE:TAG, such as /cygno=reader:* (roles: ${ROLES.join(', ')})`,
     )
   return { group: name, role: role as Role, tag }
 }
@@ -39,7 +39,7 @@ function parseEntry(entry: string): Grant {
 export function scopesOfGroups(grants: readonly Grant[], groups: readonly string[]): readonly string[] {
   const names = new Set(groups.map(plainGroup))
   const held = grants.filter(({ group }) => names.has(group))
-  const scopes = new Set(held.flatMap(({ role, tag }) => ROLE_RIGHTS[role].map((right) => `${right}:${tag}`)))
+  const scopes = new Set(held.flatMap(({ role, tag }) => rightsOf(role).map((right) => `${right}:${tag}`)))
   // Short, for the cookie: a right for all tags need not be listed for each.
   return [...scopes].filter(
     (scope) =>

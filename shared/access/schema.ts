@@ -11,6 +11,8 @@ export interface ApiTokensTable {
    * first report (`machineOf`).
    */
   machine: ColumnType<string | null, string, string>
+  /** The person (`person:<subject of the IAM>`) whose rights limit a personal token; null: a machine's. */
+  subject: ColumnType<string | null, string | null | undefined, never>
   tokenHash: Buffer
   /** `push:LNGS`, `overwrite:LNGS`: see shared/access/scopes.ts. */
   scopes: ColumnType<readonly string[], string, string>
@@ -33,3 +35,39 @@ export interface EndedSessionsTable {
   /** The expiry of the last session that the row ends. */
   expiresAt: Date
 }
+
+/** People with personal tokens, and what the IAM last confirmed about them: see people.ts. */
+export interface PeopleTable {
+  /** `person:<subject of the IAM>` */
+  subject: string
+  name: string
+  /** The rights of the groups that the IAM stated at `confirmed_at`. */
+  scopes: ColumnType<readonly string[], string, string>
+  confirmedAt: Date
+  /** A refresh token of the IAM, sealed by the catalogue's API; null: the person must sign in again. */
+  lastingSignIn: string | null
+  /** One process at a time uses that token, until then at most. */
+  renewingUntil: Date | null
+}
+
+export type Person = Selectable<PeopleTable>
+
+/** Every use of a right that changes something: see audit.ts. */
+export interface AuditedUsesTable {
+  id: Generated<number>
+  usedAt: Date
+  /** `person:…`, `token:<id>` of a machine, `shell:<user>@<host>` of a command. */
+  subject: string
+  name: string
+  /** The API token, also a personal one. */
+  tokenId: number | null
+  /** Of shared/access/rights.ts. */
+  action: string
+  object: string
+  /** As in the answer's header `x-request-id` and in the log. */
+  requestId: string | null
+  /** `done`, or why not; null while in progress, and after a process died. */
+  outcome: string | null
+}
+
+export type AuditedUse = Selectable<AuditedUsesTable>

@@ -1,13 +1,7 @@
 /** Scopes of a token as text: a right and the tag for which it holds, `push:LNGS`. */
 import { InvalidInputError } from '../errors.ts'
 import { isTag } from '../run.ts'
-
-/**
- * `read`: see runs and where their copies are. `link`: obtain links to their files. `recall`: recall them
- * from tape. `operate`: see and retry failures, see the queues. `push`: send new runs and query the state of
- * their copies. `overwrite`: also replace existing objects.
- */
-export type Right = 'read' | 'link' | 'recall' | 'operate' | 'push' | 'overwrite'
+import { grantedBy, RIGHTS, type Right } from './rights.ts'
 
 /** Used in place of a tag: all tags. */
 export const EVERY_TAG = '*'
@@ -16,8 +10,6 @@ export interface Scope {
   readonly right: Right
   readonly tag: string
 }
-
-export const RIGHTS: readonly Right[] = ['read', 'link', 'recall', 'operate', 'push', 'overwrite']
 
 /** @throws InvalidInputError for an invalid scope. */
 export function parseScope(text: string): Scope {
@@ -29,11 +21,20 @@ export function parseScope(text: string): Scope {
   return { right, tag }
 }
 
-/** Whether one of the scopes grants the right for exactly this tag. `overwrite` includes `push`. */
+/** Whether one of the scopes grants the right for exactly this tag. */
 export function allows(scopes: readonly string[], right: Right, tag: string): boolean {
-  const wanted: readonly Right[] = right === 'push' ? ['push', 'overwrite'] : [right]
-  return wanted.some((each) => scopes.includes(`${each}:${tag}`) || scopes.includes(`${each}:${EVERY_TAG}`))
+  return grantedBy(right).some(
+    (each) => scopes.includes(`${each}:${tag}`) || scopes.includes(`${each}:${EVERY_TAG}`),
+  )
 }
+
+/** The part of the scopes that the limits grant: of one for all tags, the tags for which they do. */
+export const scopesWithin = (scopes: readonly string[], limits: readonly string[]): readonly string[] =>
+  scopes.flatMap((scope) => {
+    const { right, tag } = parseScope(scope)
+    if (allows(limits, right, tag)) return [scope]
+    return tag === EVERY_TAG ? tagsOf(limits, right).map((each) => `${right}:${each}`) : []
+  })
 
 /** Of a valid scope. */
 const tagOf = (scope: string) => scope.slice(scope.indexOf(':') + 1)

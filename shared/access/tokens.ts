@@ -15,6 +15,10 @@ const NAME = /^(?!\d+$)[A-Za-z0-9][\w.@-]{0,99}$/
 /** Names of machines, as the API accepts them. */
 export const MACHINE = /^[A-Za-z0-9._-]{1,253}$/
 const LONGEST_DAYS = 3650
+/** Of personal tokens. */
+export const LONGEST_PERSONAL_DAYS = 90
+/** Valid personal tokens of one person. */
+const MOST_PERSONAL = 20
 const DAY_MS = 86_400_000
 
 /** The use of a token is recorded at most once a minute, not for each of thousands of requests. */
@@ -35,6 +39,8 @@ export async function createToken(
     readonly name: string
     /** The machine that it speaks for; by default its name is that of the machine. */
     readonly machine?: string | undefined
+    /** The person of a personal token. */
+    readonly subject?: string
     readonly scopes: readonly string[]
     readonly days: number
   },
@@ -58,6 +64,7 @@ export async function createToken(
     .values({
       name: wanted.name,
       machine: wanted.machine ?? wanted.name,
+      subject: wanted.subject ?? null,
       tokenHash: hashOf(secret),
       scopes: JSON.stringify([...new Set(wanted.scopes)]),
       createdAt: at,
@@ -65,6 +72,29 @@ export async function createToken(
     })
     .executeTakeFirstOrThrow()
   return { id: Number(insertId), secret, expiresAt }
+}
+
+/**
+ * Creates a token of a person, with at most the scopes of the person.
+ * @throws InvalidInputError for an invalid name, scope or number of days, and when the person has too many tokens.
+ */
+export async function createPersonalToken(
+  database: Database,
+  person: { readonly subject: string; readonly scopes: readonly string[] },
+  wanted: { readonly name: string; readonly scopes: readonly string[]; readonly days: number },
+  at: Date,
+): ReturnType<typeof createToken> {
+  for (const scope of wanted.scopes) {
+    const { right, tag } = parseScope(scope)
+    if (!allows(person.scopes, right, tag))
+      throw new InvalidInputError(`you do not have the right ${scope} yourself`)
+  }
+  if (wanted.days > LONGEST_PERSONAL_DAYS)
+    throw new InvalidInputError(`a personal token is valid for 1 to ${LONGEST_PERSONAL_DAYS} days`)
+  const own = await listTokensOf(database, person.subject)
+  if (own.filter((token) => stateOf(token, at) === 'valid').length >= MOST_PERSONAL)
+    throw new InvalidInputError(`you have ${MOST_PERSONAL} tokens; revoke one first`)
+  return await createToken(database, { ...wanted, subject: person.subject }, at)
 }
 
 /** The token with this secret, or null. Its validity is checked by `stateOf`. */
@@ -122,26 +152,62 @@ async function onlyMachine(database: Database, { scopes }: TokenOfCaller): Promi
   return first === undefined || second !== undefined ? null : first.endpoint
 }
 
+export type ListedToken = Omit<ApiToken, 'tokenHash'>
+
 /** All tokens, including expired and revoked ones, newest first. */
-export const listTokens = (database: Database): Promise<readonly Omit<ApiToken, 'tokenHash'>[]> =>
+export const listTokens = (database: Database): Promise<readonly ListedToken[]> => listed(database).execute()
+
+/** The personal tokens of a person, likewise. */
+export const listTokensOf = (database: Database, subject: string): Promise<readonly ListedToken[]> =>
+  listed(database).where('subject', '=', subject).execute()
+
+const listed = (database: Database) =>
   tables(database)
     .selectFrom('apiTokens')
-    .select(['id', 'name', 'machine', 'scopes', 'createdAt', 'expiresAt', 'revokedAt', 'lastUsedAt'])
+    .select([
+      'id',
+      'name',
+      'machine',
+      'subject',
+      'scopes',
+      'createdAt',
+      'expiresAt',
+      'revokedAt',
+      'lastUsedAt',
+    ])
     .orderBy('id', 'desc')
-    .execute()
+
+/** Revokes personal tokens of a person: the one of this id, or all. Returns how many are revoked now. */
+export async function revokeTokensOf(
+  database: Database,
+  subject: string,
+  id: number | 'all',
+  at: Date,
+): Promise<number> {
+  const ended = await tables(database)
+    .updateTable('apiTokens')
+    .set({ revokedAt: at })
+    .where('subject', '=', subject)
+    .$if(id !== 'all', (query) => query.where('id', '=', Number(id)))
+    .where('revokedAt', 'is', null)
+    .executeTakeFirstOrThrow()
+  return Number(ended.numUpdatedRows)
+}
 
 /**
- * Revokes the token of this id, or all of this name; tokens revoked before are not changed. Returns how many
+ * Revokes the token of this id, or all of machines with this name; tokens revoked before are not changed. Returns how many
  * were revoked now.
  * @throws InvalidInputError when there is none.
  */
 export async function revokeTokens(database: Database, idOrName: string, at: Date): Promise<number> {
   const column = /^\d+$/.test(idOrName) ? 'id' : 'name'
   const value = column === 'id' ? Number(idOrName) : idOrName
+  // Names of personal tokens are chosen by their people, and may be that of a machine.
   const known = await tables(database)
     .selectFrom('apiTokens')
     .select('id')
     .where(column, '=', value)
+    .$if(column === 'name', (query) => query.where('subject', 'is', null))
     .executeTakeFirst()
   if (known === undefined)
     throw new InvalidInputError(`there is no token "${idOrName}"; \`cygnet token ls\` shows all`)
@@ -149,6 +215,7 @@ export async function revokeTokens(database: Database, idOrName: string, at: Dat
     .updateTable('apiTokens')
     .set({ revokedAt: at })
     .where(column, '=', value)
+    .$if(column === 'name', (query) => query.where('subject', 'is', null))
     .where('revokedAt', 'is', null)
     .executeTakeFirstOrThrow()
   return Number(ended.numUpdatedRows)

@@ -39,7 +39,7 @@ export const access = {
   roles: setting(
     'CYGNET_ROLES',
     z.string().default(''),
-    'what groups may do, separated by semicolons: GROUP=ROLE:TAG with role reader, shifter or operator and a tag or *, e.g. "/cygno=reader:*;/cygno/ops=operator:*"',
+    'what groups may do, separated by semicolons: GROUP=ROLE:TAG with role reader, shifter, expert, run-coordinator or operator (docs/rights.md) and a tag or *, e.g. "/cygno=reader:*;/cygno/ops=operator:*"',
   ),
   anonymousScopes: setting(
     'CYGNET_ANONYMOUS_SCOPES',

@@ -9,6 +9,7 @@ import * as openProblems from './migrations/0004-open-problems/0004-open-problem
 import * as tokenMachines from './migrations/0005-token-machines/0005-token-machines.ts'
 import * as contents from './migrations/0006-contents/0006-contents.ts'
 import * as recallBudgets from './migrations/0007-recall-budgets.ts'
+import * as people from './migrations/0008-people.ts'
 import * as notificationTests from './migrations/0011-notification-tests.ts'
 import * as runsOfHistory from './migrations/0014-runs-of-history.ts'
 
@@ -20,6 +21,7 @@ const migrations = {
   '0005-token-machines': tokenMachines,
   '0006-contents': contents,
   '0007-recall-budgets': recallBudgets,
+  '0008-people': people,
   '0011-notification-tests': notificationTests,
   '0014-runs-of-history': runsOfHistory,
 }

@@ -2,9 +2,12 @@
  * How every page looks and reads: on a desk and on a phone, light and underground, to eyes and to programs
  * that read aloud.
  */
+import { randomUUID } from 'node:crypto'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../../infra/local/ports.ts'
+import { audited, beginUse } from '../../shared/access/audit.ts'
+import { createToken } from '../../shared/access/tokens.ts'
 import { addCopiesInAllStates, addDeadLetter, addFailedArrival, fillSite, OPERATOR } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { seriousFindings } from './axe.ts'
@@ -38,6 +41,8 @@ const PAGES = {
   replicas: '/replicas',
   queues: '/queues',
   python: '/python?tag=LNGS&run=60019',
+  tokens: '/tokens',
+  audit: '/audit',
 } as const
 const THEMES = ['light', 'underground'] as const
 const SIZES = { desk: DESKTOP, phone: PHONE } as const
@@ -58,6 +63,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
       'the store answered 503 Service Unavailable while byte 41233920 was read',
     )
     await addHistory(60_001, 60)
+    await addTokens()
     site = await serveSite(context, () => OPERATOR)
     browser = await startBrowser()
   })
@@ -66,6 +72,20 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     await site?.stop()
     await context?.close()
   })
+
+  async function addTokens(): Promise<void> {
+    const { database } = context
+    const at = new Date()
+    const of = { subject: OPERATOR.subject, name: OPERATOR.name }
+    const everything = [...OPERATOR.scopes]
+    await createToken(database, { name: 'daq01', scopes: ['push:LNGS'], days: 365 }, at)
+    await createToken(database, { ...of, name: 'notebook', scopes: everything, days: 30 }, at)
+    await createToken(database, { ...of, name: 'old', scopes: ['read:*'], days: 1 }, new Date(0))
+    const use = { ...of, tokenId: null, action: 'recall', requestId: randomUUID() } as const
+    const runs = Array.from({ length: 60 }, (_, index) => 60_001 + index).join(', ')
+    await audited({ ...context, now: () => at }, { ...use, object: `LNGS: ${runs}` }, async () => {})
+    await beginUse(database, { ...use, action: 'replay', object: 'dead letters' }, at)
+  }
 
   async function addHistory(runNumber: number, lines: number): Promise<void> {
     const { database } = context

@@ -4,6 +4,7 @@
  */
 import { errors, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { Caller } from '../../../shared/access/caller.ts'
+import { CONFIRMED_MS } from '../../../shared/access/people.ts'
 import type { Grant } from '../../../shared/access/roles.ts'
 import type { Config } from '../../../shared/config/config.ts'
 import { refusal } from '../http/problem.ts'
@@ -63,11 +64,15 @@ export function createBearerCheck(
       algorithms: ALGORITHMS,
       clockTolerance: TOLERANCE_SECONDS,
       currentDate: now(),
-      requiredClaims: ['exp', 'sub'],
+      requiredClaims: ['exp', 'iat', 'sub'],
     })
+    const issuedAt = Number(claims.iat) * 1000
+    if (now().getTime() - issuedAt >= CONFIRMED_MS + TOLERANCE_SECONDS * 1000)
+      throw badToken('this token was issued more than an hour ago; `cygnet login` obtains a new one')
     const person = personOf(claims, { groupClaims, grants })
     if (person === null) throw badToken('this token names no subject')
-    return person
+    // A clock of the IAM that is ahead does not confirm the future.
+    return { ...person, confirmedAt: new Date(Math.min(issuedAt, now().getTime())) }
   }
 }
 

@@ -9,6 +9,7 @@ import { parseScope } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { createBearerCheck } from './bearer.ts'
+import { type ConfirmRights, createConfirmRights } from './confirmed-rights.ts'
 import { type Csrf, createCsrf } from './csrf.ts'
 import { createIssuer, type Issuer } from './issuer.ts'
 import { createSealedCookies, createSessions, type SealedCookies, type Sessions } from './session.ts'
@@ -17,6 +18,7 @@ export interface Identity {
   readonly anonymous: Caller
   readonly grants: readonly Grant[]
   readonly issuer: Issuer | null
+  readonly confirmRights: ConfirmRights
   /** Null without an IAM: then every bearer token is an API token. */
   readonly checkBearer: ((token: string) => Promise<Caller>) | null
   /** Null where browsers cannot sign in. */
@@ -45,11 +47,13 @@ export function createIdentity(
   for (const scope of scopes) parseScope(scope)
   const grants = parseRoles(config.access.roles)
   const issuer = createIssuer(config, now)
-  const browser = issuer && createBrowserSignIn(context, issuer)
+  const confirmRights = createConfirmRights(context, issuer, grants)
+  const browser = issuer && createBrowserSignIn(context, issuer, confirmRights)
   return {
     anonymous: { kind: 'anonymous', subject: 'anonymous', name: 'everybody', scopes },
     grants,
     issuer,
+    confirmRights,
     checkBearer: issuer && createBearerCheck(config, issuer, grants, now),
     browser,
   }
@@ -58,6 +62,7 @@ export function createIdentity(
 function createBrowserSignIn(
   context: Pick<Context<'database'>, 'config' | 'database' | 'log' | 'now'>,
   issuer: Issuer,
+  confirmRights: ConfirmRights,
 ): BrowserSignIn | null {
   const {
     access: { oidcClientId: clientId, publicUrl: url, sessionSecret: secret },
@@ -74,7 +79,7 @@ function createBrowserSignIn(
     home,
     secret,
     cookies,
-    sessions: createSessions(secret, cookies, context),
+    sessions: createSessions(secret, cookies, context, confirmRights),
     csrf: createCsrf(secret, home.origin),
   }
 }

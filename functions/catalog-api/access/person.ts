@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { type Grant, scopesOfGroups } from '../../../shared/access/roles.ts'
-import { cutText, wellFormed } from '../../../shared/text.ts'
+import { cutText, isWellFormed, wellFormed } from '../../../shared/text.ts'
 
 /**
  * A length that cookies and log lines can hold. OpenID Connect Core 1.0 §2: a subject has at most 255
@@ -14,7 +14,7 @@ const claimsSchema = z.object({
     .string()
     .min(1)
     .max(255)
-    .refine((text) => !/\p{Cc}/u.test(text)),
+    .refine((text) => isWellFormed(text) && !/\p{Cc}/u.test(text)),
   name: z.string().optional().catch(undefined),
   preferred_username: z.string().optional().catch(undefined),
 })

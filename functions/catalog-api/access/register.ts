@@ -3,8 +3,11 @@
  * without its headers.
  */
 import type { MiddlewareHandler } from 'hono'
+import { requestId } from 'hono/request-id'
 import type { Context } from '../../../shared/context.ts'
+import { registerAudit } from '../api/audit.ts'
 import { registerMe } from '../api/me.ts'
+import { registerOwnTokens } from '../api/own-tokens.ts'
 import { registerSessions } from '../api/sessions.ts'
 import type { Api } from '../http/route.ts'
 import { authenticate } from './authenticate.ts'
@@ -31,6 +34,7 @@ export function registerAccess(
   const https = context.config.access.publicUrl?.startsWith('https:') === true
   const headers = securityHeaders({ https, issuerOrigin: issuer?.origin ?? null })
   api.app.use(headers)
+  api.app.use(requestId())
   for (const limit of limits) api.app.use(limit)
   api.app.use(redirectToSignIn(identity))
   api.app.use(limitFailures(createAddressOf(context.config.access.trustedProxies), context.now))
@@ -39,6 +43,8 @@ export function registerAccess(
   if (browser !== null) api.app.use(browser.csrf.protect)
   registerSignIn(api, context, identity)
   registerMe(api, context.config)
+  registerOwnTokens(api, context)
   registerSessions(api, context)
+  registerAudit(api, context)
   return { identity, headers }
 }

@@ -1,7 +1,8 @@
 /**
  * Sessions of signed-in browsers. The session is stored in its cookie, encrypted and without a token of the
- * IAM; the catalogue stores only which sessions were ended. The rights are those of the groups at sign-in,
- * for at most eight hours.
+ * IAM; the catalogue stores only which sessions were ended. It lasts for eight hours at most. The rights are those
+ * of the groups at sign-in, for an hour; then those that the IAM confirmed since, or the right to read alone, so
+ * that no page of a shifter goes dark because the IAM is away.
  */
 import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
@@ -10,15 +11,23 @@ import type { CookieOptions } from 'hono/utils/cookie'
 import * as z from 'zod'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { endSession, isEnded } from '../../../shared/access/ended-sessions.ts'
+import { CONFIRMED_MS } from '../../../shared/access/people.ts'
+import { parseScope } from '../../../shared/access/scopes.ts'
 import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { refusal } from '../http/problem.ts'
+import type { ConfirmRights } from './confirmed-rights.ts'
 import { createSeal, type Seal } from './seal.ts'
 
 /** A caller identified by a cookie, which browsers send automatically: see csrf.ts. */
 export interface SignedInCaller extends Caller {
   /** Identifies the session in its forms; not secret by itself. */
   readonly sessionId: string
+  /** The rights other than to read are no longer confirmed: the person must sign in for them. */
+  readonly isLapsed?: true
 }
+
+/** A session whose rights must be confirmed by signing in again. */
+export const hasLapsed = (caller: Caller): boolean => isSignedIn(caller) && caller.isLapsed === true
 
 export const isSignedIn = (caller: Caller): caller is SignedInCaller => 'sessionId' in caller
 
@@ -59,6 +68,7 @@ export function createSessions(
   secret: string,
   cookies: SealedCookies,
   { database, log, now }: Pick<ServiceContext<'database'>, 'database' | 'log' | 'now'>,
+  confirmRights: ConfirmRights,
 ): Sessions {
   const seal = createSeal(secret, 'session', now)
   const sessionOf = async (c: Context) => schema.safeParse(await cookies.read(c, SESSION_COOKIE, seal)).data
@@ -79,7 +89,19 @@ export function createSessions(
       const ended = await isEnded(database, { id: sessionId, subject, begunAt }).catch((error) => {
         throw unavailable(error, 'your session cannot be checked now; try again')
       })
-      return ended ? null : { kind: 'person', subject, name, scopes, sessionId }
+      if (ended) return null
+      const caller = { kind: 'person', subject, name, sessionId } as const
+      if (now().getTime() - begunAt.getTime() < CONFIRMED_MS)
+        return { ...caller, scopes, confirmedAt: begunAt }
+      const rights = await confirmRights.of(subject).catch((error) => {
+        throw unavailable(error, 'your rights cannot be checked now; try again')
+      })
+      if (rights.kind === 'confirmed') {
+        const { scopes: confirmed, confirmedAt } = rights.person
+        return { ...caller, scopes: confirmed, confirmedAt }
+      }
+      const readable = scopes.filter((scope) => parseScope(scope).right === 'read')
+      return { ...caller, scopes: readable, confirmedAt: begunAt, isLapsed: true }
     },
     async begin(c, { subject, name, scopes }) {
       await cookies.write(

@@ -6,19 +6,28 @@ import type { Context, MiddlewareHandler } from 'hono'
 import * as openid from 'openid-client'
 import * as z from 'zod'
 import type { Caller } from '../../../shared/access/caller.ts'
+import { confirmIfKnown, confirmPerson } from '../../../shared/access/people.ts'
 import type { Grant } from '../../../shared/access/roles.ts'
 import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import type { BrowserSignIn, Identity } from './identity.ts'
-import { hasGroupClaim, personOf } from './person.ts'
+import { personOf } from './person.ts'
 import { safePath } from './safe-path.ts'
 import { createSeal } from './seal.ts'
+import { hasLapsed } from './session.ts'
+import { claimsOfTokens } from './token-claims.ts'
 
 /** Stored in the browser that began the sign-in, so that no other browser can complete it. */
 const ATTEMPT_COOKIE = 'cygnet-sign-in'
 const ATTEMPT_SECONDS = 600
-const attemptSchema = z.object({ state: z.string(), nonce: z.string(), verifier: z.string(), to: z.string() })
+const attemptSchema = z.object({
+  state: z.string(),
+  nonce: z.string(),
+  verifier: z.string(),
+  to: z.string(),
+  lasting: z.boolean(),
+})
 
 const REQUESTED_SCOPES = ['openid', 'profile', 'groups', 'wlcg.groups']
 
@@ -26,10 +35,10 @@ const START_AGAIN = 'start again at /sign-in'
 
 export function registerSignIn(
   api: Api,
-  context: Pick<ServiceContext, 'config' | 'log' | 'now'>,
-  { browser, grants }: Identity,
+  context: Pick<ServiceContext<'database'>, 'config' | 'database' | 'log' | 'now'>,
+  { browser, confirmRights, grants }: Identity,
 ): void {
-  const { config, log, now } = context
+  const { config, database, log, now } = context
   if (browser === null) {
     for (const path of ['/sign-in', '/signed-in'])
       addPage(api, 'GET', path, { open: true }, () =>
@@ -48,16 +57,14 @@ export function registerSignIn(
       nonce: openid.randomNonce(),
       verifier: openid.randomPKCECodeVerifier(),
     }
-    await cookies.write(
-      c,
-      ATTEMPT_COOKIE,
-      attempts,
-      { ...attempt, to: safePath(c.req.query('to')) },
-      ATTEMPT_SECONDS,
-    )
+    const lasting = c.req.query('lasting') === 'yes'
+    const to = safePath(c.req.query('to'))
+    await cookies.write(c, ATTEMPT_COOKIE, attempts, { ...attempt, to, lasting }, ATTEMPT_SECONDS)
     const url = openid.buildAuthorizationUrl(issuer, {
       redirect_uri: new URL('signed-in', home).href,
-      scope: scopeFor(issuer),
+      scope: scopeFor(issuer, lasting),
+      // OpenID Connect Core 1.0 §11: without consent, an IAM may ignore the scope offline_access.
+      ...(lasting ? { prompt: 'consent' } : {}),
       code_challenge: await openid.calculatePKCECodeChallenge(attempt.verifier),
       code_challenge_method: 'S256',
       state: attempt.state,
@@ -71,12 +78,20 @@ export function registerSignIn(
     cookies.remove(c, ATTEMPT_COOKIE)
     if (attempt === undefined)
       throw refusal(400, `this sign-in was started in another browser, or too long ago; ${START_AGAIN}`)
-    const person = await signedInPerson(
+    const { person, refreshToken } = await signedInPerson(
       await browser.issuer.configuration(),
       answerAt(c, home),
       attempt,
       rules,
     )
+    const confirmation = { ...person, confirmedAt: now() }
+    if (attempt.lasting && refreshToken !== undefined && confirmRights.keep !== null) {
+      await confirmPerson(database, confirmation)
+      await confirmRights.keep(person.subject, refreshToken)
+    } else
+      await confirmIfKnown(database, confirmation).catch((error) =>
+        log.warn({ error }, 'confirmation-not-recorded'),
+      )
     await sessions.begin(c, person)
     log.info({ subject: person.subject, scopes: person.scopes }, 'signed-in')
     return c.redirect(attempt.to, 302)
@@ -96,8 +111,9 @@ export function redirectToSignIn({ browser, anonymous }: Identity): MiddlewareHa
       c.req.method === 'GET' &&
       !c.req.path.startsWith('/api/') &&
       (c.req.header('accept') ?? '').includes('text/html')
-    if (browser === null || c.res.status !== 401 || !wantsPage || c.get('caller')?.kind !== anonymous.kind)
-      return
+    if (browser === null || c.res.status !== 401 || !wantsPage) return
+    const caller = c.get('caller')
+    if (caller === undefined || (caller.kind !== anonymous.kind && !hasLapsed(caller))) return
     const { pathname, search } = new URL(c.req.url)
     const location = `/sign-in?to=${encodeURIComponent(`${pathname}${search}`)}`
     // Removed first, since hono otherwise copies the headers of the old answer to the new one.
@@ -107,11 +123,10 @@ export function redirectToSignIn({ browser, anonymous }: Identity): MiddlewareHa
 }
 
 /** Those of our scopes that the IAM supports: some IAMs refuse unknown scopes. */
-function scopeFor(issuer: openid.Configuration): string {
+function scopeFor(issuer: openid.Configuration, lasting: boolean): string {
   const supported = issuer.serverMetadata().scopes_supported
-  return REQUESTED_SCOPES.filter((scope) => scope === 'openid' || supported?.includes(scope) !== false).join(
-    ' ',
-  )
+  const requested = lasting ? [...REQUESTED_SCOPES, 'offline_access'] : REQUESTED_SCOPES
+  return requested.filter((scope) => scope === 'openid' || supported?.includes(scope) !== false).join(' ')
 }
 
 /** The address as the browser opened it: behind a gateway, the request has another host. */
@@ -126,13 +141,15 @@ async function signedInPerson(
   answer: URL,
   attempt: z.infer<typeof attemptSchema>,
   rules: { readonly groupClaims: readonly string[]; readonly grants: readonly Grant[] },
-): Promise<Caller> {
-  const claims = await claimsOf(issuer, answer, attempt, rules.groupClaims).catch((error: unknown) => {
-    throw signInProblem(error)
-  })
+): Promise<{ readonly person: Caller; readonly refreshToken: string | undefined }> {
+  const { claims, refreshToken } = await claimsOf(issuer, answer, attempt, rules.groupClaims).catch(
+    (error: unknown) => {
+      throw signInProblem(error)
+    },
+  )
   const person = personOf(claims, rules)
   if (person === null) throw refusal(403, 'the IAM names no subject')
-  return person
+  return { person, refreshToken }
 }
 
 async function claimsOf(
@@ -140,7 +157,7 @@ async function claimsOf(
   answer: URL,
   { state, nonce, verifier }: z.infer<typeof attemptSchema>,
   groupClaims: readonly string[],
-): Promise<Readonly<Record<string, unknown>>> {
+) {
   const checks = {
     expectedState: state,
     expectedNonce: nonce,
@@ -148,15 +165,8 @@ async function claimsOf(
     idTokenExpected: true,
   }
   const tokens = await openid.authorizationCodeGrant(issuer, answer, checks)
-  const claims = tokens.claims()
-  if (
-    claims === undefined ||
-    hasGroupClaim(claims, groupClaims) ||
-    issuer.serverMetadata().userinfo_endpoint === undefined
-  )
-    return { ...claims }
-  // INDIGO IAM returns groups there unless the client is configured to include them in the token.
-  return { ...claims, ...(await openid.fetchUserInfo(issuer, tokens.access_token, claims.sub)) }
+  const claims = (await claimsOfTokens(issuer, tokens, groupClaims)) ?? {}
+  return { claims, refreshToken: tokens.refresh_token }
 }
 
 /**

@@ -10,6 +10,7 @@ import type { LocalCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { endPermission, permitDeletion } from '../../../shared/copies/delete/permit-deletion.ts'
 import { ConflictError, CygnetError } from '../../../shared/errors.ts'
 import { withoutSecrets } from '../../../shared/log.ts'
+import { audited } from '../access/audited.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import {
@@ -92,8 +93,15 @@ export function registerDeletions(api: Api, context: Context<'database' | 'queue
   addPage(api, 'POST', `${FILE_PATH}/deletions`, PUSHERS, async (c) => {
     const copy = { ...runFileOf(c), ...(await bodyOf(c, fileOnDisk)) }
     await requireMachine(context, c, copy.host)
-    const answer = await decide(context, copy)
     const { bucket, key, path } = copy
+    const answer = await audited(
+      context,
+      c,
+      'push',
+      `removal of ${copy.host}:${path} (${bucket}/${key})`,
+      () => decide(context, copy),
+      ({ allowed, why, id }) => (allowed ? `permitted (${id}): ${why}` : `not permitted: ${why}`),
+    )
     context.log.info(
       { bucket, key, path, host: copy.host, by: c.get('caller').subject, ...answer },
       'deletion-requested',
@@ -106,13 +114,23 @@ export function registerDeletions(api: Api, context: Context<'database' | 'queue
     const id = Number(c.req.param('id'))
     const report = await bodyOf(c, outcome)
     await requireMachine(context, c, report.host)
-    const state = await endPermission(context, { ...object, ...report, id }).catch((error: unknown) => {
-      if (error instanceof ConflictError)
-        throw refusal(409, 'another process is working on this file; repeat the report')
-      throw error
-    })
-    if (state === null)
-      throw refusal(404, `${report.host} has no permission ${id} for ${object.bucket}/${object.key}`)
+    const name = `${object.bucket}/${object.key}`
+    const state = await audited(
+      context,
+      c,
+      'push',
+      `end of permission ${id} of ${report.host} (${name})`,
+      async () => {
+        const state = await endPermission(context, { ...object, ...report, id }).catch((error: unknown) => {
+          if (error instanceof ConflictError)
+            throw refusal(409, 'another process is working on this file; repeat the report')
+          throw error
+        })
+        if (state === null) throw refusal(404, `${report.host} has no permission ${id} for ${name}`)
+        return state
+      },
+      (state) => state,
+    )
     return c.json({ state } satisfies z.infer<typeof ended>)
   })
 }

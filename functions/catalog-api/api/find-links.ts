@@ -1,6 +1,6 @@
 /** Links that a caller requests: from the catalogue alone, or each checked in the store first. */
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
-import type { Right } from '../../../shared/access/scopes.ts'
+import type { Right } from '../../../shared/access/rights.ts'
 import type { Context } from '../../../shared/context.ts'
 import { catalogueLinks } from '../../../shared/copies/links/catalogue-links.ts'
 import { checkedLinks } from '../../../shared/copies/links/checked-links.ts'
@@ -8,8 +8,11 @@ import { type FileLink, type FoundFile, findFiles } from '../../../shared/copies
 import { createConfirmLoss } from '../../../shared/copies/verify/confirm-loss.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { type ObjectName, parseRunKey, type RunId } from '../../../shared/run.ts'
+import { audited } from '../access/audited.ts'
 import { refusal } from '../http/problem.ts'
+import type { ApiContext } from '../http/route.ts'
 import { notFor } from './readable-tags.ts'
+import { namesOfRuns } from './recall-rights.ts'
 
 export interface LinksRequest {
   readonly runs: readonly RunId[]
@@ -55,13 +58,33 @@ function checkRights(caller: Caller, request: Pick<LinksRequest, 'runs' | 'files
 
 export async function findLinks(
   context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
+  c: ApiContext,
+  request: LinksRequest,
+  signal: AbortSignal,
+): Promise<FoundLinks> {
+  const caller = c.get('caller')
+  checkRights(caller, request)
+  if (request.recall && request.runs.length + request.files.length > MOST_RECALLS)
+    throw refusal(400, `at most ${MOST_RECALLS} runs and files can be recalled at once`)
+  if (!request.recall) return await linksFor(context, caller, request, signal)
+  return await audited(context, c, 'recall', namesOf(request), () =>
+    linksFor(context, caller, request, signal),
+  )
+}
+
+/** For the audit. */
+const namesOf = ({ runs, files }: LinksRequest): string =>
+  [
+    ...(runs.length === 0 ? [] : [namesOfRuns(runs)]),
+    ...files.map(({ bucket, key }) => `${bucket}/${key}`),
+  ].join('; ')
+
+async function linksFor(
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   caller: Caller,
   request: LinksRequest,
   signal: AbortSignal,
 ): Promise<FoundLinks> {
-  checkRights(caller, request)
-  if (request.recall && request.runs.length + request.files.length > MOST_RECALLS)
-    throw refusal(400, `at most ${MOST_RECALLS} runs and files can be recalled at once`)
   const now = context.now()
   // By the tag of the run to which a file belongs, not by that of its key.
   const found = (await findFiles(context.database, request)).filter(

@@ -3,6 +3,7 @@ import { createRoute } from '@hono/zod-openapi'
 import type { Context } from '../../../shared/context.ts'
 import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
+import { audited } from '../access/audited.ts'
 import { isSignedIn } from '../access/session.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'
@@ -94,7 +95,7 @@ export function registerLinks(
     if (recall && isSignedIn(c.get('caller')))
       throw refusal(403, 'with a cookie, request a recall by POST …/recall')
     const wanted = { runs: [{ tag, runNumber: run }], files: [], seconds, recall, check: true }
-    const found = await findLinks(context, c.get('caller'), wanted, withinTime(c))
+    const found = await findLinks(context, c, wanted, withinTime(c))
     // Ends with 404 if there is no such run. A run may have no current file.
     if (found.unknown.length > 0) await findGeneration(database, { tag, run }, undefined)
     return answer(c, context, { found, recall, format, partial })
@@ -117,7 +118,7 @@ export function registerLinks(
       recall,
       check,
     }
-    const found = await findLinks(context, c.get('caller'), wanted, withinTime(c))
+    const found = await findLinks(context, c, wanted, withinTime(c))
     return answer(c, context, { found, recall, format, partial })
   })
 
@@ -128,13 +129,9 @@ export function registerLinks(
     const { name: requestedBy, subject } = c.get('caller')
     checkRecallRights(c.get('caller'), [{ tag }], exceed)
     const options = { days, requestedBy, subject, exceed }
-    const { files } = await requestRecall(
-      context,
-      { runId: run.id },
-      options,
-      context.now(),
-      withinTime(c),
-    ).catch(asConflict)
+    const { files } = await audited(context, c, 'recall', `${tag}: ${runNumber}`, () =>
+      requestRecall(context, { runId: run.id }, options, context.now(), withinTime(c)).catch(asConflict),
+    )
     context.log.info({ run: runNumber, tag, days, exceed, by: subject }, 'recall-requested')
     const shown = files.map((file) => ({
       ...file,

@@ -4,6 +4,7 @@ import type { Context } from '../../../shared/context.ts'
 import { dismissChosen, readDeadLetters, retryChosen } from '../../../shared/queries/dead-letters.ts'
 import { oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
+import { audited } from '../access/audited.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute, type Rule } from '../http/route.ts'
 import { formatOf } from '../http/table-answer.ts'
@@ -174,9 +175,11 @@ export function registerQueues(api: Api, context: Context<'database' | 'queues'>
 
   /** @throws the refusal 404 when no letter was found. */
   const act = async (c: ApiContext, how: typeof retryChosen, queue: QueueName, id: string, event: string) => {
-    const count = await how(context, queue, { ids: [id] }, withinTime(c))
-    if (count === 0)
+    const count = await audited(context, c, 'replay', `${event} on ${queue}: ${id}`, async () => {
+      const done = await how(context, queue, { ids: [id] }, withinTime(c))
+      if (done > 0) return done
       throw refusal(404, `there is no dead letter ${id} on ${queue}, or another process is reading it`)
+    })
     context.log.info({ queue, message: id, by: c.get('caller').subject }, event)
     return count
   }

@@ -1,6 +1,7 @@
 /** Who may recall which runs, and how a recall is refused. */
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
+import type { RunId } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import { notFor } from './readable-tags.ts'
 
@@ -18,6 +19,22 @@ export function checkRecallRights(
     if (!mayDo(caller, 'recall', tag)) throw notFor(caller, `recall runs of ${tag}`)
     if (exceed && !mayDo(caller, 'operate', tag)) throw notFor(caller, `exceed the budget of ${tag}`)
   }
+}
+
+/** For the audit: `LNGS: 120 to 140, 151; LNF: 7`. */
+export const namesOfRuns = (runs: readonly RunId[]): string =>
+  [...Map.groupBy(runs, ({ tag }) => tag)]
+    .map(([tag, own]) => `${tag}: ${rangesOf(own.map(({ runNumber }) => runNumber)).join(', ')}`)
+    .join('; ')
+
+function rangesOf(numbers: readonly number[]): readonly string[] {
+  const ranges: { readonly from: number; readonly to: number }[] = []
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last !== undefined && number <= last.to + 1) ranges[ranges.length - 1] = { ...last, to: number }
+    else ranges.push({ from: number, to: number })
+  }
+  return ranges.map(({ from, to }) => (from === to ? String(from) : `${from} to ${to}`))
 }
 
 /** A recall that is not possible is a conflict, not a malformed request. */

@@ -7,11 +7,12 @@ import { recallRuns } from '../../../shared/copies/recall/request.ts'
 import { type RunWithFiles, resolveRun, runsInRange } from '../../../shared/copies/recall/resolve-run.ts'
 import type { Database } from '../../../shared/database/connect.ts'
 import { isTag, type RunId } from '../../../shared/run.ts'
+import { audited } from '../access/audited.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { exceed as exceedField, recallDays } from './link-schemas.ts'
 import { problems, SECURITY } from './problems.ts'
-import { asConflict, checkRecallRights } from './recall-rights.ts'
+import { asConflict, checkRecallRights, namesOfRuns } from './recall-rights.ts'
 import { runNumber } from './run-params.ts'
 
 /** All of them are requested in one transaction. */
@@ -103,8 +104,8 @@ export function registerRecalls(api: Api, context: Context<'database' | 'queues'
     if (dryRun) return c.json(answerOf(runs, plan, false, why), 200)
     const request = { days, requestedBy: caller.name, subject: caller.subject, exceed }
     const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
-    await recallRuns(context, withoutUnavailable(runs, plan), request, context.now(), signal).catch(
-      asConflict,
+    await audited(context, c, 'recall', namesOfRuns(runs.map(({ run }) => run)), () =>
+      recallRuns(context, withoutUnavailable(runs, plan), request, context.now(), signal).catch(asConflict),
     )
     context.log.info({ runs: runs.length, days, exceed, by: caller.subject }, 'recalls-requested')
     return c.json(answerOf(runs, await planRecalls(database, runs), true, null), 202)

@@ -1,6 +1,6 @@
 /** The run named by a path: tag and run number. A tag with `/` is one segment, `FLASH%2F2024`. */
 import { z } from '@hono/zod-openapi'
-import type { Right } from '../../../shared/access/scopes.ts'
+import type { Right } from '../../../shared/access/rights.ts'
 import type { Database } from '../../../shared/database/connect.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import { arrivedFilesOf, notCataloguedText } from '../../../shared/queries/not-catalogued.ts'

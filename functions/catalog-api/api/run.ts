@@ -6,6 +6,7 @@ import { InvalidInputError } from '../../../shared/errors.ts'
 import { fileView, parametersView, runDetailsView } from '../../../shared/queries/run-view.ts'
 import { describeRun } from '../../../shared/queries/runs.ts'
 import { isWellFormed } from '../../../shared/text.ts'
+import { audited } from '../access/audited.ts'
 import { taggedJson } from '../http/etag.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addRoute } from '../http/route.ts'
@@ -83,7 +84,15 @@ const correctRoute = createRoute({
   },
 })
 
-export function registerRun(api: Api, { database, log, now }: Context<'database'>): void {
+/** For the audit. */
+const correctionsIn = (parameters: Readonly<Record<string, unknown>>): string =>
+  Object.entries(parameters)
+    .map(([column, value]) => `${column} = ${value}`)
+    .join(', ')
+
+export function registerRun(api: Api, context: Context<'database'>): void {
+  const { database, log, now } = context
+
   addRoute(api, runRoute, forTagInPath('read'), async (c) => {
     const { run, uses } = await findGeneration(database, c.req.valid('param'), c.req.valid('query').use)
     return taggedJson(c, runDetailsView(await describeRun(database, run), uses))
@@ -95,13 +104,19 @@ export function registerRun(api: Api, { database, log, now }: Context<'database'
     return taggedJson(c, { tag: run.tag, runNumber: run.runNumber, files: files.map(fileView) })
   })
 
-  addRoute(api, correctRoute, forTagInPath('operate'), async (c) => {
+  addRoute(api, correctRoute, forTagInPath('override'), async (c) => {
     const { use } = c.req.valid('query')
     const { run } = await findGeneration(database, c.req.valid('param'), use)
     const { parameters, reason } = c.req.valid('json')
     const { name, subject } = c.get('caller')
     try {
-      await correctParameters(database, run, { values: parameters, by: name, reason }, now())
+      await audited(
+        context,
+        c,
+        'override',
+        `parameters of ${run.tag} ${run.runNumber}: ${correctionsIn(parameters)}`,
+        () => correctParameters(database, run, { values: parameters, by: name, reason }, now()),
+      )
     } catch (error) {
       throw error instanceof InvalidInputError ? refusal(400, error.message) : error
     }

@@ -7,9 +7,11 @@ import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi'
 import type { Context, Handler, MiddlewareHandler } from 'hono'
 import type { HTTPException } from 'hono/http-exception'
 import { type Caller, mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
-import { EVERY_TAG, type Right } from '../../../shared/access/scopes.ts'
+import type { Right } from '../../../shared/access/rights.ts'
+import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { isTag } from '../../../shared/run.ts'
 import type { HostOfRequest } from '../../../shared/runtime/handler.ts'
+import { hasLapsed } from '../access/session.ts'
 import { refusal } from './problem.ts'
 
 /**
@@ -18,13 +20,19 @@ import { refusal } from './problem.ts'
  */
 export interface ApiEnvironment {
   readonly Bindings: HostOfRequest
-  readonly Variables: { readonly caller: Caller }
+  readonly Variables: {
+    readonly caller: Caller
+    /** Also in the answer, in the log, and in the audit. */
+    readonly requestId?: string
+  }
 }
 export type ApiContext = Context<ApiEnvironment>
 
 export type Rule =
   /** Health, sign-in, descriptions: open to everyone. */
   | { readonly open: true }
+  /** A signed-in person, for what is their own. A token is not enough: a stolen one could make others. */
+  | { readonly person: true }
   /** The right for the tag named by the path or query. */
   | { readonly right: Right; readonly tagOf: (c: ApiContext) => string }
   /** The right for at least one tag; the handler shows only what `tagsAllowed` returns. */
@@ -89,6 +97,7 @@ function guard(rule: Rule): MiddlewareHandler<ApiEnvironment> {
 
 function isAllowed(c: ApiContext, rule: Guarded): boolean {
   const caller = c.get('caller')
+  if ('person' in rule) return caller.kind === 'person' && !hasLapsed(caller)
   if ('tagOf' in rule) return mayDo(caller, rule.right, rule.tagOf(c))
   if ('everyTag' in rule) return mayDo(caller, rule.right, EVERY_TAG)
   return tagsAllowed(caller, rule.right).length > 0
@@ -103,6 +112,8 @@ function denied(c: ApiContext, rule: Guarded): HTTPException {
     return refusal(401, 'sign in, or send an API token: Authorization: Bearer …', {
       'www-authenticate': 'Bearer',
     })
+  if (hasLapsed(c.get('caller'))) return refusal(401, LAPSED)
+  if ('person' in rule) return refusal(403, 'only a signed-in person may do this, not a token: sign in')
   // A scope for all tags includes those for single tags.
   const scopes = all.filter(
     (scope) => scope.endsWith(`:${EVERY_TAG}`) || !all.includes(scope.replace(/:.*/s, `:${EVERY_TAG}`)),
@@ -115,10 +126,12 @@ function denied(c: ApiContext, rule: Guarded): HTTPException {
   )
 }
 
+const LAPSED = 'the IAM confirmed your rights more than an hour ago: sign in again, then repeat this'
+
 /** Most scopes listed in a refusal. */
 const MOST_SCOPES = 20
 
-function neededBy(c: ApiContext, rule: Guarded): string {
+function neededBy(c: ApiContext, rule: Exclude<Guarded, { readonly person: true }>): string {
   const { right } = rule
   if ('anyTag' in rule) return `${right} for some tag`
   const tag = 'everyTag' in rule ? EVERY_TAG : rule.tagOf(c)

@@ -21,14 +21,17 @@ export function apiSnippets(
   const parameters = [...query]
   const address = parameters.length === 0 ? url : `${url}?${query}`
   return html`<details class="snippets" id="snippets"><summary>${summary}</summary>
-${copyable('as-curl', 'curl', `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`)}
+${copyable('as-curl', 'curl', curlOf(address))}
 ${copyable('as-python', 'Python', pythonOf(url, parameters))}
 ${more}
-<p><a href="${python}">More for Python, pandas and ROOT</a></p>
+<p><a href="${python}">More for Python, pandas and ROOT</a> · <a href="/tokens">Your tokens</a></p>
 </details>`
 }
 
-function pythonOf(url: string, parameters: readonly (readonly [string, string])[]): string {
+export const curlOf = (address: string): string =>
+  `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`
+
+export function pythonOf(url: string, parameters: readonly (readonly [string, string])[]): string {
   const wanted = parameters
     .map(([name, value]) => `    (${pythonQuoted(name)}, ${pythonQuoted(value)}),\n`)
     .join('')

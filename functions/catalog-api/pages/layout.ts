@@ -8,6 +8,7 @@ import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { isTag } from '../../../shared/run.ts'
 import { CSRF_FIELD } from '../access/csrf.ts'
 import { safePath } from '../access/safe-path.ts'
+import { hasLapsed } from '../access/session.ts'
 import type { ApiContext } from '../http/route.ts'
 import { assetUrl } from './assets/assets.ts'
 import { csrfTokenOf, type PageOptions } from './options.ts'
@@ -129,7 +130,17 @@ function signInStatus(c: ApiContext, options: PageOptions, token: string | null)
     return options.browser !== null
       ? html`<p class="who"><a href="/sign-in?to=${encodeURIComponent(currentPath(c))}">Sign in</a></p>`
       : NOTHING
-  return html`<form method="post" action="/sign-out" class="who">${csrfField(token)}<span>${caller.name}</span> <button>Sign out</button></form>`
+  return html`<form method="post" action="/sign-out" class="who">${csrfField(token)}${personLinks(c)} <button>Sign out</button></form>`
+}
+
+/** The name leads to the own tokens; a session whose rights lapsed is offered a sign-in. */
+function personLinks(c: ApiContext): Html {
+  const caller = c.get('caller')
+  if (hasLapsed(caller))
+    return html`<span>${caller.name}</span> <a href="/sign-in?to=${encodeURIComponent(currentPath(c))}">Confirm your rights</a>`
+  return caller.kind === 'person'
+    ? html`<a href="/tokens" title="Your tokens"${c.req.path === '/tokens' ? html` aria-current="page"` : ''}>${caller.name}</a>`
+    : html`<span>${caller.name}</span>`
 }
 
 /** The hidden field of every form that changes something. */

@@ -63,7 +63,7 @@ function ofRun({ tag, runNumber }: RunId, origin: string): Html {
 curl -sSO "$CYGNET_API_URL/python/catalogue.py"
 python3 catalogue.py ${shellQuoted(tag)} ${runNumber}`
   return html`<section aria-labelledby="of-run"><h2 id="of-run">Run ${runNumber} of ${tag}</h2>
-<p>The first command fetches <a href="${runPath({ tag, runNumber })}">this run</a> with Python alone; the second resumes after an interruption. If the run is not public, set CYGNET_API_TOKEN.</p>
+<p>The first command fetches <a href="${runPath({ tag, runNumber })}">this run</a> with Python alone; the second resumes after an interruption. If the run is not public, set CYGNET_API_TOKEN to one of your <a href="/tokens">tokens</a>.</p>
 ${copyable('run-python', 'Python', program)}
 ${copyable('run-cygnet', 'The command cygnet', `cygnet get ${runNumber} --tag ${shellQuoted(tag)}`)}</section>`
 }

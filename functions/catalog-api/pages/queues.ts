@@ -19,6 +19,7 @@ import { oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
 import { parseRunKey } from '../../../shared/run.ts'
 import { cutText } from '../../../shared/text.ts'
+import { audited } from '../access/audited.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
@@ -100,7 +101,15 @@ ${parkedTable(parked, now)}</section>
       if (wanted === undefined || (wanted.message === undefined) === (wanted.all === undefined))
         throw refusal(400, 'name a dead letter, or choose all of them')
       const choice = wanted.message === undefined ? all : { ids: [wanted.message] }
-      const count = await act(context, queue, choice, c.req.raw.signal)
+      const object = `dead letters ${done} of ${queue}: ${choice === all ? `all ${all}` : wanted.message}`
+      const count = await audited(
+        context,
+        c,
+        'replay',
+        object,
+        () => act(context, queue, choice, c.req.raw.signal),
+        (count) => `${count} ${done}`,
+      )
       context.log.info({ queue, messages: count, by: c.get('caller').subject }, `dead-letters-${done}`)
       return c.redirect(`/queues?${done}=${count}#${queue}`, 303)
     })

@@ -2,6 +2,7 @@
 import type { Context } from '../../../shared/context.ts'
 import type { Api } from '../http/route.ts'
 import { registerAssets } from './assets/assets.ts'
+import { registerAuditPage } from './audit.ts'
 import { registerEvents } from './events.ts'
 import { registerJump } from './jump.ts'
 import { registerNow } from './now.ts'
@@ -14,6 +15,7 @@ import { registerRun } from './run.ts'
 import { registerRunLinks } from './run-links.ts'
 import { registerRuns } from './runs.ts'
 import { registerTheme } from './theme.ts'
+import { registerTokens } from './tokens.ts'
 
 export function registerPages(
   api: Api,
@@ -30,6 +32,8 @@ export function registerPages(
   registerRun(api, context, options)
   registerReplicas(api, context, options)
   registerQueues(api, context, options)
+  registerTokens(api, context, options)
+  registerAuditPage(api, context, options)
   registerPython(api, context, options)
   registerEvents(api, context, options)
 }

@@ -64,7 +64,7 @@ export function registerRunLinks(
       check: true,
       recall: recall === 'yes',
     }
-    const { files, unknown } = await findLinks(context, caller, request, c.req.raw.signal)
+    const { files, unknown } = await findLinks(context, c, request, c.req.raw.signal)
     const without = [
       ...unknown.map(({ why }) => why),
       ...refused.map(({ tag, runNumber }) => `run ${runNumber}: you may not obtain links to runs of ${tag}`),

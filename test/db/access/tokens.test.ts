@@ -125,6 +125,7 @@ describe('a token', () => {
       'id',
       'name',
       'machine',
+      'subject',
       'scopes',
       'createdAt',
       'expiresAt',

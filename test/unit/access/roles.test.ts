@@ -1,8 +1,10 @@
 /** What groups may do: the setting is read strictly, and gives exactly what it says. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { ACTIONS, RIGHTS, type Right, ROLES, rightsOf } from '../../../shared/access/rights.ts'
 import { parseRoles, scopesOfGroups } from '../../../shared/access/roles.ts'
-import { allows, RIGHTS, type Right } from '../../../shared/access/scopes.ts'
+import { allows, parseScope } from '../../../shared/access/scopes.ts'
+import { access } from '../../../shared/config/access.ts'
 
 describe('CYGNET_ROLES', () => {
   it('is read entry by entry, blanks aside', () => {
@@ -23,12 +25,35 @@ describe('CYGNET_ROLES', () => {
     '/cygno=reader:',
     '/cygno=admin:*',
     '/cygno=Reader:*',
+    '/cygno=run coordinator:*',
     '=reader:*',
     '/=reader:*',
     '/cygno=reader:a//b',
     'reader:*',
   ])('with "%s" is refused, naming the entry', (entry) => {
     expect(() => parseRoles(`/good=reader:*;${entry}`)).toThrow(`"${entry}"`)
+  })
+})
+
+describe('the table of rights', () => {
+  it('gives the roles of settings that were written before it what they had, in that order', () => {
+    expect(rightsOf('reader')).toEqual(['read', 'link'])
+    expect(rightsOf('shifter')).toEqual(['read', 'link', 'recall'])
+    expect(rightsOf('operator')).toEqual(['read', 'link', 'recall', 'operate'])
+  })
+
+  it('has rights for all scopes that tokens were made with', () => {
+    expect(RIGHTS).toEqual(expect.arrayContaining(['read', 'link', 'recall', 'operate', 'push', 'overwrite']))
+  })
+
+  it('grants nothing for an action that no route does yet', () => {
+    const planned = Object.entries(ACTIONS).filter(([, { right }]) => right === 'planned')
+    expect(planned.map(([action]) => action)).toEqual(['acknowledge', 'note', 'silence', 'campaign'])
+    for (const [action] of planned) expect(() => parseScope(`${action}:LNGS`)).toThrow('is not a scope')
+  })
+
+  it('names every role in the description of CYGNET_ROLES', () => {
+    for (const role of ROLES) expect(access.roles.description).toContain(role)
   })
 })
 
@@ -63,11 +88,13 @@ describe('a person', () => {
     const rights: Readonly<Record<string, readonly Right[]>> = {
       reader: ['read', 'link'],
       shifter: ['read', 'link', 'recall'],
-      operator: ['read', 'link', 'recall', 'operate'],
+      expert: ['read', 'link', 'recall'],
+      'run-coordinator': ['read', 'link', 'recall', 'override'],
+      operator: ['read', 'link', 'recall', 'override', 'operate'],
     }
     const grant = fc.record({
       group: fc.constantFrom('a', 'b', 'a/c'),
-      role: fc.constantFrom('reader', 'shifter', 'operator'),
+      role: fc.constantFrom(...ROLES),
       tag: fc.constantFrom('*', 'LNGS', 'LNF'),
     })
     fc.assert(

@@ -30,6 +30,8 @@ export interface Iam extends Service {
   readonly issuer: string
   /** The users with their passwords, which are random and remain the same in a folder. */
   readonly users: readonly (IamUser & { readonly password: string })[]
+  /** Changes the groups of a user, as a manager of the IAM does. */
+  setGroups(name: string, groups: readonly string[]): void
   /** The CYGNET_* settings with which the catalogue and the command use this IAM, including the roles. */
   readonly environment: Readonly<Record<string, string>>
 }
@@ -83,7 +85,11 @@ export async function startIam(options: IamOptions): Promise<Iam> {
     CYGNET_OIDC_AUDIENCE: AUDIENCE,
     CYGNET_ROLES: ROLES,
   }
-  return { ...service, issuer, users: settings.users, environment }
+  const setGroups = (name: string, groups: readonly string[]) => {
+    const users = settings.users.map((user) => (user.name === name ? { ...user, groups: [...groups] } : user))
+    writePrivateFile(settingsFile, JSON.stringify({ ...settings, users }))
+  }
+  return { ...service, issuer, users: settings.users, setGroups, environment }
 }
 
 /** Adds passwords to the users; a name keeps its password as long as the folder exists. */

@@ -17,9 +17,11 @@ const LARGEST_FORM_BYTES = 4096
 
 const [path] = process.argv.slice(2)
 if (path === undefined) throw new Error('usage: main.ts SETTINGS-FILE')
-const settings = startSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+const settingsNow = () => startSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+const settings = settingsNow()
 const log = createLogger({ function: 'iam', level: 'info' })
-const provider = createProvider(settings)
+// Read each time: groups change while the IAM runs.
+const provider = createProvider(settings, () => settingsNow().users)
 provider.on('server_error', (_, error) => log.error({ error }, 'iam-request-failed'))
 const oidcRequests = provider.callback()
 
@@ -37,13 +39,15 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 
 async function signIn(request: IncomingMessage, response: ServerResponse, place: string): Promise<void> {
   // Throws if the browser has no cookie of this sign-in.
-  const { uid } = await provider.interactionDetails(request, response)
+  const { uid, prompt } = await provider.interactionDetails(request, response)
   if (place !== `/interaction/${uid}`)
     return show(
       response,
       400,
       page('Sign in', '<p>Go back to the page that you came from, and sign in again.</p>'),
     )
+  // Both clients are ours: users need not consent.
+  if (prompt.name === 'consent') return await provider.interactionFinished(request, response, { consent: {} })
   const names = settings.users.map(({ name }) => name)
   if (request.method !== 'POST') return show(response, 200, loginPage(place, names, false))
   const form = await readForm(request)

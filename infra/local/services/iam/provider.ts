@@ -20,8 +20,9 @@ const DEVICE_PATH = '/device'
 /** Name, in the state of a request, of the code in its address. */
 const CODE = 'userCode'
 
-export function createProvider(settings: StartSettings): Provider {
-  const provider = new Provider(addressOf(settings.port), configuration(settings))
+/** @param usersNow the users with their present groups. */
+export function createProvider(settings: StartSettings, usersNow: () => StartSettings['users']): Provider {
+  const provider = new Provider(addressOf(settings.port), configuration(settings, usersNow))
   // For an address with the code in it oidc-provider answers with a form that a script submits, but our pages run
   // no scripts.
   provider.use(async (ctx, next) => {
@@ -34,7 +35,8 @@ export function createProvider(settings: StartSettings): Provider {
   return provider
 }
 
-function configuration(settings: StartSettings): Configuration {
+function configuration(settings: StartSettings, usersNow: () => StartSettings['users']): Configuration {
+  const find = (name: string) => usersNow().find((known) => known.name === name)
   return {
     clients: clientsOf(settings),
     jwks: storedKeys(join(settings.folder, 'keys.json')),
@@ -58,7 +60,7 @@ function configuration(settings: StartSettings): Configuration {
     },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     findAccount(_, name) {
-      const user = settings.users.find((known) => known.name === name)
+      const user = find(name)
       return (
         user && {
           accountId: name,
@@ -67,8 +69,7 @@ function configuration(settings: StartSettings): Configuration {
       )
     },
     extraTokenClaims(_, token) {
-      const user =
-        'accountId' in token ? settings.users.find(({ name }) => name === token.accountId) : undefined
+      const user = 'accountId' in token ? find(token.accountId ?? '') : undefined
       return user && groupClaims(user.groups)
     },
     // Both clients are ours: users need not consent to give them their name and groups.
@@ -143,7 +144,7 @@ function clientsOf({ publicUrl, clientSecret }: StartSettings): NonNullable<Conf
       client_secret: clientSecret,
       redirect_uris: [`${home}/signed-in`],
       post_logout_redirect_uris: [`${home}/`],
-      grant_types: ['authorization_code'],
+      grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
     },
     {

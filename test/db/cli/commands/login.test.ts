@@ -14,6 +14,7 @@ import { type Iam, startIam } from '../../../../infra/local/services/iam/iam.ts'
 import { startTestDatabase, type TestDatabase, temporaryFolder } from '../../../../infra/local/testing.ts'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import { openDatabase } from '../../../../shared/database/connect.ts'
+import { migrate } from '../../../../shared/database/migrate.ts'
 import { createLogger } from '../../../../shared/log.ts'
 import { type HttpHost, serveHttp } from '../../../../shared/runtime/http.ts'
 import { createFormBrowser } from '../../../support/form-browser.ts'
@@ -31,8 +32,10 @@ const script = (body: string) => [
 const COMMAND = `
 import { Command } from 'commander'
 import { register } from ${JSON.stringify(join(ROOT, 'cli/commands/login.ts'))}
+import { register as registerToken } from ${JSON.stringify(join(ROOT, 'cli/commands/token.ts'))}
 const program = new Command()
 register(program)
+registerToken(program)
 try { await program.parseAsync(process.argv.slice(1), { from: 'user' }) } catch (error) { console.error(error.message); process.exitCode = 1 }`
 /** A program that sends requests like the other commands. */
 const REQUEST_PROGRAM = `
@@ -59,6 +62,7 @@ describe('cygnet login', () => {
   beforeAll(async () => {
     server = await startTestDatabase()
     database = openDatabase(server.url, 1)
+    await migrate(database)
     // Shorter than the time before its expiry at which a token is renewed: each command renews it.
     iam = await startIam({ dataFolder, publicUrl: 'http://127.0.0.1:9/', accessTokenSeconds: 50 })
     const log = createLogger({ function: 'test', level: 'silent' })
@@ -150,6 +154,36 @@ describe('cygnet login', () => {
     expect(JSON.parse((await ask()).stdout)).toMatchObject({ name: 'shifter' })
   })
 
+  it('makes personal tokens for curl and Python, lists and revokes them', async () => {
+    const personal = (...args: readonly string[]) =>
+      // An API token cannot make others: the sign-in is used.
+      cygnet(['token', ...args, '--personal', '--api', url], { CYGNET_API_TOKEN: 'cyg_of-a-machine' })
+    const create = (...scopes: readonly string[]) =>
+      personal('create', '--name', 'notebook', '--scope', ...scopes)
+    const { stdout, stderr } = await create('read:LNGS', 'recall:*')
+    const secret = stdout.trim()
+    expect(secret).toMatch(/^cyg_[A-Za-z0-9_-]{43}$/)
+    expect(stderr).toContain(`open once: ${url}sign-in?lasting=yes`)
+    expect(JSON.parse((await ask({ CYGNET_API_URL: url, CYGNET_API_TOKEN: secret })).stdout)).toEqual({
+      kind: 'token',
+      name: 'shifter',
+      scopes: ['read:LNGS', 'recall:*'],
+    })
+    const listed = JSON.parse((await personal('ls', '--json')).stdout)
+    expect(listed).toMatchObject({ name: 'notebook', state: 'valid', scopes: ['read:LNGS', 'recall:*'] })
+    expect((await personal('ls')).stdout).toContain('notebook')
+    await expect(create('operate:*')).rejects.toMatchObject({
+      stderr: expect.stringContaining('you do not have the right operate:* yourself'),
+    })
+    await expect(personal('revoke', 'notebook')).rejects.toMatchObject({
+      stderr: expect.stringContaining('name the id'),
+    })
+    expect((await personal('revoke', String(listed.id))).stdout).toContain('revoked')
+    await expect(ask({ CYGNET_API_URL: url, CYGNET_API_TOKEN: secret })).rejects.toMatchObject({
+      stderr: expect.stringContaining('was revoked'),
+    })
+  })
+
   it('the token of a sign-in is sent only to the address of that sign-in', async () => {
     const seen: (string | undefined)[] = []
     const other: Server = createServer((request, response) => {
@@ -184,6 +218,9 @@ describe('cygnet login', () => {
   it('cygnet logout ends the sign-in here and at the IAM', async () => {
     const { refreshToken } = kept()
     expect((await cygnet(['logout'])).stdout).toContain('signed out')
+    await expect(cygnet(['token', 'ls', '--personal', '--api', url])).rejects.toMatchObject({
+      stderr: expect.stringContaining('sign in first: cygnet login'),
+    })
     expect(readFileSync(file, 'utf8')).not.toContain(refreshToken)
     // A copy of the file exists elsewhere.
     writeFileSync(

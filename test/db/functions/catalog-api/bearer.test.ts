@@ -106,6 +106,7 @@ describe('the token of a request', () => {
     ['of nobody', () => issuer.token({ sub: undefined }), /no valid sub/],
     ['of a subject that is no text', () => issuer.token({ sub: 7 }), /no valid sub|names no subject/],
     ['of a subject with a line break', () => issuer.token({ sub: 'a\nb' }), /names no subject/],
+    ['of a subject that no database stores', () => issuer.token({ sub: 'a\ufffe' }), /names no subject/],
     ['that is an ID token', () => issuer.token({ nonce: 'n' }), /not an access token/],
     ['that is bound to a key', () => issuer.token({ cnf: { jkt: 'x' } }), /not an access token/],
     ['of another type', () => issuer.token({}, { typ: 'logout+jwt' }), /not an access token/],

@@ -7,13 +7,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HEALTH_PATHS } from '../../../../functions/catalog-api/api/health.ts'
 import { createApi } from '../../../../functions/catalog-api/app.ts'
 import type { Api, ApiContext, RouteRule, Rule } from '../../../../functions/catalog-api/http/route.ts'
+import { ROLES as ALL_ROLES, RIGHTS } from '../../../../shared/access/rights.ts'
+import { parseRoles, scopesOfGroups } from '../../../../shared/access/roles.ts'
+import { allows } from '../../../../shared/access/scopes.ts'
 import { createToken, revokeTokens } from '../../../../shared/access/tokens.ts'
 import { startTestIssuer, type TestIssuer } from '../../../support/functions/catalog-api/access-fixture.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const TAGS = ['LNGS', 'LNF', 'FLASH/2024'] as const
 const ROLES =
-  '/lngs=reader:LNGS;/all=reader:*;/flash=reader:FLASH/2024;/shifters=shifter:LNGS;/ops-lngs=operator:LNGS;/ops=operator:*'
+  '/lngs=reader:LNGS;/all=reader:*;/flash=reader:FLASH/2024;/shifters=shifter:LNGS;/experts=expert:LNGS;/coordinators=run-coordinator:LNGS;/ops-lngs=operator:LNGS;/ops=operator:*'
 
 /** Written out, not computed: what each caller may, by right, and for which tags. */
 type Rights = Readonly<Partial<Record<string, '*' | readonly string[]>>>
@@ -24,25 +27,39 @@ const PEOPLE: Readonly<Record<string, { readonly groups: readonly string[]; read
   'a reader of a tag with a slash': { groups: ['/flash'], may: READER(['FLASH/2024']) },
   'a reader of all': { groups: ['/all'], may: READER('*') },
   'a shifter of LNGS': { groups: ['/shifters'], may: { ...READER(['LNGS']), recall: ['LNGS'] } },
+  'an expert of LNGS': { groups: ['/experts'], may: { ...READER(['LNGS']), recall: ['LNGS'] } },
+  'a run coordinator of LNGS': {
+    groups: ['/coordinators'],
+    may: { ...READER(['LNGS']), recall: ['LNGS'], override: ['LNGS'] },
+  },
   'an operator of LNGS': {
     groups: ['/ops-lngs'],
-    may: { ...READER(['LNGS']), recall: ['LNGS'], operate: ['LNGS'] },
+    may: { ...READER(['LNGS']), recall: ['LNGS'], override: ['LNGS'], operate: ['LNGS'] },
   },
-  'an operator of all': { groups: ['/ops'], may: { ...READER('*'), recall: '*', operate: '*' } },
+  'an operator of all': {
+    groups: ['/ops'],
+    may: { ...READER('*'), recall: '*', override: '*', operate: '*' },
+  },
 }
 const TOKENS: Readonly<Record<string, { readonly scopes: readonly string[]; readonly may: Rights }>> = {
   'a token that pushes LNGS': { scopes: ['push:LNGS'], may: { push: ['LNGS'] } },
   'a token that overwrites LNF': { scopes: ['overwrite:LNF'], may: { push: ['LNF'], overwrite: ['LNF'] } },
   'a token that reads all': { scopes: ['read:*'], may: { read: '*' } },
   'a token that links LNGS': { scopes: ['link:LNGS'], may: { link: ['LNGS'] } },
+  'a token that operates LNGS': {
+    scopes: ['operate:LNGS'],
+    may: { override: ['LNGS'], operate: ['LNGS'] },
+  },
 }
 
 const anyTag = (may: Rights, right: string) => may[right] === '*' || (may[right]?.length ?? 0) > 0
 const forTag = (may: Rights, right: string, tag: string) =>
   may[right] === '*' || (may[right]?.includes(tag) ?? false)
 
-function isAllowed(may: Rights, rule: Rule, tag: string): boolean {
+/** @param isPerson whether the caller is signed in: tokens cannot do what is the person's own. */
+function isAllowed(may: Rights, rule: Rule, tag: string, isPerson: boolean): boolean {
   if ('open' in rule) return true
+  if ('person' in rule) return isPerson
   if ('tagOf' in rule) return forTag(may, rule.right, tag)
   return 'everyTag' in rule ? may[rule.right] === '*' : anyTag(may, rule.right)
 }
@@ -92,14 +109,18 @@ describe('every caller, for every tag, on every route', () => {
   })
 
   /** Routes on which the caller is let in, or kept out, against the rule. */
-  const breaches = async (authorization: string | null, may: Rights): Promise<readonly string[]> => {
+  const breaches = async (
+    authorization: string | null,
+    may: Rights,
+    isPerson = false,
+  ): Promise<readonly string[]> => {
     const found: string[] = []
     for (const route of api.rules)
       for (const tag of TAGS) {
         const seen = await tagSeen(route, requestFor(route, tag, null))
         const answer = await api.app.fetch(requestFor(route, tag, authorization))
         await answer.body?.cancel()
-        const allowed = isAllowed(may, route.rule, seen)
+        const allowed = isAllowed(may, route.rule, seen, isPerson)
         const refused = authorization === null ? 401 : 403
         const kept = allowed ? answer.status !== 401 && answer.status !== 403 : answer.status === refused
         if (!kept)
@@ -137,8 +158,22 @@ describe('every caller, for every tag, on every route', () => {
     expect(await breaches(null, {})).toEqual([])
   })
 
+  it('these rights are those of the table of rights, for every role and all tags', () => {
+    const grants = parseRoles(ROLES)
+    for (const role of ALL_ROLES) expect(grants.map((grant) => grant.role)).toContain(role)
+    for (const [name, { groups, may }] of Object.entries(PEOPLE))
+      for (const right of RIGHTS)
+        for (const tag of TAGS)
+          expect([name, right, tag, forTag(may, right, tag)]).toEqual([
+            name,
+            right,
+            tag,
+            allows(scopesOfGroups(grants, groups), right, tag),
+          ])
+  })
+
   it.each(Object.entries(PEOPLE))('%s may what the role gives', async (_, { groups, may }) => {
-    expect(await breaches(`Bearer ${await issuer.token({ 'wlcg.groups': groups })}`, may)).toEqual([])
+    expect(await breaches(`Bearer ${await issuer.token({ 'wlcg.groups': groups })}`, may, true)).toEqual([])
   })
 
   it.each(Object.entries(TOKENS))('%s may that', async (_, { scopes, may }) => {

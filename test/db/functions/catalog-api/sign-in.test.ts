@@ -131,6 +131,31 @@ describe('a browser', () => {
     expect(await me({ cookie: `cygnet=${session}` })).toMatchObject({ kind: 'anonymous', scopes: [] })
   })
 
+  it('that lets tokens last is asked for no rights again; after leaving a group they are gone within the hour', async () => {
+    const browser = open()
+    const page = await browser.submit(
+      await browser.open(`${SITE}/sign-in?lasting=yes&to=${encodeURIComponent('/runs')}`),
+      user('shifter'),
+    )
+    expect(page).toMatchObject({ status: 200, text: 'shifter at ' })
+    const by = { cookie: `cygnet=${cookieOf(browser)}`, origin: SITE, 'content-type': 'application/json' }
+    const body = JSON.stringify({ name: 'notebook', scopes: ['read:*', 'recall:LNGS'] })
+    const made = await api.app.request(`${SITE}/api/v1/me/tokens`, { method: 'POST', headers: by, body })
+    expect(made.status).toBe(201)
+    const { token, lasting } = (await made.json()) as { readonly token: string; readonly lasting: boolean }
+    expect(lasting).toBe(true)
+    const mine = async () => (await me({ authorization: `Bearer ${token}` })).scopes
+    nowMs += 5 * HOUR_MS
+    expect(await mine()).toEqual(['read:*', 'recall:LNGS'])
+    iam.setGroups('shifter', ['/cygno'])
+    try {
+      nowMs += HOUR_MS
+      expect(await mine()).toEqual(['read:*'])
+    } finally {
+      iam.setGroups('shifter', ['/cygno', '/cygno/shifters'])
+    }
+  })
+
   it('gets cookies of this host alone, sent only over TLS, where the site has it', async () => {
     for (const [home, cookie] of [
       [`${SITE}/`, /^cygnet-sign-in=[\w.-]+; Max-Age=600; Path=\/; HttpOnly; SameSite=Lax$/],

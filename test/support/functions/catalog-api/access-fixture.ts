@@ -6,6 +6,7 @@ import { createEmptyApi } from '../../../../functions/catalog-api/http/empty-api
 import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import type { Context } from '../../../../shared/context.ts'
 import { startHttpServer } from '../../http-server.ts'
+import { bodyOf } from '../../iam-server.ts'
 
 export type AccessContext = Pick<Context<'database'>, 'config' | 'database' | 'log' | 'now'>
 
@@ -42,6 +43,13 @@ export interface TestIssuer {
   setAway(away: boolean): void
   /** Sets the result of the next sign-ins: the claims of the ID token, and the user information. */
   setSignIn(claims: Readonly<Record<string, unknown>>, userinfo?: Readonly<Record<string, unknown>>): void
+  /**
+   * Sets the refresh token that the next sign-ins return, and the only one that is then accepted; each use returns
+   * a new one (`<token>+`). Null: none is returned or accepted. A second use of an old one ends the sign-in.
+   */
+  setRefreshToken(token: string | null): void
+  /** The number of refresh requests. */
+  readonly refreshes: () => number
   publicKey(): Promise<string>
   close(): Promise<void>
 }
@@ -56,6 +64,8 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
     claims: {},
     userinfo: {},
   }
+  let refreshToken: string | null = null
+  let refreshes = 0
   const newKey = async () => {
     serial += 1
     return { ...(await generateKeyPair('ES256', { extractable: true })), kid: `key-${serial}` }
@@ -82,6 +92,9 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
   const http = await startHttpServer(async (request, response) => {
     if (request.url === '/keys') keyRequests += 1
     if (request.url === '/token') authorizations.push(request.headers.authorization)
+    const form = new URLSearchParams(request.url === '/token' ? await bodyOf(request) : '')
+    const isRefresh = form.get('grant_type') === 'refresh_token'
+    if (isRefresh) refreshes += 1
     if (away) return void response.writeHead(503).end()
     response.setHeader('content-type', 'application/json')
     if (request.url === '/keys')
@@ -92,15 +105,22 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
       )
     else if (request.url === '/.well-known/openid-configuration')
       response.end(JSON.stringify(descriptionOf(url)))
-    else if (request.url === '/token')
+    else if (isRefresh && (refreshToken === null || form.get('refresh_token') !== refreshToken)) {
+      refreshToken = null
+      response.writeHead(400).end('{"error":"invalid_grant"}')
+    } else if (request.url === '/token') {
+      if (isRefresh) refreshToken += '+'
+      // No nonce in a refreshed ID token (OpenID Connect Core 1.0 §12.2).
+      const { nonce, ...claims } = signIn.claims
       response.end(
         JSON.stringify({
           access_token: 'at',
           token_type: 'Bearer',
-          id_token: await token({ aud: 'cygnet-web', ...signIn.claims }),
+          id_token: await token({ aud: 'cygnet-web', ...claims, ...(isRefresh ? {} : { nonce }) }),
+          ...(refreshToken === null ? {} : { refresh_token: refreshToken }),
         }),
       )
-    else if (request.url === '/userinfo') response.end(JSON.stringify(signIn.userinfo))
+    } else if (request.url === '/userinfo') response.end(JSON.stringify(signIn.userinfo))
     else response.writeHead(404).end('{}')
   })
   const url = http.origin
@@ -114,6 +134,10 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
     },
     setAway(state) {
       away = state
+    },
+    refreshes: () => refreshes,
+    setRefreshToken(token) {
+      refreshToken = token
     },
     setSignIn(claims, userinfo = {}) {
       signIn = { claims, userinfo }
