@@ -62,7 +62,9 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   check: (context, work, signal) => checkRecall(context, work, signal).catch(failureOfFile(work, signal)),
 
   act: (context, work, _generation, signal) =>
-    fetchFile(context, work, signal).catch(failureOfFile(work, signal)),
+    fetchFile(context, work, signal)
+      .catch(checkOnceMore(context, work, signal))
+      .catch(failureOfFile(work, signal)),
 
   beforeEnd: cleanUp,
 
@@ -147,6 +149,19 @@ async function fetchFile(
     failed('it was sent, but it is not in the store')
   )
 }
+
+/**
+ * Past the deadline no next attempt checks the key: an attempt with an unknown outcome does so itself.
+ * @throws what it was given, unless the contents are in the store.
+ */
+const checkOnceMore =
+  (context: RecallContext, { task, subject: recall }: RecallWork, signal: AbortSignal) =>
+  async (thrown: unknown): Promise<RecallEnding> => {
+    if (task.deadlineAt === null || context.now() < task.deadlineAt || signal.aborted) throw thrown
+    const there = await findInStore(context, recall, 'always', 'found there', signal).catch(() => null)
+    if (there?.kind !== 'done') throw thrown
+    return there
+  }
 
 async function isBeingDeleted({ database }: Context<'database'>, recall: Recall): Promise<boolean> {
   const copies = await replicasOfContent(database, contentOf(recall))
