@@ -27,7 +27,7 @@ const EXAMPLES = `
 Examples:
   cygnet recall 12345                        all files of run 12345, for CYGNET_RECALL_DAYS days
   cygnet recall 12345 --tag LNGS --days 30   a repeated request extends the time, and never shortens it
-  cygnet recall --range 12000..12100 --tag LNGS   many runs: the plan, a question, and one request
+  cygnet recall --range 12000..12100 --tag LNGS   many runs: the plan, a question, and the request
   cygnet recall --range 12000..12100 --yes --wait the same without the question, until all are there
   cygnet recall 12345 --wait && curl -OJ $(cygnet link 12345)
 
@@ -38,7 +38,8 @@ ${API_HELP}
 Of a range, files that are neither in the store nor on tape are left out. A repeated request shows how far it is. Operators may
 exceed the limits of CYGNET_RECALL_BYTES_PER_DAY, CYGNET_RECALL_BYTES_PER_TAG and the capacity of the store with --exceed.
 
-Exit codes: 0 every file is in the store, 3 in progress, 1 refused or failed (the reason is printed).`
+Exit codes: 0 every file is in the store, 3 in progress, 1 refused, failed, or a file of the range was left out (the reason is
+printed).`
 
 /** Exit code: a file is not in the store yet. */
 export const RECALL_IN_PROGRESS = 3

@@ -26,6 +26,7 @@ const recalls = z.object({
   recalling: some,
   onTape: some,
   unavailable: some,
+  failed: some,
   refusal: z.string().nullable(),
   files: z.array(
     z.object({
@@ -33,7 +34,7 @@ const recalls = z.object({
       runNumber: z.int(),
       key: z.string(),
       sizeBytes: z.int(),
-      state: z.enum(['in-store', 'recalling', 'on-tape', 'unavailable']),
+      state: z.enum(['in-store', 'recalling', 'on-tape', 'unavailable', 'failed']),
       reason: z.string().nullable(),
     }),
   ),
@@ -44,6 +45,8 @@ const IN_STORE = 0
 const FAILED = 1
 const IN_PROGRESS = 3
 const POLL_MS = 5000
+/** Most files that the API requests at once. */
+const MOST_FILES = 200
 
 /**
  * @returns the exit code.
@@ -56,13 +59,13 @@ export async function recallRange(
   signal: AbortSignal,
 ): Promise<number> {
   const site = tag ?? (await tagOf(api, range, signal))
-  const ask = (dryRun: boolean) =>
+  const ask = (part: RunRange, dryRun: boolean) =>
     requestJson(api, '/api/v1/recalls', recalls, signal, {
-      range: { tag: site, from: range.from, to: range.to },
+      range: { tag: site, from: part.from, to: part.to },
       dryRun,
       ...(dryRun ? { exceed } : { days, exceed }),
     })
-  const plan = await ask(true)
+  const plan = await ask(range, true)
   if (json !== true) print(planText(plan, site, range))
   if (plan.refusal !== null) throw new InvalidInputError(plan.refusal)
   if (yes !== true && !(await isConfirmed())) {
@@ -70,7 +73,8 @@ export async function recallRange(
     else print('nothing was requested: add --yes')
     return FAILED
   }
-  let now = await ask(false)
+  for (const part of partsOf(plan)) await ask(part, false)
+  let now = await ask(range, true)
   const shown = new Map<string, string>()
   while (wait === true) {
     for (const [run, state] of statesByRun(now)) {
@@ -79,7 +83,7 @@ export async function recallRange(
     }
     if (signal.aborted || now.recalling.files === 0) break
     await pause(POLL_MS, signal)
-    now = await ask(true)
+    now = await ask(range, true)
   }
   if (json === true) printJson(now)
   else print(filesTable(now))
@@ -95,13 +99,29 @@ async function tagOf(api: ApiClient, range: RunRange, signal: AbortSignal): Prom
   return first.tag
 }
 
-/** Files that were left out are no failure: the plan listed them. */
-const exitCode = ({ recalling, onTape }: Recalls) =>
-  onTape.files > 0 ? FAILED : recalling.files > 0 ? IN_PROGRESS : IN_STORE
+const exitCode = ({ recalling, onTape, unavailable, failed }: Recalls) =>
+  onTape.files + unavailable.files + failed.files > 0 ? FAILED : recalling.files > 0 ? IN_PROGRESS : IN_STORE
+
+/** Ranges of at most as many files as one request may name, or of one run; without those that cannot come. */
+function partsOf({ files }: Recalls): readonly RunRange[] {
+  const parts: Recalls['files'][] = []
+  for (const own of Map.groupBy(files, ({ runNumber }) => runNumber).values()) {
+    const last = parts.at(-1)
+    if (last === undefined || last.length + own.length > MOST_FILES) parts.push(own)
+    else last.push(...own)
+  }
+  return parts.flatMap((part) => {
+    const [first, last] = [part[0], part.at(-1)]
+    if (first === undefined || last === undefined || part.every(isLeftOut)) return []
+    return [{ from: first.runNumber, to: last.runNumber }]
+  })
+}
+
+const isLeftOut = ({ state }: Recalls['files'][number]) => state === 'unavailable' || state === 'failed'
 
 function planText(plan: Recalls, tag: string, { from, to }: RunRange): string {
   const row = (what: string, of: Recalls['onTape']) => [what, of.files, bytes(of.sizeBytes)]
-  const left = plan.files.filter(({ state }) => state === 'unavailable')
+  const left = plan.files.filter(isLeftOut)
   return [
     table(
       [`${plan.runs} runs of ${tag} from ${from} to ${to}`, 'files', 'bytes'],
@@ -110,6 +130,7 @@ function planText(plan: Recalls, tag: string, { from, to }: RunRange): string {
         row('already in the store: kept there', plan.inStore),
         row('being recalled', plan.recalling),
         row('not on tape: left out', plan.unavailable),
+        row('recalled before and failed: left out', plan.failed),
       ],
     ),
     ...left.map(({ key, reason }) => `${key}: ${reason}`),

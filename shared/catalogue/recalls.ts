@@ -2,7 +2,7 @@
 import type { Executor } from '../database/connect.ts'
 import type { Recall, ShownRecall } from '../database/replica-schema.ts'
 import type { ObjectName } from '../run.ts'
-import { replicaIdentity } from './replicas.ts'
+import { AT_ONCE, replicaIdentity } from './replicas.ts'
 
 export const RECALL = 'recall'
 
@@ -27,6 +27,20 @@ export const recallOfContent = async (
     .selectAll()
     .where('identity', '=', recallIdentity(content))
     .executeTakeFirst()) ?? null
+
+/** The same for many contents, read with few queries. */
+export async function recallsOfContents(
+  executor: Executor,
+  contents: readonly (ObjectName & { readonly sha256: string })[],
+): Promise<(content: ObjectName & { readonly sha256: string }) => ShownRecall | null> {
+  const found = new Map<string, ShownRecall>()
+  for (let at = 0; at < contents.length; at += AT_ONCE) {
+    const identities = contents.slice(at, at + AT_ONCE).map(recallIdentity)
+    const query = executor.selectFrom('shownRecalls').selectAll().where('identity', 'in', identities)
+    for (const recall of await query.execute()) found.set(recall.identity.toString('hex'), recall)
+  }
+  return (content) => found.get(recallIdentity(content).toString('hex')) ?? null
+}
 
 /** All recalls of some runs. */
 export async function recallsOfRuns(

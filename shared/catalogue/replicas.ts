@@ -362,6 +362,28 @@ export const replicasOfContent = (
     .orderBy('id')
     .execute()
 
+/** Most values in one condition. */
+export const AT_ONCE = 500
+
+type Contents = ObjectName & { readonly sha256: string }
+
+/** The same for many contents, read with few queries. */
+export async function replicasOfContents(
+  executor: Executor,
+  contents: readonly Contents[],
+): Promise<(content: Contents) => readonly Copy[]> {
+  const nameOf = (bucket: string, key: string, sha256: string) => `${sha256} ${bucket}/${key}`
+  const found: Copy[] = []
+  for (const [bucket, own] of Map.groupBy(contents, (content) => content.bucket))
+    for (let at = 0; at < own.length; at += AT_ONCE) {
+      const keys = own.slice(at, at + AT_ONCE).map(({ key }) => key)
+      const query = executor.selectFrom('copies').selectAll().where('bucket', '=', bucket)
+      found.push(...(await query.where('objectKey', 'in', keys).orderBy('id').execute()))
+    }
+  const byContent = Map.groupBy(found, (copy) => nameOf(copy.bucket, copy.objectKey, copy.sha256))
+  return ({ bucket, key, sha256 }) => byContent.get(nameOf(bucket, key, sha256)) ?? []
+}
+
 /** Where a run is, and what is wrong with its copies, from the replicas of the contents that count for it. */
 export async function storageOfRun(
   executor: Executor,

@@ -127,11 +127,22 @@ export type StageResult =
   /** The request ended without the file: a call without its reference makes a new one. */
   | { readonly kind: 'failed'; readonly reference: null; readonly reason: string }
 
+/**
+ * Identifies a series of calls, of minutes, which may share one answer of the endpoint about a request of many
+ * files. Compared by identity.
+ */
+export type Round = object
+
 export interface StagedTogether {
   /** Serves each of the files, as the reference of `stage`. */
   readonly reference: string
-  /** Those that were requested. The others need `stage`, which states why they were left out. */
+  /** Those that were requested. */
   readonly files: readonly TapeFile[]
+  /**
+   * Those that need `stage`, which states why they were left out. Any others were not checked in time: another
+   * request may name them.
+   */
+  readonly leftOut: readonly TapeFile[]
 }
 
 export interface TapeDriver {
@@ -159,17 +170,27 @@ export interface TapeDriver {
    */
   stage(
     file: TapeFile,
-    options: { readonly reference: string | null; readonly lifetimeSeconds: number },
+    options: {
+      readonly reference: string | null
+      readonly lifetimeSeconds: number
+      readonly round?: Round
+    },
     signal: AbortSignal,
   ): Promise<StageResult>
   /**
    * Only where one request can name many files, which the endpoint then reads in the order of their positions
-   * on tape: requests files as `stage` does without a reference. Null when none was requested.
-   * @throws TransientError when it failed, or when it is unknown whether the request was made.
+   * on tape: requests files as `stage` does without a reference. Null when none was requested: each needs `stage`.
+   * Files that cannot be requested, for any reason, do not keep the others from it.
+   * @throws TransientError when no file could be checked, when the request failed, or when it is unknown whether
+   * it was made.
    */
   stageAll?(
     files: readonly TapeFile[],
-    options: { readonly lifetimeSeconds: number },
+    options: {
+      readonly lifetimeSeconds: number
+      /** After this time no more files are checked, and those that were are requested. */
+      readonly checkSeconds: number
+    },
     signal: AbortSignal,
   ): Promise<StagedTogether | null>
   /**
@@ -178,7 +199,7 @@ export interface TapeDriver {
    * file is ignored.
    * @throws TransientError when it failed; the file then stays on disk until its requested lifetime ends.
    */
-  release(file: TapeFile, reference: string, signal: AbortSignal): Promise<void>
+  release(file: TapeFile, reference: string, signal: AbortSignal, round?: Round): Promise<void>
   /**
    * The file's bytes. @throws TransientError when it is not online or ends short, with `missing` in its details
    * when the endpoint has no such file.

@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import { TransientError } from '../errors.ts'
+import type { Round } from './driver.ts'
 import { type Answer, textOf } from './http/exchange.ts'
 import { shown } from './http/failures.ts'
 import { refusal } from './webdav/answers.ts'
@@ -43,11 +44,16 @@ export type Staged =
 export interface TapeRest {
   archiveInfo(path: string, signal: AbortSignal): Promise<Archived>
   /**
+   * The same for several paths at once, of which `nameOfFile` must differ; without those about which the answer
+   * is not clear.
+   */
+  archiveInfos(paths: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Archived>>
+  /**
    * Requests files on disk, to be kept there for this long; returns the id of the request. `nameOfFile` must
    * differ between them.
    */
   stage(paths: readonly string[], lifetimeSeconds: number, signal: AbortSignal): Promise<string>
-  staged(requestId: string, path: string, signal: AbortSignal): Promise<Staged>
+  staged(requestId: string, path: string, signal: AbortSignal, round?: Round): Promise<Staged>
   /** Cancels the staging of files that are not on disk yet. */
   cancel(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
   /** States that files on disk need not be kept there any longer for this request. */
@@ -138,17 +144,44 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
     if (answer.status !== 200 && answer.status !== 204) throw await refusal(answer, what)
     await discard(answer)
   }
+  const askWhere = async (paths: readonly string[], signal: AbortSignal) => {
+    const what = paths.length === 1 ? `where ${paths[0]} is` : `where ${paths.length} files are`
+    const answer = await post('/archiveinfo', what, { paths }, signal)
+    if (answer.status !== 200) throw await refusal(answer, what)
+    const entries = byName(await read(answer, what, archiveInfo, signal))
+    return (path: string): Archived =>
+      agreed(path, entries(path).map(archivedOf)) ?? {
+        kind: 'unknown',
+        reason: 'the tape system reports nothing about it',
+      }
+  }
+  /** The entries of a stage request; null when the tape system no longer knows it. */
+  const filesOfRequest = async (requestId: string, what: string, signal: AbortSignal) => {
+    const answer = await send(
+      { method: 'GET', url: `${uri}/stage/${encodeURIComponent(requestId)}`, what },
+      signal,
+    )
+    if (answer.status === 404 || answer.status === 410) {
+      await discard(answer)
+      return null
+    }
+    if (answer.status !== 200) throw await refusal(answer, what)
+    const { files } = await read(answer, what, stageState, signal)
+    return { isEmpty: files.length === 0, of: byName(files) }
+  }
+  const shared = shareInRounds(filesOfRequest)
   return {
-    async archiveInfo(path, signal) {
-      const what = `where ${path} is`
-      const answer = await post('/archiveinfo', what, { paths: [path] }, signal)
-      if (answer.status !== 200) throw await refusal(answer, what)
-      const entries = entriesOf(path, await read(answer, what, archiveInfo, signal))
-      return (
-        agreed(path, entries.map(archivedOf)) ?? {
-          kind: 'unknown',
-          reason: 'the tape system reports nothing about it',
-        }
+    archiveInfo: async (path, signal) => (await askWhere([path], signal))(path),
+    async archiveInfos(paths, signal) {
+      const placeOf = await askWhere(paths, signal)
+      return new Map(
+        paths.flatMap((path) => {
+          try {
+            return [[path, placeOf(path)] as const]
+          } catch {
+            return []
+          }
+        }),
       )
     },
     async stage(paths, lifetimeSeconds, signal) {
@@ -159,20 +192,11 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
       if (answer.status !== 201 && answer.status !== 200) throw await refusal(answer, what)
       return (await read(answer, what, stageAnswer, signal)).requestId
     },
-    async staged(requestId, path, signal) {
-      const what = `the staging of ${path}`
-      const answer = await send(
-        { method: 'GET', url: `${uri}/stage/${encodeURIComponent(requestId)}`, what },
-        signal,
-      )
-      if (answer.status === 404 || answer.status === 410) {
-        await discard(answer)
-        return { kind: 'over', reason: 'the tape system no longer knows the request' }
-      }
-      if (answer.status !== 200) throw await refusal(answer, what)
-      const { files } = await read(answer, what, stageState, signal)
-      if (files.length === 0) throw unclear(path)
-      const states = entriesOf(path, files).map((entry) => stagedOf(entry, path))
+    async staged(requestId, path, signal, round) {
+      const files = await shared(requestId, `the staging of ${path}`, signal, round)
+      if (files === null) return { kind: 'over', reason: 'the tape system no longer knows the request' }
+      if (files.isEmpty) throw unclear(path)
+      const states = files.of(path).map((entry) => stagedOf(entry, path))
       return agreed(path, states) ?? { kind: 'over', reason: 'the request is not about this file' }
     },
     cancel: (requestId, paths, signal) =>
@@ -197,6 +221,44 @@ function entriesOf<Entry extends { readonly path: string }>(
   if (exact.length > 0) return exact
   const name = nameOfFile(path)
   return entries.filter((entry) => [entry.path, decoded(entry.path) ?? ''].map(nameOfFile).includes(name))
+}
+
+/** `entriesOf` for many paths: an answer about many files is not searched for each of them. */
+function byName<Entry extends { readonly path: string }>(
+  entries: readonly Entry[],
+): (path: string) => readonly Entry[] {
+  const named = new Map<string, Entry[]>()
+  for (const entry of entries)
+    for (const name of new Set([entry.path, decoded(entry.path) ?? ''].map(nameOfFile)))
+      named.set(name, [...(named.get(name) ?? []), entry])
+  return (path) => entriesOf(path, named.get(nameOfFile(path)) ?? [])
+}
+
+interface Asked<Answered> {
+  readonly answer: Promise<Answered>
+  readonly signal: AbortSignal
+}
+
+type Ask<Answered> = (requestId: string, what: string, signal: AbortSignal) => Promise<Answered>
+
+/** Asks once about each request in a round, and again after an error. */
+function shareInRounds<Answered>(
+  ask: Ask<Answered>,
+): (...args: [...Parameters<Ask<Answered>>, round?: Round]) => Promise<Answered> {
+  const rounds = new WeakMap<Round, Map<string, Asked<Answered>>>()
+  return async (requestId, what, signal, round) => {
+    if (round === undefined) return await ask(requestId, what, signal)
+    const answers = rounds.get(round) ?? new Map()
+    rounds.set(round, answers)
+    const asked = answers.get(requestId)
+    if (asked !== undefined && !asked.signal.aborted) return await asked.answer
+    const answer = ask(requestId, what, signal)
+    answers.set(requestId, { answer, signal })
+    return await answer.catch((error: unknown) => {
+      answers.delete(requestId)
+      throw error
+    })
+  }
 }
 
 /** The name of a file and of its folder. */

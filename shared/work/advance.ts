@@ -13,7 +13,7 @@ import { type Database, inTransaction } from '../database/connect.ts'
 import type { Task } from '../database/work-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
-import { endProbe, lastErrorOf, noteFailure, noteSuccess, openSinceOf } from './breaker.ts'
+import { endProbe, isOnlyFailing, lastErrorOf, noteFailure, noteSuccess, openSinceOf } from './breaker.ts'
 import { drain } from './drain.ts'
 import { renew, whileHeld } from './lease.ts'
 import { addRequests } from './outbox.ts'
@@ -36,6 +36,8 @@ export interface Advanced<Result> {
   readonly ending: Ending<Result> | { readonly kind: 'lost' }
 }
 
+/** Several tasks that can never work may keep a breaker open: each ends with its own alert. */
+const LONGEST_OUTAGE_MS = 7 * 86_400_000
 /** Time to write the ending when the function is being stopped. */
 const ENDING_MS = 10_000
 /** Time to prepare an end that must be recorded although the host stops: hosts reserve three seconds. */
@@ -207,7 +209,8 @@ async function record<Host extends TaskContext, Subject, Result>(
   found: Ending<Result>,
 ): Promise<Ending<Result>> {
   const { context, kind, claim, work, probes, wasToDo, generation } = attempt
-  const task = await taskNow(context.database, work.task, context.now())
+  const mayBeOwn = found.kind === 'unavailable' && found.mayBeOwn === true
+  const task = await taskNow(context.database, work.task, mayBeOwn, context.now())
   const changeBy = (ending: Ending<Result>) => changeOf({ ...task, generation }, ending, context.now())
   let [ending, change] = [found, changeBy(found)]
   if (hasEnded(change) && !(await prepareEnd(attempt, found))) {
@@ -224,20 +227,23 @@ async function record<Host extends TaskContext, Subject, Result>(
     await addRequests(trx, follow, at)
     return follow
   })
+  // Nothing else is known against the dependency: what waits for it need not wait for a probe.
+  if (mayBeOwn && hasEnded(change)) await noteSuccess(context.database, task.dependency, 'act', at)
   await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
   return ending
 }
 
 /**
  * The task as claimed, except that its deadline may have been extended since. It has none while a dependency
- * fails: the deadline is extended by the outage. Past it, a task without an error of its own gets that of its
+ * fails, for up to a week, unless that may be the task's own fault: the deadline is extended by the outage. Past it, a task without an error of its own gets that of its
  * dependency, which may have kept it from being tried.
  */
-async function taskNow(database: Database, task: Task, at: Date): Promise<Task> {
+async function taskNow(database: Database, task: Task, mayBeOwn: boolean, at: Date): Promise<Task> {
   if (task.deadlineAt === null) return task
-  if ((await openSinceOf(database, [task.dependency, task.needs])) !== null)
-    return { ...task, deadlineAt: null }
   const deadlineAt = await deadlineOf(database, task)
+  const rests = deadlineAt !== null && at.getTime() < deadlineAt.getTime() + LONGEST_OUTAGE_MS
+  if (rests && !mayBeOwn && (await openSinceOf(database, [task.dependency, task.needs])) !== null)
+    return { ...task, deadlineAt: null }
   if (task.lastError !== null || deadlineAt === null || at < deadlineAt) return { ...task, deadlineAt }
   return { ...task, deadlineAt, lastError: await lastErrorOf(database, task.dependency) }
 }
@@ -311,12 +317,14 @@ async function endingOfFailure<Host extends TaskContext, Subject, Result>(
     const at = context.now()
     const { dependency: blamed = task.dependency } = error.details
     const failure = { task: task.name, hasFailedBefore: task.attempts > 1, step, error, reason, at }
+    const mayBeOwn = blamed === task.dependency && (await isOnlyFailing(context.database, task, error))
+    const stated = mayBeOwn ? `${reason} (no other work has failed there)` : reason
     const { isOpen, requests } = await noteFailure(context.database, String(blamed), failure, (since) =>
-      kind.dependencyAlert(String(blamed), since, reason),
+      kind.dependencyAlert(String(blamed), since, stated),
     )
     probes.delete(String(blamed))
     await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
-    if (isOpen) return { kind: 'unavailable', reason }
+    if (isOpen) return { kind: 'unavailable', reason, mayBeOwn }
   }
   return task.state === 'pending'
     ? { kind: 'pending', reason, result: null, takesTurn: task.takesTurn }

@@ -13,6 +13,7 @@
 import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
+import type { Task } from '../database/work-schema.ts'
 import { classify, TransientError } from '../errors.ts'
 import { cutText } from '../text.ts'
 import { isDue } from './due.ts'
@@ -258,7 +259,30 @@ const UNREACHABLE = new Set<unknown>([
 const UNAVAILABLE_STATUSES = new Set<unknown>([429, 502, 503, 504])
 
 /** The failure does not depend on the task. Wrong credentials do not, but access may be denied to one file. */
-const isUnreachable = ({ details }: TransientError): boolean =>
+export const isUnreachable = ({ details }: TransientError): boolean =>
   UNREACHABLE.has(details.error) ||
   UNAVAILABLE_STATUSES.has(details.httpStatus) ||
-  (details.operator === true && details.error !== 'AccessDenied')
+  (details.operator === true && details.error !== 'AccessDenied' && details.httpStatus !== 403)
+
+/**
+ * Whether all failures of its dependency may be due to this task: the dependency answers, if only that it is busy,
+ * and no other open task of it has an error.
+ */
+export async function isOnlyFailing(
+  database: Database,
+  { kind, name, dependency }: Pick<Task, 'kind' | 'name' | 'dependency'>,
+  error: TransientError,
+): Promise<boolean> {
+  if (!UNAVAILABLE_STATUSES.has(error.details.httpStatus)) return false
+  const other = await database
+    .selectFrom('tasks')
+    .select('id')
+    .where('kind', '=', kind)
+    .where('dependency', '=', dependency)
+    .where('state', 'not in', ['done', 'given-up'])
+    .where('name', '!=', name)
+    .where('lastError', 'is not', null)
+    .limit(1)
+    .executeTakeFirst()
+  return other === undefined
+}

@@ -40,8 +40,11 @@ export type Ending<Result> =
   | { readonly kind: 'given-up'; readonly reason: string; readonly result: Result | null }
   /** The function was stopped from outside: the attempt does not count. */
   | { readonly kind: 'interrupted'; readonly reason: string }
-  /** A dependency of the task fails, and its breaker is open: the attempt does not count. */
-  | { readonly kind: 'unavailable'; readonly reason: string }
+  /**
+   * A dependency of the task fails, and its breaker is open: the attempt does not count. `mayBeOwn`: no other work
+   * has failed there, so the fault may be that of the task, and its deadline applies.
+   */
+  | { readonly kind: 'unavailable'; readonly reason: string; readonly mayBeOwn?: boolean }
 
 /** `jobEnded`: the reason why an external job for it is over; null when there was none. */
 export interface ToDo {

@@ -6,7 +6,7 @@
  *
  * @example
  * await prepareTogether(context, { kind: 'recall', dependency, part: 'stage', most: 500, dependencyAlert },
- *   async (tasks, held) => ({ reference: await requestAll(tasks, held), tasks }), signal)
+ *   async (tasks, held) => ({ reference: await requestAll(tasks, held), tasks, leftOut: [] }), signal)
  */
 import { type SqlBool, sql } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
@@ -15,8 +15,17 @@ import { classify, TransientError } from '../errors.ts'
 import { withoutSecrets } from '../log.ts'
 import { cutText } from '../text.ts'
 import { isDatabaseError } from './advance.ts'
-import { nextCheckAt } from './back-off.ts'
-import { beginProbe, endProbe, lockBreaker, noteFailure, noteSuccess, openBreakers } from './breaker.ts'
+import { LONGEST_WAIT_MS, nextCheckAt } from './back-off.ts'
+import {
+  beginProbe,
+  endProbe,
+  isUnreachable,
+  lockBreaker,
+  noteFailure,
+  noteSuccess,
+  openBreakers,
+} from './breaker.ts'
+import { isAttemptDue } from './due.ts'
 import { assertHeld, isFree, leaseFor, leaseOwner, NO_LEASE, whileRenewed } from './lease.ts'
 import { sendRequests } from './send-requests.ts'
 import type { TaskContext, TaskKind } from './task-kind.ts'
@@ -27,34 +36,41 @@ export interface Together extends Pick<TaskKind<TaskContext, unknown, unknown>, 
   readonly part: string
   /** Most tasks in one request. */
   readonly most: number
+  /** One of the tasks has just probed the half-open breaker with success. */
+  readonly hasProbed?: boolean
 }
 
-/** What one request has prepared. */
+/**
+ * What one request has prepared. `leftOut` are advanced by themselves; the others wait for the next request.
+ */
 export interface Prepared {
   readonly reference: string
   readonly tasks: readonly Task[]
+  readonly leftOut: readonly Task[]
 }
 
-/** A request that failed this often is not repeated: its tasks are advanced one by one. */
+/** A request that failed, or was interrupted, this often is not repeated: its tasks are advanced one by one. */
 const MOST_FAILURES = 3
 const ENDING_MS = 10_000
 
 /**
  * Makes one request for the tasks that are due, if there are at least two.
- * @param request returns null when it made none. A task that it leaves out is advanced by itself.
+ * @param request returns null when it made none: all tasks are then advanced by themselves.
  * @returns the number of tasks that got the reference; 0 also when the request failed, which is recorded in the
- * tasks with the time of the next attempt.
+ * tasks with the time of the next attempt. `half-open`: one task must probe the breaker first. A request of many
+ * is no probe: one of its tasks may make it fail each time.
  */
 export async function prepareTogether(
   context: TaskContext,
   options: Together,
   request: (tasks: readonly Task[], held: AbortSignal) => Promise<Prepared | null>,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<number | 'half-open'> {
   const { database, config } = context
   const owner = leaseOwner(context)
   const { leaseSeconds } = config.work
   const tasks = await holdTasks(context, options, owner)
+  if (tasks === 'half-open') return tasks
   if (tasks.length === 0) return 0
   try {
     const renewal = async () => {
@@ -71,16 +87,17 @@ export async function prepareTogether(
   }
 }
 
-/** Takes the lease on tasks that are due and untried; none while a breaker is open. The request may probe it. */
+/** Takes the lease on tasks that are due and untried; none while a breaker is open. */
 async function holdTasks(
   context: TaskContext,
-  { kind, dependency, part, most }: Together,
+  { kind, dependency, part, most, hasProbed = false }: Together,
   owner: string,
-): Promise<readonly Task[]> {
+): Promise<readonly Task[] | 'half-open'> {
   const at = context.now()
   return await inTransaction(context.database, async (trx) => {
     const gate = await lockBreaker(trx, dependency, at)
     if (gate === 'open') return []
+    if (gate === 'half-open' && !hasProbed) return gate
     const { open, halfOpen } = await openBreakers(trx, at)
     const avoided = [...open, ...halfOpen]
     const tasks = await trx
@@ -91,7 +108,7 @@ async function holdTasks(
       .where('state', '=', 'waiting')
       .where('startedAt', 'is', null)
       .where('attempts', '<', MOST_FAILURES)
-      .where('nextAttemptAt', '<=', at)
+      .where(isAttemptDue(at, LONGEST_WAIT_MS.retry))
       .where((where) => where.or([where('deadlineAt', 'is', null), where('deadlineAt', '>', at)]))
       .where(isFree())
       .where(sql<SqlBool>`JSON_VALUE(reference, ${`$.${part}`}) IS NULL`)
@@ -140,19 +157,23 @@ async function noteReference(
   owner: string,
   prepared: Prepared | null,
 ): Promise<number> {
-  const isPrepared = new Set(prepared?.tasks.map(({ id }) => id))
-  const inRequest = tasks.filter(({ id }) => isPrepared.has(id))
+  const { tasks: inRequest, leftOut } = prepared ?? { tasks: [], leftOut: tasks }
   const reference = sql<string>`JSON_SET(COALESCE(reference, '{}'), ${`$.${part}`}, ${prepared?.reference ?? null})`
   const noted = await changeHeld(database, inRequest, owner, { reference, lastError: null, ...NO_LEASE })
-  const others = tasks.filter(({ id }) => !isPrepared.has(id))
-  await changeHeld(database, others, owner, { startedAt: now(), ...NO_LEASE })
+  await changeHeld(database, leftOut, owner, { startedAt: now(), ...NO_LEASE })
+  const known = new Set(idsOf([...inRequest, ...leftOut]))
+  const later = tasks.filter(({ id }) => !known.has(id))
+  await changeHeld(database, later, owner, { nextAttemptAt: nextCheckAt(now(), null), ...NO_LEASE })
   return noted
 }
 
-/** A failure counts in the tasks unless the function is stopped, or the service is found to be down. */
+/**
+ * A failure counts in the tasks, also when the function is stopped. Not while the service is down: its breaker opens,
+ * and the tasks stay together; but a request that fails right after one task worked has itself failed.
+ */
 async function noteFailedRequest(
   context: TaskContext,
-  { dependency, dependencyAlert }: Together,
+  { dependency, dependencyAlert, hasProbed = false }: Together,
   tasks: readonly Task[],
   owner: string,
   thrown: unknown,
@@ -165,10 +186,10 @@ async function noteFailedRequest(
   log.warn({ error, dependency, tasks: tasks.length }, 'not-prepared-together')
   if (signal.aborted) {
     await endProbe(database, dependency, at)
-    await changeHeld(database, tasks, owner, NO_LEASE)
+    await changeHeld(database, tasks, owner, { attempts: sql<number>`attempts + 1`, ...NO_LEASE })
     return
   }
-  let isOpen = false
+  const isDown = error instanceof TransientError && isUnreachable(error) && !hasProbed
   if (error instanceof TransientError && !isDatabaseError(error)) {
     const task = tasks[0]?.name ?? dependency
     const failure = { task, hasFailedBefore: false, step: 'check', error, reason, at } as const
@@ -176,10 +197,9 @@ async function noteFailedRequest(
       dependencyAlert(dependency, since, reason),
     )
     await sendRequests(context, noted.requests, AbortSignal.timeout(ENDING_MS))
-    isOpen = noted.isOpen
   }
   await changeHeld(database, tasks, owner, {
-    ...(isOpen ? {} : { attempts: sql<number>`attempts + 1` }),
+    ...(isDown ? {} : { attempts: sql<number>`attempts + 1` }),
     nextAttemptAt: nextCheckAt(at, null),
     lastError: cutText(reason),
     ...NO_LEASE,

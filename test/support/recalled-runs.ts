@@ -47,7 +47,7 @@ const contentOfRun = (context: TestTapeContext, run: TestRun): Content => ({
 /** Adds the row of a tape copy in this state, and its bytes at the endpoint. */
 export async function putOnTape(
   context: TestTapeContext,
-  tape: RecallTape,
+  tape: Pick<RecallTape, 'files' | 'endpoint' | 'url'>,
   run: TestRun,
   state: ReplicaState = 'on-media',
 ): Promise<void> {
@@ -67,7 +67,7 @@ export async function deleteFromStore(context: TestTapeContext, run: TestRun): P
 
 export async function onlyOnTape(
   context: TestTapeContext,
-  tape: RecallTape,
+  tape: Pick<RecallTape, 'files' | 'endpoint' | 'url'>,
   runNumber: number,
   sizeBytes?: number,
 ): Promise<TestRun> {

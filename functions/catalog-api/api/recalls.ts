@@ -15,7 +15,9 @@ import { problems, SECURITY } from './problems.ts'
 import { asConflict, checkRecallRights, namesOfRuns } from './recall-rights.ts'
 import { runNumber } from './run-params.ts'
 
-/** All of them are requested in one transaction. */
+/** Files requested in one transaction, which must end long before the function does. A run is never divided. */
+const MOST_FILES = 200
+/** Runs in one plan. */
 const MOST_RUNS = 500
 const ANSWER_MS = 15_000
 
@@ -47,8 +49,9 @@ const plannedFile = z.strictObject({
   bucket: z.string(),
   key: z.string(),
   sizeBytes: z.int(),
-  state: z.enum(['in-store', 'recalling', 'on-tape', 'unavailable']).openapi({
-    description: 'on-tape: a request fetches it, also one whose last recall failed (`reason`)',
+  state: z.enum(['in-store', 'recalling', 'on-tape', 'unavailable', 'failed']).openapi({
+    description:
+      'on-tape: a request fetches it, also one whose last recall failed (`reason`); failed: its recall failed, and its copy on tape is not usable any more',
   }),
   reason: z.string().nullable(),
 })
@@ -60,6 +63,7 @@ const recallsAnswer = z
     recalling: some,
     onTape: some,
     unavailable: some.openapi({ description: 'Neither in the store nor verified on tape: left out' }),
+    failed: some.openapi({ description: 'As unavailable, after a recall that failed' }),
     refusal: z.string().nullable().openapi({
       description: 'Why a request is refused now: a budget, or the room in the store',
       example: null,
@@ -72,9 +76,8 @@ const recallsRoute = createRoute({
   method: 'post',
   path: '/api/v1/recalls',
   tags: ['Links'],
-  summary: `Recall up to ${MOST_RUNS} runs from tape into the store`,
-  description:
-    'All files that are on tape are requested, or none. Where the tape endpoint can, they are one request, and it reads them in the order of their positions. Repeat with `dryRun` to follow them.',
+  summary: `Recall up to ${MOST_FILES} files of runs from tape into the store`,
+  description: `All files that are on tape are requested, or none. The plan may have up to ${MOST_RUNS} runs; a request more than ${MOST_FILES} files only if they are of one run. Where the tape endpoint can, they are one request, and it reads them in the order of their positions. Repeat with \`dryRun\` to follow them.`,
   security: SECURITY,
   request: { body: { required: true, content: { 'application/json': { schema: recallsRequest } } } },
   responses: {
@@ -102,6 +105,11 @@ export function registerRecalls(api: Api, context: Context<'database' | 'queues'
     const onTape = plan.filter(({ state }) => state === 'on-tape')
     const why = exceed ? null : await refusalOf(context, requester, onTape, context.now())
     if (dryRun) return c.json(answerOf(runs, plan, false, why), 200)
+    if (plan.length > MOST_FILES && runs.length > 1)
+      throw refusal(
+        409,
+        `at most ${MOST_FILES} files can be recalled at once, and these are ${plan.length}: divide the range`,
+      )
     const request = { days, requestedBy: caller.name, subject: caller.subject, exceed }
     const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
     await audited(context, c, 'recall', namesOfRuns(runs.map(({ run }) => run)), () =>
@@ -137,7 +145,8 @@ function withoutUnavailable(
   runs: readonly RunWithFiles[],
   plan: readonly PlannedFile[],
 ): readonly RunWithFiles[] {
-  const left = new Set(plan.filter(({ state }) => state === 'unavailable').map(keyOf))
+  const isLeft = ({ state }: PlannedFile) => state === 'unavailable' || state === 'failed'
+  const left = new Set(plan.filter(isLeft).map(keyOf))
   const kept = runs.flatMap(({ run, files }) => {
     const own = files.filter(({ objectKey: key }) => !left.has(keyOf({ ...run, key })))
     return own.length === 0 ? [] : [{ run, files: own }]
@@ -163,6 +172,7 @@ function answerOf(
     recalling: of('recalling'),
     onTape: of('on-tape'),
     unavailable: of('unavailable'),
+    failed: of('failed'),
     refusal: why,
     files: [...plan],
   }

@@ -32,8 +32,8 @@ export interface Fetched {
 type Limits = Context['config']
 
 /**
- * Requests for the same person or tag wait for each other until their transactions end. Call it before any run
- * is locked.
+ * Requests for the same person or tag wait for each other until their transactions end. Call it after all runs are
+ * locked, right before `chargeBudgets`.
  */
 export async function lockBudgets(trx: Trx, config: Limits, requester: Requester): Promise<void> {
   const names = [

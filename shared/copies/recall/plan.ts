@@ -1,7 +1,7 @@
 /** What a recall of many runs would do, and how far it is: from the catalogue alone, nothing is changed. */
 
-import { recallOfContent } from '../../catalogue/recalls.ts'
-import { contentOfFile, replicasOfContent } from '../../catalogue/replicas.ts'
+import { recallsOfContents } from '../../catalogue/recalls.ts'
+import { contentOfFile, replicasOfContents } from '../../catalogue/replicas.ts'
 import type { Executor } from '../../database/connect.ts'
 import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 import type { RunId } from '../../run.ts'
@@ -12,8 +12,11 @@ export interface PlannedFile extends RunId {
   readonly bucket: string
   readonly key: string
   readonly sizeBytes: number
-  /** `on-tape`: a request fetches it; of files that were requested: the recall failed. */
-  readonly state: 'in-store' | 'recalling' | 'on-tape' | 'unavailable'
+  /**
+   * `on-tape`: a request fetches it; of files that were requested: the recall failed. `failed`: so did the recall, and
+   * the copy on tape is not usable any more.
+   */
+  readonly state: 'in-store' | 'recalling' | 'on-tape' | 'unavailable' | 'failed'
   /** Why it is unavailable, why its last recall failed, or how far its recall is. */
   readonly reason: string | null
 }
@@ -22,19 +25,15 @@ export async function planRecalls(
   executor: Executor,
   runs: readonly RunWithFiles[],
 ): Promise<readonly PlannedFile[]> {
-  const planned: PlannedFile[] = []
-  for (const { run, files } of runs)
-    for (const file of files) {
-      const content = contentOfFile(file, run)
-      const { tag, runNumber } = run
-      const replicas = await replicasOfContent(executor, content)
-      const recall = await recallOfContent(executor, content)
-      planned.push({
-        ...{ tag, runNumber, bucket: content.bucket, key: content.key, sizeBytes: content.sizeBytes },
-        ...stateOf(replicas, recall),
-      })
-    }
-  return planned
+  const contents = runs.flatMap(({ run, files }) => files.map((file) => contentOfFile(file, run)))
+  const replicasOf = await replicasOfContents(executor, contents)
+  const recallOf = await recallsOfContents(executor, contents)
+  return contents.map((content) => {
+    const { run, bucket, key, sizeBytes } = content
+    const { tag, runNumber } = run
+    const state = stateOf(replicasOf(content), recallOf(content))
+    return { tag, runNumber, bucket, key, sizeBytes, ...state }
+  })
 }
 
 function stateOf(
@@ -46,6 +45,9 @@ function stateOf(
   if (where.kind === 'in-store' || isBackInStore(recall ?? undefined, cloud))
     return { state: 'in-store', reason: null }
   if (recall !== null && isRecalling(recall)) return { state: 'recalling', reason: recall.lastError }
-  if (where.kind === 'unavailable') return { state: 'unavailable', reason: where.reason }
+  if (where.kind === 'unavailable')
+    return recall?.state === 'failed'
+      ? { state: 'failed', reason: [recall.lastError, where.reason].filter(Boolean).join('; ') }
+      : { state: 'unavailable', reason: where.reason }
   return { state: 'on-tape', reason: recall?.state === 'failed' ? recall.lastError : null }
 }

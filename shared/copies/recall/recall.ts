@@ -24,7 +24,7 @@ import { checkObject, readBackFor, tapeFileOf } from '../verify/check-replica.ts
 import { verifyReplica } from '../verify/verify.ts'
 import { bringBack, removeLeftovers, WRONG_READINGS } from './bring-back.ts'
 import { tapeCopyOf } from './location.ts'
-import { releaseStaged } from './release-staged.ts'
+import { type InRound, releaseStaged } from './release-staged.ts'
 
 /** Where the contents are after an attempt. */
 type Result =
@@ -49,7 +49,7 @@ const ENDING_MS = 10_000
 /** An attempt may last 800 of the 900 seconds of a function: the end must be recorded within the rest. */
 const VERIFY_MS = 60_000
 
-export type RecallContext = Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>
+export type RecallContext = Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'> & InRound
 
 export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   kind: RECALL,
@@ -62,7 +62,9 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   check: (context, work, signal) => checkRecall(context, work, signal).catch(failureOfFile(work, signal)),
 
   act: (context, work, _generation, signal) =>
-    fetchFile(context, work, signal).catch(failureOfFile(work, signal)),
+    fetchFile(context, work, signal)
+      .catch(checkOnceMore(context, work, signal))
+      .catch(failureOfFile(work, signal)),
 
   beforeEnd: cleanUp,
 
@@ -113,9 +115,10 @@ async function checkRecall(
   const copy = await findOnTape(context, recall)
   if ('ending' in copy) return { ...copy.ending, dependencyUnused }
   const before = trail.reference?.stage ?? null
+  const round = context.round === undefined ? {} : { round: context.round }
   const staged = await copy.tape.stage(
     copy.file,
-    { reference: before, lifetimeSeconds: STAGE_SECONDS },
+    { reference: before, lifetimeSeconds: STAGE_SECONDS, ...round },
     signal,
   )
   if (staged.reference !== before) await trail.note({ stage: staged.reference })
@@ -146,6 +149,19 @@ async function fetchFile(
     failed('it was sent, but it is not in the store')
   )
 }
+
+/**
+ * Past the deadline no next attempt checks the key: an attempt with an unknown outcome does so itself.
+ * @throws what it was given, unless the contents are in the store.
+ */
+const checkOnceMore =
+  (context: RecallContext, { task, subject: recall }: RecallWork, signal: AbortSignal) =>
+  async (thrown: unknown): Promise<RecallEnding> => {
+    if (task.deadlineAt === null || context.now() < task.deadlineAt || signal.aborted) throw thrown
+    const there = await findInStore(context, recall, 'always', 'found there', signal).catch(() => null)
+    if (there?.kind !== 'done') throw thrown
+    return there
+  }
 
 async function isBeingDeleted({ database }: Context<'database'>, recall: Recall): Promise<boolean> {
   const copies = await replicasOfContent(database, contentOf(recall))

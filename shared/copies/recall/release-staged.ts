@@ -5,9 +5,15 @@
 import { RECALL } from '../../catalogue/recalls.ts'
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Recall } from '../../database/replica-schema.ts'
+import type { Round } from '../../tape/driver.ts'
 import type { Trail } from '../../work/trail.ts'
 import type { WithTape } from '../tape/tape-copy.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
+
+/** The recalls of one round share what the endpoint answers about a stage request of many files. */
+export interface InRound {
+  readonly round?: Round
+}
 
 /**
  * Call it while the lease on the task is held: otherwise the same recall may have been restarted, with the
@@ -16,7 +22,7 @@ import { tapeFileOf } from '../verify/check-replica.ts'
  * lifetime is over.
  */
 export async function releaseStaged(
-  context: WithTape,
+  context: WithTape & InRound,
   recall: Recall,
   trail: Trail,
   signal: AbortSignal,
@@ -29,7 +35,7 @@ export async function releaseStaged(
     const copies = await replicasOfContent(context.database, contentOf(recall))
     for (const copy of copies)
       if (copy.kind === 'tape' && copy.endpoint === context.tape.endpoint)
-        await context.tape.release(tapeFileOf(copy), request, signal)
+        await context.tape.release(tapeFileOf(copy), request, signal, context.round)
   }
   await trail.note({ stage: null })
 }

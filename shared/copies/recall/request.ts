@@ -11,7 +11,7 @@ import {
   lockRunOfContent,
   replicasOfContent,
 } from '../../catalogue/replicas.ts'
-import { addHistory } from '../../catalogue/runs.ts'
+import { addHistory, type HistoryLine } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { CopyState, Recall, ShownRecall } from '../../database/replica-schema.ts'
@@ -19,7 +19,7 @@ import type { Run, RunFile, Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { cutText } from '../../text.ts'
 import { storeBreaker, tapeReadBreaker } from '../../work/breaker.ts'
-import { addRequests } from '../../work/outbox.ts'
+import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { addTask, extendDeadline, type NewTask, restartTask } from '../../work/tasks.ts'
 import { chargeBudgets, lockBudgets } from './budget.ts'
@@ -116,7 +116,6 @@ export async function recallRuns(
     throw new InvalidInputError(`a run is brought back for up to ${LONGEST_DAYS} days, not for ${days}`)
   const requester = { subject, tags: runs.map(({ run }) => run.tag) }
   const requested = await inTransaction(context.database, async (trx) => {
-    await lockBudgets(trx, config, requester)
     const rows: RequestedFile[] = []
     for (const { run, files } of runs.toSorted((a, b) => a.run.id - b.run.id)) {
       // Every process locks the run before its replicas: the cleaner either sees this request or has deleted
@@ -127,13 +126,27 @@ export async function recallRuns(
         rows.push({ run, ...(await requestFile(trx, context, content, request, at, missing.has(file))) })
       }
     }
-    const fetched = rows.flatMap(({ run, file, message, isBack }) =>
-      message === null || isBack ? [] : [{ tag: run.tag, sizeBytes: file.sizeBytes }],
+    const fetched = rows.flatMap(({ run, file, started: of, isBack }) =>
+      of === null || isBack ? [] : [{ tag: run.tag, sizeBytes: file.sizeBytes }],
     )
+    const started = rows.flatMap(({ started: of }) => of ?? [])
+    if (started.length > 0)
+      await addHistory(
+        trx,
+        started.map(({ line }) => line),
+        at,
+      )
+    await addRequests(
+      trx,
+      started.map(({ message }) => message),
+      at,
+    )
+    // Last: requests of everybody for the tag wait for this lock.
+    await lockBudgets(trx, config, requester)
     await chargeBudgets(trx, config, requester, fetched, exceed, at)
     return rows
   })
-  const names = requested.flatMap(({ message: name }) => (name === null ? [] : [{ name }]))
+  const names = requested.flatMap(({ started }) => (started === null ? [] : [started.message]))
   // The rows are committed: a message that is not sent now is sent by the next flush of the outbox, and the
   // schedule finds the rows without any message.
   await sendRequests(context, names, signal)
@@ -146,8 +159,8 @@ export async function recallRuns(
 interface RequestedFile {
   readonly run: Run
   readonly file: RecalledFile
-  /** Name of the message that was written with it; null when none was needed. */
-  readonly message: string | null
+  /** What is written with a request that starts the work; null when it does not. */
+  readonly started: { readonly line: HistoryLine; readonly message: Request } | null
   /** An earlier recall has just brought it into the store: it is only checked. */
   readonly isBack: boolean
 }
@@ -174,16 +187,9 @@ async function requestFile(
   const isStarted = await startRecall(trx, content, before, where, { ...request, until, deadlineAt }, at)
   const recall = await recallOfContent(trx, content)
   if (recall === null) throw new Error('a recall vanished while its run was locked')
-  if (isStarted) {
-    await addHistory(
-      trx,
-      [{ runId: content.run.id, what: 'asked back from tape', detail: historyLine(content, request) }],
-      at,
-    )
-    await addRequests(trx, [recallMessage(recall)], at)
-  }
-  const message = isStarted ? recallMessage(recall).name : null
-  return { file: recalledFileOf(recall, where), message, isBack }
+  const line = { runId: content.run.id, what: 'asked back from tape', detail: historyLine(content, request) }
+  const started = isStarted ? { line, message: recallMessage(recall) } : null
+  return { file: recalledFileOf(recall, where), started, isBack }
 }
 
 const historyLine = (content: Content, { days, requestedBy }: RecallRequest) =>

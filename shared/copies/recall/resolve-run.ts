@@ -39,7 +39,7 @@ export async function resolveRun(executor: Executor, selector: RunSelector): Pro
   })
 }
 
-/** Runs of a tag that have files that count, by number; at most `most`. */
+/** Runs of a tag that have files that count, by number; at most `most`. Others of the range do not count. */
 export async function runsInRange(
   executor: Executor,
   { tag, from, to }: { readonly tag: string; readonly from: number; readonly to: number },
@@ -52,6 +52,15 @@ export async function runsInRange(
     .where('isCurrent', '=', true)
     .where('runNumber', '>=', from)
     .where('runNumber', '<=', to)
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('runFiles')
+          .select('runFiles.id')
+          .whereRef('runFiles.runId', '=', 'runs.id')
+          .where('isLive', '=', true)
+          .where('counts', '=', true),
+      ),
+    )
     .orderBy('runNumber')
     .limit(most)
     .execute()

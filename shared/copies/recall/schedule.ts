@@ -8,7 +8,7 @@ import type { Logger } from '../../log.ts'
 import { type Advanced, type AdvanceOptions, advance } from '../../work/advance.ts'
 import { purgeRequests } from './budget.ts'
 import { type RecallContext, recallTask } from './recall.ts'
-import { stageTogether } from './stage-together.ts'
+import { stageOnly, stageTogether, UNTRIED } from './stage-together.ts'
 
 const PAGE = 500
 /** Files fetched at a time: their bytes may pass through this process, and a few saturate the network. */
@@ -26,10 +26,11 @@ export interface RecallsAdvanced {
 
 /** Ends recalls whose time is over, and advances every recall that is due. */
 export async function advanceRecalls(
-  context: RecallContext,
+  host: RecallContext,
   signal: AbortSignal,
   log: Logger,
 ): Promise<RecallsAdvanced> {
+  const context = { ...host, round: {} }
   const expired = await expireRecalls(context, context.now(), signal)
   await purgeRequests(context, context.now())
   const ends = [
@@ -55,25 +56,20 @@ async function followRecalls(context: RecallContext, signal: AbortSignal, log: L
   return await advanceAll(context, recallTask, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
 }
 
-/** Only requests staging: a file that is online already waits for its turn to be fetched. */
-const stageOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
-
 /**
  * Requests staging of files, and fetches those that are online. Staging of all new files is requested first,
  * with one request where the endpoint takes it: it takes hours, and an endpoint that has all requests can order
  * them by position on the medium.
  */
 export async function fetchRecalls(
-  context: RecallContext,
+  host: RecallContext,
   atOnce: number,
   signal: AbortSignal,
   log: Logger,
 ): Promise<Ends> {
+  const context = { round: {}, ...host }
   const turn = { of: 'due', mostAtOnce: context.config.recall.atOnce } as const
-  const untried = {
-    turn: { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY, onlyUntried: true },
-    atOnce: CHECKS_AT_ONCE,
-  } as const
+  const untried = { turn: UNTRIED, atOnce: CHECKS_AT_ONCE }
   await stageTogether(context, signal)
   const asked = await advanceAll(context, stageOnly, untried, signal, log)
   return [...asked, ...(await advanceAll(context, recallTask, { turn, atOnce }, signal, log))]

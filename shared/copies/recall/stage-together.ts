@@ -8,18 +8,26 @@ import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Task } from '../../database/work-schema.ts'
 import type { TapeFile } from '../../tape/driver.ts'
+import { advanceNext } from '../../work/advance.ts'
 import { tapeReadBreaker } from '../../work/breaker.ts'
 import { type Prepared, prepareTogether } from '../../work/together.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 import { tapeCopyOf } from './location.ts'
-import { type RecallContext, STAGE_SECONDS } from './recall.ts'
+import { type RecallContext, recallTask, STAGE_SECONDS } from './recall.ts'
 
 /** Tape systems refuse requests of unlimited size. */
 const MOST_FILES = 500
 
+/** Files that were not checked in this time are requested later: a slow endpoint must not use up the function. */
+const CHECK_SECONDS = 60
+
+/** Only requests staging: a file that is online already waits for its turn to be fetched. */
+export const stageOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
+export const UNTRIED = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY, onlyUntried: true } as const
+
 /**
- * Returns when no new recall is due any more, or when a request failed. If the answer to a request is lost, its
- * files are requested again; the endpoint ends the first request when its lifetime is over.
+ * Returns when no new recall is due any more, when a request failed, or after a minute. If the answer to a request
+ * is lost, its files are requested again; the endpoint ends the first request when its lifetime is over.
  */
 export async function stageTogether(context: RecallContext, signal: AbortSignal): Promise<void> {
   const { tape, database } = context
@@ -33,12 +41,31 @@ export async function stageTogether(context: RecallContext, signal: AbortSignal)
       if (file !== null) files.set(file, task)
     }
     if (files.size === 0) return null
-    const staged = await stageAll([...files.keys()], { lifetimeSeconds: STAGE_SECONDS }, held)
+    const limits = { lifetimeSeconds: STAGE_SECONDS, checkSeconds: CHECK_SECONDS }
+    const staged = await stageAll([...files.keys()], limits, held)
     if (staged === null) return null
-    return { ...staged, tasks: staged.files.flatMap((file) => files.get(file) ?? []) }
+    const tasksOf = (some: readonly TapeFile[]) => some.flatMap((file) => files.get(file) ?? [])
+    const isAvailable = new Set(files.values())
+    const unavailable = tasks.filter((task) => !isAvailable.has(task))
+    return {
+      reference: staged.reference,
+      tasks: tasksOf(staged.files),
+      leftOut: [...unavailable, ...tasksOf(staged.leftOut)],
+    }
   }
   const options = { kind: RECALL, dependency, part: 'stage', most: MOST_FILES, dependencyAlert }
-  while (!signal.aborted && (await prepareTogether(context, options, request, signal)) > 0);
+  const began = performance.now()
+  let hasProbed = false
+  while (!signal.aborted && performance.now() - began < CHECK_SECONDS * 1000) {
+    const prepared = await prepareTogether(context, { ...options, hasProbed }, request, signal)
+    if (prepared === 0) return
+    if (prepared !== 'half-open') continue
+    const limitSeconds = context.config.tape.copySeconds
+    const probing = { dependency, turn: UNTRIED, limitSeconds }
+    const probe = await advanceNext(context, stageOnly, probing, signal, context.log)
+    hasProbed = probe?.ending.kind === 'pending' || probe?.ending.kind === 'ready'
+    if (!hasProbed) return
+  }
 }
 
 /** Null when the recall is over, or the endpoint has no verified copy: `check` then ends it. */

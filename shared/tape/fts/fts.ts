@@ -57,7 +57,7 @@ export function createFtsDriver(options: FtsOptions): TapeDriver {
     // request to the endpoint.
     stage: (file, stageOptions, signal) => destination.stage(file, stageOptions, signal),
     ...(destination.stageAll === undefined ? {} : { stageAll: destination.stageAll.bind(destination) }),
-    release: (file, reference, signal) => destination.release(file, reference, signal),
+    release: (file, reference, signal, round) => destination.release(file, reference, signal, round),
     read: (file, signal) => destination.read(file, signal),
     ...(destination.send === undefined ? {} : { send: destination.send.bind(destination) }),
     ...(destination.list === undefined ? {} : { list: destination.list.bind(destination) }),

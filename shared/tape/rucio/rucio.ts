@@ -12,6 +12,7 @@
  * attempt then makes Rucio resume it.
  */
 import { InvalidInputError, TransientError } from '../../errors.ts'
+import { checkEach } from '../check-each.ts'
 import type {
   CheckOptions,
   CopyResult,
@@ -79,7 +80,7 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
     ...(destination?.stageAll === undefined
       ? {}
       : { stageAll: stageAllAt(rucio, tapeRse, destination, destination.stageAll.bind(destination)) }),
-    async release(file, reference, signal) {
+    async release(file, reference, signal, round) {
       // Without an endpoint the reference is a rule for our own store (see `bringBack`). It is left to its
       // end: once no rule keeps a replica, Rucio may delete the file, and that file is what was just brought
       // back.
@@ -88,6 +89,7 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
         await atEndpoint(rucio, tapeRse, destination, file, signal),
         reference,
         signal,
+        round,
       )
     },
     async *read(file, signal) {
@@ -112,18 +114,19 @@ function stageAllAt(
   stageAll: NonNullable<TapeDriver['stageAll']>,
 ): NonNullable<TapeDriver['stageAll']> {
   return async (files, options, signal) => {
-    const there = new Map<TapeFile, TapeFile>()
-    for (const file of files) {
-      const named = await atEndpoint(rucio, tapeRse, destination, file, signal).catch((error) => {
-        // `stage` states the reason.
+    const nameOf = (file: TapeFile) =>
+      atEndpoint(rucio, tapeRse, destination, file, signal).catch((error) => {
         if (error instanceof InvalidInputError) return null
         throw error
       })
-      if (named !== null) there.set(named, file)
-    }
+    const names = await checkEach(files, nameOf, options.checkSeconds, signal)
+    const there = new Map([...names].flatMap(([file, named]) => (named === null ? [] : [[named, file]])))
+    if (there.size === 0) return null
     const staged = await stageAll([...there.keys()], options, signal)
     if (staged === null) return null
-    return { ...staged, files: staged.files.flatMap((file) => there.get(file) ?? []) }
+    const ours = (some: readonly TapeFile[]) => some.flatMap((file) => there.get(file) ?? [])
+    const unnamed = [...names].flatMap(([file, named]) => (named === null ? [file] : []))
+    return { ...staged, files: ours(staged.files), leftOut: [...unnamed, ...ours(staged.leftOut)] }
   }
 }
 

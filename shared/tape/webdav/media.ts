@@ -4,9 +4,11 @@
  */
 import { classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
+import { checkEach } from '../check-each.ts'
 import type {
   CheckOptions,
   ContentEvidence,
+  Round,
   StagedTogether,
   StageResult,
   TapeCheck,
@@ -82,7 +84,7 @@ const placeText = (place: Archived) => (place.kind === 'locality' ? place.locali
 export async function stageFile(
   endpoint: Endpoint,
   file: TapeFile,
-  options: { readonly reference: string | null; readonly lifetimeSeconds: number },
+  options: { readonly reference: string | null; readonly lifetimeSeconds: number; readonly round?: Round },
   signal: AbortSignal,
 ): Promise<StageResult> {
   const name = await nameInUse(endpoint, file, signal)
@@ -92,7 +94,7 @@ export async function stageFile(
   const path = endpoint.places.path(name)
   const { reference: before } = options
   if (before !== null) {
-    const state = await requestState(rest, before, path, signal)
+    const state = await requestState(rest, before, path, signal, options.round)
     if (state.kind === 'online') return { kind: 'online', reference: before }
     if (state.kind === 'waiting') return { kind: 'staging', reference: before, reason: state.reason }
     endpoint.log?.warn({ name, request: before, reason: state.reason }, `tape-stage-${state.kind}`)
@@ -108,52 +110,56 @@ export async function stageFile(
   return { kind: 'staging', reference, reason: state.reason }
 }
 
-/** Files whose presence is checked at a time before they are requested. */
-const CHECKS_AT_ONCE = 8
-
 /** As TapeDriver.stageAll. Of files with the same name in different buckets the first is requested. */
 export async function stageFiles(
   endpoint: Endpoint,
   files: readonly TapeFile[],
-  { lifetimeSeconds }: { readonly lifetimeSeconds: number },
+  { lifetimeSeconds, checkSeconds }: { readonly lifetimeSeconds: number; readonly checkSeconds: number },
   signal: AbortSignal,
 ): Promise<StagedTogether | null> {
   const rest = await endpoint.tapeRest(signal)
   if (rest === null) return null
-  const wanted = new Map<string, { readonly path: string; readonly file: TapeFile }>()
-  for (let at = 0; at < files.length; at += CHECKS_AT_ONCE) {
-    const some = files.slice(at, at + CHECKS_AT_ONCE)
-    const paths = await Promise.all(some.map((file) => stageablePath(endpoint, rest, file, signal)))
-    for (const [index, file] of some.entries()) {
-      const path = paths[index] ?? null
-      if (path !== null && !wanted.has(nameOfFile(path))) wanted.set(nameOfFile(path), { path, file })
-    }
+  // Some servers refuse all files of a request if one is missing.
+  const names = await checkEach(files, (file) => nameInUse(endpoint, file, signal), checkSeconds, signal)
+  const named = new Map<string, { readonly path: string; readonly file: TapeFile }>()
+  for (const [file, name] of names) {
+    const path = name === null ? null : endpoint.places.path(name)
+    if (path !== null && !named.has(nameOfFile(path))) named.set(nameOfFile(path), { path, file })
   }
-  if (wanted.size === 0) return null
-  const requested = [...wanted.values()]
+  const requested = await withoutLost(rest, [...named.values()], signal)
+  if (requested.length === 0) return null
   const paths = requested.map(({ path }) => path)
   const reference = await rest.stage(paths, lifetimeSeconds, signal)
-  return { reference, files: requested.map(({ file }) => file) }
+  const inRequest = new Set(requested.map(({ file }) => file))
+  return {
+    reference,
+    files: [...inRequest],
+    leftOut: [...names.keys()].filter((file) => !inRequest.has(file)),
+  }
 }
 
-/** Null for a file that is missing, lost or cannot be read at present: some servers would refuse all files. */
-async function stageablePath(
-  endpoint: Endpoint,
+/** Paths that the tape system is asked about at a time. */
+const PATHS_AT_ONCE = 100
+
+/** Without those that `stage` refuses, or whose state is not clear. */
+async function withoutLost<Named extends { readonly path: string }>(
   rest: TapeRest,
-  file: TapeFile,
+  named: readonly Named[],
   signal: AbortSignal,
-): Promise<string | null> {
-  try {
-    const name = await nameInUse(endpoint, file, signal)
-    if (name === null) return null
-    const path = endpoint.places.path(name)
-    await refuseWhatIsLost(rest, path, signal)
-    return path
-  } catch (error) {
-    if (error instanceof InvalidInputError) return null
-    if (error instanceof TransientError && error.details.missing === true) return null
-    throw error
+): Promise<readonly Named[]> {
+  const kept: Named[] = []
+  for (let at = 0; at < named.length; at += PATHS_AT_ONCE) {
+    const some = named.slice(at, at + PATHS_AT_ONCE)
+    const places = await rest.archiveInfos(
+      some.map(({ path }) => path),
+      signal,
+    )
+    for (const each of some) {
+      const place = places.get(each.path)
+      if (place !== undefined && refusalOfStaging(place, each.path) === null) kept.push(each)
+    }
   }
+  return kept
 }
 
 /** The request was made: its reference must not be lost because its state cannot be determined now. */
@@ -169,8 +175,9 @@ async function requestState(
   reference: string,
   path: string,
   signal: AbortSignal,
+  round?: Round,
 ): Promise<Staged> {
-  const state = await rest.staged(reference, path, signal)
+  const state = await rest.staged(reference, path, signal, round)
   if (state.kind !== 'online') return state
   const place = await rest.archiveInfo(path, signal)
   const isGone = place.kind === 'locality' && place.locality === 'TAPE'
@@ -183,11 +190,15 @@ export async function releaseFile(
   file: TapeFile,
   reference: string,
   signal: AbortSignal,
+  round?: Round,
 ): Promise<void> {
   const rest = await endpoint.tapeRest(signal)
   if (rest === null) return
   const path = endpoint.places.path((await nameInUse(endpoint, file, signal)) ?? file.name)
-  const state = await rest.staged(reference, path, signal)
+  const before = await rest.staged(reference, path, signal, round)
+  // Any other state may have changed since it was read in this round.
+  const state =
+    before.kind === 'online' || round === undefined ? before : await rest.staged(reference, path, signal)
   // A release before the file is on disk would not stop the staging.
   if (state.kind === 'waiting') await rest.cancel(reference, [path], signal)
   if (state.kind === 'online') await rest.release(reference, [path], signal)
@@ -198,16 +209,19 @@ export async function releaseFile(
  * tape system cannot answer for it.
  */
 async function refuseWhatIsLost(rest: TapeRest, path: string, signal: AbortSignal): Promise<void> {
-  const place = await rest.archiveInfo(path, signal)
+  const refused = refusalOfStaging(await rest.archiveInfo(path, signal), path)
+  if (refused !== null) throw refused
+}
+
+function refusalOfStaging(place: Archived, path: string): InvalidInputError | TransientError | null {
   // The text of the error is free: it may be a lasting one or that of a server which is starting up.
   if (place.kind === 'error')
-    throw new TransientError(`the tape system reports for ${path}: ${place.reason}`, { missing: true })
-  if (place.kind !== 'locality') return
-  if (place.locality === 'LOST') throw new InvalidInputError(`the tape system has lost ${path} (LOST)`)
-  if (place.locality === 'UNAVAILABLE')
-    throw new TransientError(`the tape system cannot read ${path} at present (UNAVAILABLE)`, {
-      missing: true,
-    })
+    return new TransientError(`the tape system reports for ${path}: ${place.reason}`, { missing: true })
+  if (place.kind !== 'locality') return null
+  if (place.locality === 'LOST') return new InvalidInputError(`the tape system has lost ${path} (LOST)`)
+  return place.locality === 'UNAVAILABLE'
+    ? new TransientError(`the tape system cannot read ${path} at present (UNAVAILABLE)`, { missing: true })
+    : null
 }
 
 /**

@@ -70,7 +70,7 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
     },
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),
     stageAll: (files, stageOptions, signal) => stageFiles(endpoint, files, stageOptions, signal),
-    release: (file, reference, signal) => releaseFile(endpoint, file, reference, signal),
+    release: (file, reference, signal, round) => releaseFile(endpoint, file, reference, signal, round),
     async *read(file, signal) {
       const name = await nameInUse(endpoint, file, signal)
       if (name === null) throw new TransientError(`the tape endpoint has no ${file.name}`, { missing: true })

@@ -228,6 +228,35 @@ describe('bringing back', () => {
     expect(endpoint.released).toEqual([`${fixture.placeOf(file.name)} request-1`])
   })
 
+  it('many files are requested from the endpoint together, without one that Rucio does not know or has elsewhere', async () => {
+    await submit()
+    await rucio.run()
+    const unknown = await tapeFileOf(bytes)
+    const elsewhere = await tapeFileOf(bytes)
+    const named = splitName(elsewhere.name)
+    rucio.know({ ...named, bytes: bytes.length, adler32: file.adler32, md5: file.md5 }, 'TAPE')
+    const pfn = `davs://elsewhere.example.org/${elsewhere.name}`
+    const did = elsewhere.name.replace('/', ':')
+    rucio.file(did)?.replicas.set('TAPE', { pfn, state: 'AVAILABLE' })
+    const requested: string[] = []
+    const destination: MemoryEndpoint = {
+      ...endpoint,
+      async stageAll(files) {
+        requested.push(...files.map(({ name }) => name))
+        return { reference: 'request-1', files, leftOut: [] }
+      },
+    }
+    driver = open({ destination })
+    const limits = { lifetimeSeconds: 3600, checkSeconds: 60 }
+    expect(await driver.stageAll?.([unknown, elsewhere, file], limits, signal)).toEqual({
+      reference: 'request-1',
+      files: [file],
+      leftOut: [unknown, elsewhere],
+    })
+    expect(requested).toEqual([fixture.placeOf(file.name)])
+    expect(await driver.stageAll?.([unknown], limits, signal)).toBeNull()
+  })
+
   it('without an endpoint a file is brought back by a rule for the store with a limited lifetime, followed until it is OK', async () => {
     const { scope, name } = splitName(file.name)
     rucio.know({ scope, name, bytes: bytes.length, adler32: file.adler32, md5: file.md5 }, 'TAPE')

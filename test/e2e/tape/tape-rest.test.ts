@@ -242,8 +242,11 @@ describe('staging', () => {
 describe('many files in one request', () => {
   let files: readonly TapeFile[]
   let paths: readonly string[]
-  const stageAll = () => fixture.driver.stageAll?.(files, { lifetimeSeconds: 86_400 }, never) ?? null
+  const stageAll = () =>
+    fixture.driver.stageAll?.(files, { lifetimeSeconds: 86_400, checkSeconds }, never) ?? null
+  let checkSeconds: number
   beforeEach(async () => {
+    checkSeconds = 60
     files = await Promise.all([1, 2, 3].map((run) => tapeFileOf(BYTES, freshName(`run0000${run}.mid.gz`))))
     paths = files.map(({ name }) => `/cygno/${name}`)
     for (const { name } of files) fixture.server.files.set(name, BYTES)
@@ -254,7 +257,7 @@ describe('many files in one request', () => {
     const staged = await stageAll()
     expect(tape.requests).toMatchObject([{ paths, diskLifetime: ['P1D', 'P1D', 'P1D'] }])
     const reference = tape.requests[0]?.id ?? ''
-    expect(staged).toEqual({ reference, files })
+    expect(staged).toEqual({ reference, files, leftOut: [] })
     tape.localities.set(paths[0] ?? '', 'DISK_AND_TAPE')
     const options = { reference, lifetimeSeconds: 86_400 }
     const states = await Promise.all(files.map((each) => fixture.driver.stage(each, options, never)))
@@ -272,7 +275,7 @@ describe('many files in one request', () => {
   it('files that are missing, lost or cannot be read at present are left out', async () => {
     fixture.server.files.delete(files[0]?.name ?? '')
     tape.localities.set(paths[1] ?? '', 'LOST')
-    expect(await stageAll()).toMatchObject({ files: [files[2]] })
+    expect(await stageAll()).toMatchObject({ files: [files[2]], leftOut: files.slice(0, 2) })
     tape.localities.set(paths[2] ?? '', 'UNAVAILABLE')
     expect(await stageAll()).toBeNull()
     expect(tape.requests).toHaveLength(1)
@@ -284,12 +287,78 @@ describe('many files in one request', () => {
     fixture.server.files.set(twin.name, BYTES)
     tape.localities.set(`/cygno/${twin.name}`, 'TAPE')
     files = [...files, twin]
-    expect(await stageAll()).toMatchObject({ files: files.slice(0, 3) })
+    expect(await stageAll()).toMatchObject({ files: files.slice(0, 3), leftOut: [twin] })
+  })
+
+  it.each([403, 500, 503, 504])('a file whose check is answered %i is left out', async (status) => {
+    const [, bad] = files
+    fixture.server.meet(
+      'HEAD',
+      async (met) => {
+        if (met.name === bad?.name) met.response.writeHead(status).end()
+        else await met.proceed()
+      },
+      100,
+    )
+    expect(await stageAll()).toMatchObject({ files: [files[0], files[2]], leftOut: [bad] })
+  })
+
+  it('all checks that fail are a failure of the endpoint', async () => {
+    fixture.server.meet('HEAD', async (met) => void met.response.writeHead(503).end(), 100)
+    await transientOf(stageAll() ?? Promise.resolve())
+    expect(tape.requests).toEqual([])
+  })
+
+  it('files that are not checked in time are neither requested nor left out', async () => {
+    const more = await Promise.all(
+      Array.from({ length: 9 }, (_, run) => tapeFileOf(BYTES, freshName(`run0010${run}.mid.gz`))),
+    )
+    for (const { name } of more) {
+      fixture.server.files.set(name, BYTES)
+      tape.localities.set(`/cygno/${name}`, 'TAPE')
+    }
+    files = [...files, ...more]
+    checkSeconds = 0
+    const staged = await stageAll()
+    expect(staged?.files).toEqual(files.slice(0, staged?.files.length))
+    expect(staged?.files.length).toBeGreaterThan(0)
+    expect(staged?.files.length).toBeLessThan(files.length)
+    expect(staged?.leftOut).toEqual([])
+  })
+
+  it('where many files are is asked with one question, and of a contradiction only that file is left out', async () => {
+    const entries = paths.map((each) => ({ path: each, locality: 'TAPE' }))
+    const contradiction = { path: paths[0] ?? '', locality: 'LOST' }
+    tape.answerWith('POST /archiveinfo', 200, JSON.stringify([...entries, contradiction]))
+    expect(await stageAll()).toMatchObject({ files: files.slice(1), leftOut: files.slice(0, 1) })
+  })
+
+  it('their progress is read once in a round, and again in the next', async () => {
+    const reference = (await stageAll())?.reference ?? ''
+    const poll = (round: object) =>
+      Promise.all(
+        files.map((each) => fixture.driver.stage(each, { reference, lifetimeSeconds: 60, round }, never)),
+      )
+    const round = {}
+    expect((await poll(round)).map(({ kind }) => kind)).toEqual(['staging', 'staging', 'staging'])
+    for (const each of paths) tape.localities.set(each, 'DISK_AND_TAPE')
+    expect((await poll(round)).map(({ kind }) => kind)).toEqual(['staging', 'staging', 'staging'])
+    expect((await poll({})).map(({ kind }) => kind)).toEqual(['online', 'online', 'online'])
+  })
+
+  it('a file that came online after its progress was read in a round is released', async () => {
+    const reference = (await stageAll())?.reference ?? ''
+    const round = {}
+    const options = { reference, lifetimeSeconds: 60, round }
+    for (const each of files) await fixture.driver.stage(each, options, never)
+    for (const each of paths) tape.localities.set(each, 'DISK_AND_TAPE')
+    for (const each of files) await fixture.driver.release(each, reference, never, round)
+    expect(tape.requests).toMatchObject([{ released: true, cancelled: false }])
   })
 
   it('an endpoint without the API has nothing to request', async () => {
     const without = await startWebdavFixture({ tapeRest: 'never' })
-    expect(await without.driver.stageAll?.(files, { lifetimeSeconds: 60 }, never)).toBeNull()
+    expect(await without.driver.stageAll?.(files, { lifetimeSeconds: 60, checkSeconds }, never)).toBeNull()
     await without.close()
   })
 

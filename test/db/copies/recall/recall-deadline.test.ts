@@ -170,6 +170,19 @@ test('a recall that could not be tried before its deadline is given up with the 
   expect(await row(id)).toMatchObject({ lastError: 'it was not done in time: connection refused' })
 })
 
+test('a file that came into the store in the last attempt is found although the attempt failed', async () => {
+  const run = await onlyOnTape(here, tape, number)
+  const id = await request()
+  pastDeadline()
+  tape.read = async function* () {
+    yield run.bytes.subarray(0, 1)
+    await context.put(run.key, run.bytes)
+    throw new TransientError('the connection was lost')
+  }
+  expect(await advance(id)).toBe('present')
+  expect(await alerts()).not.toContain('recall-failed')
+})
+
 test('the temporary object of a recall is deleted although its upload cannot be aborted', async () => {
   const run = await onlyOnTape(here, tape, number)
   const id = await request()

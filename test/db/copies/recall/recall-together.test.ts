@@ -37,7 +37,7 @@ beforeEach(async () => {
     await before()
     requests.push(files.map(({ name }) => name))
     await after()
-    return { reference: `all-${requests.length}`, files }
+    return { reference: `all-${requests.length}`, files, leftOut: [] }
   }
   clockMs = Date.now()
   here = { ...context, tape, now: () => new Date(clockMs) }
@@ -142,11 +142,36 @@ test('one recall alone is requested by itself', async () => {
 test('a file that the endpoint leaves out of a request of many is requested by itself', async () => {
   const { names, ids } = await requestRuns(3)
   const all = tape.stageAll
-  tape.stageAll = async (files: readonly TapeFile[], ...rest) =>
-    (await all?.(files.slice(1), ...rest)) ?? null
+  tape.stageAll = async (files: readonly TapeFile[], ...rest) => {
+    const staged = await all?.(files.slice(1), ...rest)
+    return staged == null ? null : { ...staged, leftOut: files.slice(0, 1) }
+  }
   await advance()
   expect(requests).toEqual([names.slice(1)])
   expect(singles()).toBe(1)
+  expect(await states(ids)).toEqual(ids.map(() => 'present'))
+})
+
+test('files that were not checked in time are requested together a minute later', async () => {
+  const { names, ids } = await requestRuns(4)
+  const all = tape.stageAll
+  tape.stageAll = async (files: readonly TapeFile[], ...rest) =>
+    (await all?.(files.slice(0, 2), ...rest)) ?? null
+  await advance()
+  expect(requests).toEqual([names.slice(0, 2)])
+  clockMs += MINUTE
+  await advance()
+  expect(requests).toEqual([names.slice(0, 2), names.slice(2)])
+  expect(singles()).toBe(0)
+  expect(await states(ids)).toEqual(ids.map(() => 'present'))
+})
+
+test('recalls whose times were written by a clock that was days ahead are requested together', async () => {
+  clockMs += 3 * 86_400_000
+  const { names, ids } = await requestRuns(3)
+  clockMs -= 3 * 86_400_000
+  await advance()
+  expect(requests).toEqual([names])
   expect(await states(ids)).toEqual(ids.map(() => 'present'))
 })
 
@@ -225,6 +250,24 @@ test('a function that is stopped during the request gives the recalls back at on
   expect(await states(ids)).toEqual(['present', 'present'])
 })
 
+test('a request of many files that no function has time for is made file by file after three', async () => {
+  const { ids } = await requestRuns(2)
+  let tries = 0
+  for (let killed = 0; killed < 4; killed++) {
+    const stop = new AbortController()
+    before = async () => {
+      tries++
+      stop.abort()
+      throw stop.signal.reason
+    }
+    await stageTogether(here, stop.signal)
+  }
+  expect(tries).toBe(3)
+  await advance()
+  expect(singles()).toBe(2)
+  expect(await states(ids)).toEqual(['present', 'present'])
+})
+
 test('a request of many files that fails three times is made file by file', async () => {
   const { ids } = await requestRuns(2)
   let tries = 0
@@ -241,8 +284,8 @@ test('a request of many files that fails three times is made file by file', asyn
   expect(await states(ids)).toEqual(['present', 'present'])
 })
 
-test('an endpoint that cannot be reached opens its breaker, and the files are still requested together afterwards', async () => {
-  const { ids, names } = await requestRuns(3)
+test('an endpoint that cannot be reached opens its breaker, and the files are requested together once one has worked', async () => {
+  const { ids } = await requestRuns(3)
   let isDown = true
   before = async () => {
     if (isDown) throw new TransientError('connect ECONNREFUSED', { error: 'ECONNREFUSED' })
@@ -262,5 +305,6 @@ test('an endpoint that cannot be reached opens its breaker, and the files are st
     clockMs += MINUTE
   }
   expect(await states(ids)).toEqual(ids.map(() => 'present'))
-  expect(requests).toEqual([names])
+  expect(singles()).toBe(1)
+  expect(requests.map((names) => names.length)).toEqual([2])
 })

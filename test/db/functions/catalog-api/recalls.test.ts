@@ -109,6 +109,69 @@ test('a range without runs is not found, and one that cannot be recalled at all 
   expect(text).toContain('none of these runs can be recalled')
 })
 
+test('a range is complete although it has hundreds of numbers of which no file was catalogued', async () => {
+  await onlyOnTape(context, tape, from + 10_000)
+  const at = new Date()
+  const none = {
+    parameters: '{}',
+    startedEpoch: 0,
+    integrity: 'unstated',
+    cataloguedAt: at,
+    updatedAt: at,
+  } as const
+  const values = Array.from({ length: 502 }, (_, later) => {
+    const runNumber = from + 10_001 + later
+    return { ...none, tag: 'LNGS', runNumber }
+  })
+  await context.database.insertInto('runs').values(values).execute()
+  await onlyOnTape(context, tape, from + 10_600)
+  const wide = { tag: 'LNGS', from: from + 10_000, to: from + 10_999 }
+  const { status } = await app.post('/api/v1/recalls', { range: wide }, SHIFTER)
+  expect(status).toBe(202)
+  expect(await requested()).toEqual([from + 10_000, from + 10_600])
+})
+
+test('more files than one request may have are planned, and refused unless they are of one run', async () => {
+  const { runId } = await onlyOnTape(context, tape, from)
+  await makeRun(context, from + 1)
+  const rows = context.database.selectFrom('runFiles').selectAll().where('runId', '=', runId)
+  const { id: _, ...file } = await rows.executeTakeFirstOrThrow()
+  const columns = Object.entries(file).map(([name, value]) => {
+    const isJson = value?.constructor === Object || Array.isArray(value)
+    return [name, isJson ? JSON.stringify(value) : value]
+  })
+  for (let subrun = 1; subrun <= 200; subrun++) {
+    const own = { subrun, digitizers: 'null', objectKey: `LNGS/run${from}sub${subrun}.mid.gz` }
+    await context.database
+      .insertInto('runFiles')
+      .values({ ...Object.fromEntries(columns), ...own })
+      .execute()
+  }
+  expect(await recalls({ dryRun: true })).toMatchObject({
+    status: 200,
+    json: { unavailable: { files: 200 } },
+  })
+  const refused = await recalls()
+  expect(refused.status).toBe(409)
+  expect(refused.json).toMatchObject({ detail: expect.stringContaining('at most 200 files') })
+  expect(await requested()).toEqual([])
+  const alone = { range: { tag: 'LNGS', from, to: from } }
+  expect((await app.post('/api/v1/recalls', alone, SHIFTER)).status).toBe(202)
+})
+
+test('a file whose copy on tape turned out to be damaged is a failed one, not one that was left out', async () => {
+  const damaged = await onlyOnTape(context, tape, from)
+  tape.files.set(`${context.bucket}/${damaged.key}`, new Uint8Array(damaged.bytes.length))
+  await recalls()
+  let clockMs = Date.now()
+  for (let beat = 0; beat < 6; beat++) {
+    await advanceRecalls({ ...context, tape, now: () => new Date(clockMs) }, signal, context.log)
+    clockMs += 600_000
+  }
+  const { json } = await recalls({ dryRun: true })
+  expect(json).toMatchObject({ failed: { files: 1 }, unavailable: { files: 0 }, onTape: { files: 0 } })
+})
+
 test('who may not recall runs of the tag is refused', async () => {
   expect((await recalls({}, ANONYMOUS)).status).toBe(401)
   expect((await recalls({}, READER)).status).toBe(403)
