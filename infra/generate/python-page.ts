@@ -42,7 +42,7 @@ The library of the experiment, \`cygno.read_cygno_logbook\`, works as before: th
 no token, it can read only public data (\`CYGNET_ANONYMOUS_SCOPES=read:*,link:*\`).
 
 Not offered: addresses of \`histograms_Run12345.root\`, listings of the buckets, and the tables \`tmpTable\`, \`tmpTableHist\` and \`gm_data\` of
-the logbook ([ADR 23](adr/0023-what-the-old-tools-get.md) has the reasons, and what serves instead).
+the logbook (docs/adr/0023-what-the-old-tools-get.md has the reasons, and what serves instead).
 
 ## ROOT files
 

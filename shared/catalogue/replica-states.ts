@@ -66,3 +66,21 @@ export const READABLE_ON_TAPE: States = ['on-media', 'staged']
 export const RECALLING: States = ['requested', 'staging', 'copying']
 /** A recall that requires the object in the store until it expires. */
 export const RECALL_WANTED: States = [...IN_PROGRESS, 'present']
+
+/** Every state that the view `copies` shows, in the order of a copy's life. */
+export const SHOWN_STATES = [
+  'requested',
+  'copying',
+  'submitted',
+  'staging',
+  'staged',
+  'failed',
+  'on-media',
+  'present',
+  'missing',
+  'suspicious',
+  'replaced',
+  'deleting',
+  'deleted',
+  'expired',
+] as const

@@ -1,5 +1,6 @@
 /** The lists of the pages as lists of the API: every row that the filters select, as JSON, NDJSON or CSV. */
 import { z } from '@hono/zod-openapi'
+import { SHOWN_STATES } from '../../../shared/catalogue/replica-states.ts'
 import type { Context } from '../../../shared/context.ts'
 import { storageByDay } from '../../../shared/queries/dashboard.ts'
 import {
@@ -31,23 +32,6 @@ const id = z.int()
 const bytes = z.int()
 const ofRun = { tag: text, runNumber: z.int() } as const
 const ofObject = { bucket: text, key: text } as const
-
-const STATES = [
-  'requested',
-  'copying',
-  'submitted',
-  'staging',
-  'staged',
-  'failed',
-  'on-media',
-  'present',
-  'missing',
-  'suspicious',
-  'replaced',
-  'deleting',
-  'deleted',
-  'expired',
-] as const
 
 const copy = z.strictObject({
   id,
@@ -161,7 +145,7 @@ const open = z.strictObject({
 
 export function registerLists(api: Api, context: Context<'database'>): void {
   const { database, now } = context
-  const copyStates = anyOf(STATES, 'State of the copy')
+  const copyStates = anyOf(SHOWN_STATES, 'State of the copy')
 
   addList(
     api,
