@@ -9,6 +9,7 @@ import * as openProblems from './migrations/0004-open-problems/0004-open-problem
 import * as tokenMachines from './migrations/0005-token-machines/0005-token-machines.ts'
 import * as contents from './migrations/0006-contents/0006-contents.ts'
 import * as recallBudgets from './migrations/0007-recall-budgets.ts'
+import * as tapeRest from './migrations/0012-tape-rest.ts'
 
 const migrations = {
   '0001-schema': schema,
@@ -18,6 +19,7 @@ const migrations = {
   '0005-token-machines': tokenMachines,
   '0006-contents': contents,
   '0007-recall-budgets': recallBudgets,
+  '0012-tape-rest': tapeRest,
 }
 
 /**

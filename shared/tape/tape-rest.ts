@@ -54,6 +54,18 @@ export interface TapeRest {
   release(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
 }
 
+/**
+ * What was seen of the Tape REST APIs of endpoints, by all processes. Endpoints are named by their root.
+ */
+export interface TapeRestMemory {
+  /** The endpoint has the API. From then on its absence is never believed again. */
+  found(endpoint: string): Promise<void>
+  /**
+   * The endpoint shows no API now. Since when it has shown none at any request; null when it had one before.
+   */
+  absent(endpoint: string): Promise<Date | null>
+}
+
 const WELL_KNOWN = '/.well-known/wlcg-tape-rest-api'
 /** The bodies of these answers are short; a longer one is not a valid answer. */
 const MOST_BYTES = 4 * 1024 * 1024
@@ -77,7 +89,7 @@ const stageState = z.object({
 })
 
 /**
- * Discovers the API of an endpoint; null when it has none.
+ * Discovers the API of an endpoint; null when this answer shows none, from which alone nothing may be concluded.
  * @throws TransientError when that cannot be determined: if a busy tape system were taken for none, files
  * would count as on media that are not.
  */
