@@ -198,8 +198,9 @@ const JSON_HEADERS = { 'Content-Type': 'application/json', Accept: 'application/
 
 /**
  * The entries about a file. The tape system may answer with another path than it was asked for: dCache names
- * files below the root of its namespace, or below that of the user. No request of ours concerns two files of
- * the same name, so without an entry of its path, those are meant whose path differs in its beginning only.
+ * files below the root of its namespace, or below that of the user. No request of ours concerns two files whose
+ * `nameOfFile` is the same, so without an entry of its path, those are meant whose path differs in its beginning
+ * or its encoding only.
  */
 function entriesOf<Entry extends { readonly path: string }>(
   path: string,
@@ -208,11 +209,17 @@ function entriesOf<Entry extends { readonly path: string }>(
   const exact = entries.filter((entry) => entry.path === path)
   if (exact.length > 0) return exact
   const name = nameOfFile(path)
-  return entries.filter((entry) => [entry.path, decoded(entry.path) ?? ''].map(nameOfFile).includes(name))
+  return entries.filter((entry) => nameOfFile(entry.path) === name)
 }
 
-/** The name of a file and of its folder. */
-export const nameOfFile = (path: string): string => path.split('/').filter(Boolean).slice(-2).join('/')
+/**
+ * The name of a file and of its folder, the same for all forms in which a tape system may write them: `a b` and
+ * `a%20b` are two files, and it may write the first as the second.
+ */
+export function nameOfFile(path: string): string {
+  const plain = decoded(path) ?? path
+  return plain === path ? path.split('/').filter(Boolean).slice(-2).join('/') : nameOfFile(plain)
+}
 
 /** The one statement of all entries about a file; null without any. @throws TransientError when they differ. */
 function agreed<Statement>(path: string, statements: readonly Statement[]): Statement | null {

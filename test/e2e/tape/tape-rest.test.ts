@@ -287,6 +287,27 @@ describe('many files in one request', () => {
     expect(await stageAll()).toMatchObject({ files: files.slice(0, 3) })
   })
 
+  it('of files whose names an encoded answer does not distinguish, the second has a request of its own', async () => {
+    tape.pathInAnswers = (asked) => asked.split('/').map(encodeURIComponent).join('/')
+    const [plain, encoded] = await Promise.all(
+      ['a b', 'a%20b'].map((name) => tapeFileOf(BYTES, `cygno-data/LNGS/${name}`)),
+    )
+    if (plain === undefined || encoded === undefined) throw new Error('no files')
+    files = [plain, encoded]
+    for (const { name } of files) {
+      fixture.server.files.set(name, BYTES)
+      tape.localities.set(`/cygno/${name}`, 'TAPE')
+    }
+    const together = await stageAll()
+    expect(together).toMatchObject({ files: [plain] })
+    const stageOne = (each: TapeFile, reference: string | null) =>
+      fixture.driver.stage(each, { reference, lifetimeSeconds: 60 }, never)
+    const own = await stageOne(encoded, null)
+    tape.localities.set(`/cygno/${encoded.name}`, 'DISK_AND_TAPE')
+    expect(await stageOne(encoded, own.reference)).toMatchObject({ kind: 'online' })
+    expect(await stageOne(plain, together?.reference ?? null)).toMatchObject({ kind: 'staging' })
+  })
+
   it('an endpoint without the API has nothing to request', async () => {
     const without = await startWebdavFixture({ tapeRest: 'never' })
     expect(await without.driver.stageAll?.(files, { lifetimeSeconds: 60 }, never)).toBeNull()
