@@ -9,6 +9,7 @@ import type { Executor } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import type { ObjectVersion } from '../../run.ts'
+import { assertBucketExists } from '../../storage/bucket-exists.ts'
 import { hasOtherVersions } from '../../storage/delete-object.ts'
 import { describeObject } from '../../storage/objects.ts'
 
@@ -121,7 +122,10 @@ async function isRecalled(executor: Executor, replica: Replica, at: Date): Promi
   return recall !== undefined
 }
 
-/** The object as the store describes it now, or why it may not be deleted. */
+/**
+ * The object as the store describes it now, or why it may not be deleted. @throws TransientError also when the
+ * store does not have the bucket.
+ */
 export async function versionInStore(
   context: Context<'s3'>,
   version: ObjectVersion,
@@ -129,7 +133,10 @@ export async function versionInStore(
   signal: AbortSignal,
 ): Promise<ObjectVersion | Refusal> {
   const object = await describeObject(context.s3, version, signal)
-  if (object === null) return refused('not-in-store', 'the store holds no object under the key')
+  if (object === null) {
+    await assertBucketExists(context.s3, version.bucket, signal)
+    return refused('not-in-store', 'the store holds no object under the key')
+  }
   if (!isSameVersion(object, version)) return refused('changed', OTHER_OBJECT)
   if (object.lastModified === null || version.lastModified === null)
     return refused('young', 'the store does not state since when it has it')

@@ -4,10 +4,11 @@
 
 import type { Context } from '../../context.ts'
 import type { Evidence, Replica } from '../../database/replica-schema.ts'
+import { bucketExists } from '../../storage/bucket-exists.ts'
 import type { CheckOptions } from '../../tape/driver.ts'
 import { pause } from '../../time/pause.ts'
 import { type Check, checkReplica } from './check-replica.ts'
-import { bucketExists, hasNewerVersion, statedMismatch } from './other-causes.ts'
+import { hasNewerVersion, statedMismatch } from './other-causes.ts'
 
 export type ReadBack = CheckOptions['readBack']
 

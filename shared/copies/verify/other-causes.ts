@@ -1,22 +1,8 @@
 /** Other causes that explain what a check found in the store. */
-import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
 import type { Context } from '../../context.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { describeObject } from '../../storage/objects.ts'
-import { statusOf } from '../../storage/send-body.ts'
-
-/** When the account may not read the bucket's properties, the bucket is taken to exist. */
-export async function bucketExists(s3: S3Client, bucket: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: signal })
-    return true
-  } catch (error) {
-    if (statusOf(error) === 404) return false
-    if (statusOf(error) === 403) return true
-    throw error
-  }
-}
 
 /**
  * Whether the key holds a version that is in the ledger and waits to be catalogued, or is being catalogued.

@@ -1,0 +1,25 @@
+/** Whether "there is no such object" is the answer of the store, or of something else in its place. */
+import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
+import { TransientError } from '../errors.ts'
+import { statusOf } from './send-body.ts'
+
+/** When the account may not read the bucket's properties, the bucket is taken to exist. */
+export async function bucketExists(s3: S3Client, bucket: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: signal })
+    return true
+  } catch (error) {
+    if (statusOf(error) === 404) return false
+    if (statusOf(error) === 403) return true
+    throw error
+  }
+}
+
+/**
+ * Called before an object counts as deleted or missing: a gateway without its store answers 404 to everything.
+ * @throws TransientError when the bucket does not exist either.
+ */
+export async function assertBucketExists(s3: S3Client, bucket: string, signal: AbortSignal): Promise<void> {
+  if (!(await bucketExists(s3, bucket, signal)))
+    throw new TransientError(`the store has no bucket ${bucket}: is it the right store?`, { operator: true })
+}
