@@ -322,6 +322,7 @@ function tapeEnvironment(xrootd: Xrootd) {
     CYGNET_TAPE_DRIVER: 'webdav',
     CYGNET_TAPE_URL: xrootd.url,
     CYGNET_TAPE_CA_FILE: xrootd.caFile,
+    CYGNET_TAPE_REST: 'never', // its disk is the medium
     CYGNET_TAPE_TOKEN: xrootd.token(365 * 86_400),
   }
 }

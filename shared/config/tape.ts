@@ -30,8 +30,8 @@ export const tape = {
   ),
   rest: setting(
     'CYGNET_TAPE_REST',
-    z.enum(['auto', 'never']).default('auto'),
-    'webdav, fts: auto: a WLCG Tape REST API, where the endpoint has one, determines what is on media',
+    z.enum(['auto', 'always', 'never']).default('auto'),
+    'webdav, fts, rucio: auto: a WLCG Tape REST API, where the endpoint has one, determines what is on media; always: it has one; never: it has none, and is itself the medium',
   ),
   copiesAtOnce: setting(
     'CYGNET_TAPE_COPIES_AT_ONCE',

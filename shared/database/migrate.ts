@@ -10,8 +10,9 @@ import * as tokenMachines from './migrations/0005-token-machines/0005-token-mach
 import * as contents from './migrations/0006-contents/0006-contents.ts'
 import * as recallBudgets from './migrations/0007-recall-budgets.ts'
 import * as people from './migrations/0008-people.ts'
-import * as notificationTests from './migrations/0011-notification-tests.ts'
-import * as runsOfHistory from './migrations/0014-runs-of-history.ts'
+import * as notificationTests from './migrations/0009-notification-tests.ts'
+import * as tapeRest from './migrations/0010-tape-rest.ts'
+import * as runsOfHistory from './migrations/0011-runs-of-history.ts'
 
 const migrations = {
   '0001-schema': schema,
@@ -22,8 +23,9 @@ const migrations = {
   '0006-contents': contents,
   '0007-recall-budgets': recallBudgets,
   '0008-people': people,
-  '0011-notification-tests': notificationTests,
-  '0014-runs-of-history': runsOfHistory,
+  '0009-notification-tests': notificationTests,
+  '0010-tape-rest': tapeRest,
+  '0011-runs-of-history': runsOfHistory,
 }
 
 /**

@@ -275,6 +275,16 @@ export interface RecallBudgetsTable {
   name: string
 }
 
+/** What was seen of the Tape REST APIs of endpoints (ADR 8). */
+export interface TapeEndpointsTable {
+  /** The root of the copies. */
+  endpoint: string
+  /** Null while no API was seen. */
+  tapeRestFoundAt: Date | null
+  /** The first request that found none; of no meaning once an API was found. */
+  tapeRestAbsentSince: Date | null
+}
+
 export interface Schema {
   arrivals: ArrivalsTable
   takeOvers: TakeOversTable
@@ -297,6 +307,7 @@ export interface Schema {
   tasks: TasksTable
   breakers: BreakersTable
   seenEvents: SeenEventsTable
+  tapeEndpoints: TapeEndpointsTable
   darkObjects: DarkObjectsTable
 }
 

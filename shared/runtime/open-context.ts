@@ -4,13 +4,14 @@ import { hostname } from 'node:os'
 import type { Config } from '../config/config.ts'
 import type { Capabilities, Capability, Context } from '../context.ts'
 import { startClock } from '../database/clock.ts'
-import { openDatabase } from '../database/connect.ts'
+import { type Database, openDatabase } from '../database/connect.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { createSqsClient } from '../queue/client.ts'
 import { createQueues } from '../queue/queues.ts'
 import { createPublicS3Client, createS3Client } from '../storage/client.ts'
 import { openTapeDriver } from '../tape/open-driver.ts'
 import { alertClock } from '../work/clock-alert.ts'
+import { createTapeRestMemory } from './tape-rest-memory.ts'
 
 interface Opened<Value> {
   readonly value: Value
@@ -25,7 +26,12 @@ interface Opened<Value> {
  */
 export interface Opener<Name extends Capability> {
   readonly name: Name
-  open(config: Config, log: Logger): Opened<Capabilities[Name]> | Promise<Opened<Capabilities[Name]>>
+  /** `database`: that of the process, which is opened first; null where it has none. */
+  open(
+    config: Config,
+    log: Logger,
+    database: Database | null,
+  ): Opened<Capabilities[Name]> | Promise<Opened<Capabilities[Name]>>
 }
 
 /** Also the clock of the process. A database that is down now is connected to later, like all of them. */
@@ -70,8 +76,9 @@ export const publicS3: Opener<'publicS3'> = {
 
 export const tape: Opener<'tape'> = {
   name: 'tape',
-  async open(config, log) {
-    const value = await openTapeDriver(config, log)
+  async open(config, log, database) {
+    const memory = database === null ? undefined : createTapeRestMemory(database)
+    const value = await openTapeDriver(config, log, memory)
     return { value, close: () => value?.close() }
   },
 }
@@ -104,8 +111,11 @@ export async function openContext<Name extends Capability>(
   const close = async () => {
     for (const [, one] of opened.toReversed()) await one.close()
   }
+  const databaseOf = () =>
+    (opened.find(([need]) => need === 'database')?.[1].value ?? null) as Database | null
+  const inOrder = needs.toSorted((a, b) => Number(b.name === 'database') - Number(a.name === 'database'))
   try {
-    for (const need of needs) opened.push([need.name, await need.open(config, log)])
+    for (const need of inOrder) opened.push([need.name, await need.open(config, log, databaseOf())])
   } catch (error) {
     await close()
     throw error

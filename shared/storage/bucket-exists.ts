@@ -1,5 +1,6 @@
-/** Whether the store has a bucket. */
+/** Whether "there is no such object" is the answer of the store, or of something else in its place. */
 import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
+import { TransientError } from '../errors.ts'
 import { bucketAnswer, parseAnswer } from './answers.ts'
 import { statusOf } from './send-body.ts'
 
@@ -17,4 +18,16 @@ export async function bucketExists(s3: S3Client, bucket: string, signal: AbortSi
     if (statusOf(error) === 403 || statusOf(error) === 301) return true
     throw error
   }
+}
+
+/**
+ * Called before an object counts as deleted or missing: a gateway without its store answers 404 to everything.
+ * @throws TransientError when the bucket does not exist either.
+ */
+export async function assertBucketExists(s3: S3Client, bucket: string, signal: AbortSignal): Promise<void> {
+  if (!(await bucketExists(s3, bucket, signal)))
+    throw new TransientError(`the store has no bucket ${bucket}: is it the right store, and is it running?`, {
+      operator: true,
+      error: 'NoSuchBucket',
+    })
 }

@@ -11,6 +11,7 @@ import {
 import { InvalidInputError, TransientError } from '../errors.ts'
 import type { ObjectVersion } from '../run.ts'
 import { comparableEtag, headAnswer, parseAnswer, versionListing } from './answers.ts'
+import { assertBucketExists } from './bucket-exists.ts'
 import { statusOf } from './send-body.ts'
 
 export type Deletion =
@@ -76,7 +77,7 @@ function addUnmodifiedSince(command: DeleteObjectCommand, lastModified: Date): v
 
 /**
  * What the key has: exactly this version, another object, or none. In a versioned bucket, `other` and
- * `absent` mean that this version is deleted.
+ * `absent` mean that this version is deleted. @throws TransientError when there is no such bucket.
  */
 export async function findVersion(
   s3: S3Client,
@@ -94,9 +95,10 @@ export async function findVersion(
       throw new TransientError(`the store does not state the ETag of ${version.bucket}/${version.key}`)
     return etag === comparableEtag(version.etag) ? 'there' : 'other'
   } catch (error) {
-    if (statusOf(error) === 404) return 'absent'
-    throw error
+    if (statusOf(error) !== 404) throw error
   }
+  await assertBucketExists(s3, version.bucket, signal)
+  return 'absent'
 }
 
 /**

@@ -7,7 +7,7 @@ import { HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk
 import { ConflictError, nameRequest, passesWithTime, TransientError } from '../errors.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
 import { type HeadAnswer, headAnswer, type ListedObject, listing, parseAnswer } from './answers.ts'
-import { bucketExists } from './bucket-exists.ts'
+import { assertBucketExists } from './bucket-exists.ts'
 import { getObject } from './get-object.ts'
 import { statusOf } from './send-body.ts'
 import { sizeAndDate } from './size-and-date.ts'
@@ -35,14 +35,8 @@ export async function describeObject(
     throw error
   })
   if (answer === null) {
-    if (await bucketExists(s3, name.bucket, signal)) return null
-    throw new TransientError(
-      `the store has no bucket ${name.bucket}: is it the right store, and is it running?`,
-      {
-        operator: true,
-        error: 'NoSuchBucket',
-      },
-    )
+    await assertBucketExists(s3, name.bucket, signal)
+    return null
   }
   const head = parseAnswer(headAnswer, answer, `HEAD of ${name.bucket}/${name.key}`)
   const etag = head.ETag ?? unstated('ETag', name)

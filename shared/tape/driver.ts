@@ -87,6 +87,11 @@ export type TapeCheck =
       readonly verifiedBy: string
       readonly evidence: 'statement' | ContentEvidence
       readonly onMedia: boolean
+      /**
+       * Where the endpoint counts as the medium itself only because it shows no tape system: since when it has
+       * shown none. Such a conclusion needs time before anything may be deleted because of it.
+       */
+      readonly assumedSince?: Date
     }
   /** A file with another size (`existence`) or checksum. */
   | {

@@ -6,10 +6,16 @@ import type { Config } from '../config/config.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { TapeDriver } from './driver.ts'
+import type { TapeRestMemory } from './tape-rest.ts'
 import type { TokenSource } from './tokens/token-source.ts'
 
 /** Null when no tape endpoint is configured. @throws InvalidInputError naming every missing setting. */
-export async function openTapeDriver(config: Config, log: Logger): Promise<TapeDriver | null> {
+export async function openTapeDriver(
+  config: Config,
+  log: Logger,
+  memory?: TapeRestMemory,
+): Promise<TapeDriver | null> {
+  const webdav = (rootUrl: string, token: TokenSource) => openWebdav(config, rootUrl, token, log, memory)
   switch (config.tape.driver) {
     case 'none':
       return null
@@ -22,7 +28,7 @@ export async function openTapeDriver(config: Config, log: Logger): Promise<TapeD
     }
     case 'webdav': {
       const { CYGNET_TAPE_URL: rootUrl } = needed(config, { CYGNET_TAPE_URL: config.tape.url })
-      return await openWebdav(config, rootUrl, await openTokens(config, log), log)
+      return await webdav(rootUrl, await openTokens(config, log))
     }
     case 'fts': {
       const { CYGNET_FTS_URL: url, CYGNET_TAPE_URL: rootUrl } = needed(config, {
@@ -37,7 +43,7 @@ export async function openTapeDriver(config: Config, log: Logger): Promise<TapeD
         caFile: config.tape.caFile,
         vo: config.fts.vo,
         archiveSeconds: config.fts.archiveSeconds,
-        destination: await openWebdav(config, rootUrl, tokens, log),
+        destination: await webdav(rootUrl, tokens),
       })
     }
     case 'rucio': {
@@ -63,8 +69,7 @@ export async function openTapeDriver(config: Config, log: Logger): Promise<TapeD
         sourceRse,
         sourcePrefix: config.rucio.sourcePrefix,
         tapeRse,
-        destination:
-          config.tape.url === undefined ? undefined : await openWebdav(config, config.tape.url, tokens, log),
+        destination: config.tape.url === undefined ? undefined : await webdav(config.tape.url, tokens),
       })
     }
   }
@@ -75,6 +80,7 @@ async function openWebdav(
   rootUrl: string,
   token: TokenSource,
   log: Logger,
+  tapeRestMemory: TapeRestMemory | undefined,
 ): Promise<TapeDriver> {
   const { createWebdavDriver } = await import('./webdav/webdav.ts')
   return createWebdavDriver({
@@ -83,6 +89,7 @@ async function openWebdav(
     token,
     thirdParty: config.tape.thirdParty,
     tapeRest: config.tape.rest,
+    tapeRestMemory,
     copySeconds: config.tape.copySeconds,
     log,
   })

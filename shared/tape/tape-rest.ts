@@ -60,6 +60,18 @@ export interface TapeRest {
   release(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
 }
 
+/**
+ * What was seen of the Tape REST APIs of endpoints, by all processes. Endpoints are named by their root.
+ */
+export interface TapeRestMemory {
+  /** The endpoint has the API. From then on its absence is never believed again. */
+  found(endpoint: string): Promise<void>
+  /**
+   * The endpoint shows no API now. Since when it has shown none at any request; null when it had one before.
+   */
+  absent(endpoint: string): Promise<Date | null>
+}
+
 const WELL_KNOWN = '/.well-known/wlcg-tape-rest-api'
 /** The bodies of these answers are short; a longer one is not a valid answer. */
 const MOST_BYTES = 4 * 1024 * 1024
@@ -83,7 +95,7 @@ const stageState = z.object({
 })
 
 /**
- * Discovers the API of an endpoint; null when it has none.
+ * Discovers the API of an endpoint; null when this answer shows none, from which alone nothing may be concluded.
  * @throws TransientError when that cannot be determined: if a busy tape system were taken for none, files
  * would count as on media that are not.
  */
@@ -210,8 +222,9 @@ const JSON_HEADERS = { 'Content-Type': 'application/json', Accept: 'application/
 
 /**
  * The entries about a file. The tape system may answer with another path than it was asked for: dCache names
- * files below the root of its namespace, or below that of the user. No request of ours concerns two files of
- * the same name, so without an entry of its path, those are meant whose path differs in its beginning only.
+ * files below the root of its namespace, or below that of the user. No request of ours concerns two files whose
+ * `nameOfFile` is the same, so without an entry of its path, those are meant whose path differs in its beginning
+ * or its encoding only.
  */
 function entriesOf<Entry extends { readonly path: string }>(
   path: string,
@@ -220,7 +233,7 @@ function entriesOf<Entry extends { readonly path: string }>(
   const exact = entries.filter((entry) => entry.path === path)
   if (exact.length > 0) return exact
   const name = nameOfFile(path)
-  return entries.filter((entry) => [entry.path, decoded(entry.path) ?? ''].map(nameOfFile).includes(name))
+  return entries.filter((entry) => nameOfFile(entry.path) === name)
 }
 
 /** `entriesOf` for many paths: an answer about many files is not searched for each of them. */
@@ -228,9 +241,10 @@ function byName<Entry extends { readonly path: string }>(
   entries: readonly Entry[],
 ): (path: string) => readonly Entry[] {
   const named = new Map<string, Entry[]>()
-  for (const entry of entries)
-    for (const name of new Set([entry.path, decoded(entry.path) ?? ''].map(nameOfFile)))
-      named.set(name, [...(named.get(name) ?? []), entry])
+  for (const entry of entries) {
+    const name = nameOfFile(entry.path)
+    named.set(name, [...(named.get(name) ?? []), entry])
+  }
   return (path) => entriesOf(path, named.get(nameOfFile(path)) ?? [])
 }
 
@@ -261,8 +275,14 @@ function shareInRounds<Answered>(
   }
 }
 
-/** The name of a file and of its folder. */
-export const nameOfFile = (path: string): string => path.split('/').filter(Boolean).slice(-2).join('/')
+/**
+ * The name of a file and of its folder, the same for all forms in which a tape system may write them: `a b` and
+ * `a%20b` are two files, and it may write the first as the second.
+ */
+export function nameOfFile(path: string): string {
+  const plain = decoded(path) ?? path
+  return plain === path ? path.split('/').filter(Boolean).slice(-2).join('/') : nameOfFile(plain)
+}
 
 /** The one statement of all entries about a file; null without any. @throws TransientError when they differ. */
 function agreed<Statement>(path: string, statements: readonly Statement[]): Statement | null {

@@ -121,7 +121,10 @@ async function isRecalled(executor: Executor, replica: Replica, at: Date): Promi
   return recall !== undefined
 }
 
-/** The object as the store describes it now, or why it may not be deleted. */
+/**
+ * The object as the store describes it now, or why it may not be deleted. @throws TransientError also when the
+ * store does not have the bucket.
+ */
 export async function versionInStore(
   context: Context<'s3'>,
   version: ObjectVersion,

@@ -90,14 +90,16 @@ export async function findSurvivor(
     }
     try {
       const check = await checkReplica(context, copy, 'if-needed', signal)
-      if (check.kind === 'verified' && check.onMedia && comparesContent(check.evidence))
+      const verifiedAt = context.now()
+      const askedAt = await databaseTime(context.database)
+      if (isProvenOnMedia(check, askedAt))
         return {
           kind: 'survivor',
           replica: copy,
           verifiedBy: check.by.slice(0, 255),
           evidence: check.evidence,
-          verifiedAt: context.now(),
-          askedAt: await databaseTime(context.database),
+          verifiedAt,
+          askedAt,
           wallMs: Date.now(),
         }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
@@ -130,8 +132,25 @@ function flawOfRow({ url, state, lastError: error }: Replica): string {
   return `its copy on tape is "${state}"${error === null ? '' : `: ${error}`} (${url})`
 }
 
+/**
+ * How long an endpoint must have shown no tape system, at any request, before it counts as the medium for a
+ * deletion: one that is being set up or repaired shows none for hours.
+ */
+const ABSENT_FOR_MS = 86_400_000
+
+type Verified = Extract<Check, { kind: 'verified' }>
+
+const isCertain = ({ assumedSince }: Verified, at: Date) =>
+  assumedSince === undefined || at.getTime() - assumedSince.getTime() >= ABSENT_FOR_MS
+
+const isProvenOnMedia = (check: Check, at: Date): check is Verified =>
+  check.kind === 'verified' && check.onMedia && comparesContent(check.evidence) && isCertain(check, at)
+
 function flawOf(check: Check): string {
-  if (check.kind === 'verified')
-    return check.onMedia ? `only reported, not verified (${check.by})` : "on the endpoint's disk buffer only"
+  if (check.kind === 'verified') {
+    if (!check.onMedia) return "on the endpoint's disk buffer only"
+    if (!comparesContent(check.evidence)) return `only reported, not verified (${check.by})`
+    return `it may be on the endpoint's disk buffer only: the endpoint shows no Tape REST API, but only since ${check.assumedSince?.toISOString()}; after a day of that it counts as the medium itself, at once with CYGNET_TAPE_REST=never`
+  }
   return check.kind === 'missing' ? 'it is missing' : check.reason
 }

@@ -66,7 +66,7 @@ async function transferToStore(
   const object = objectOf(recall)
   const temporary = await sentByEndpoint(context, recall, trail, file, signal).catch(
     async (error: unknown) => {
-      await noteThirdPartyFailure(trail, error)
+      await noteThirdPartyFailure(trail, error, context.now())
       throw error
     },
   )
@@ -122,7 +122,7 @@ async function sentByEndpoint(
   if (left.state === 'different') await removeTemporary(context, left.object, signal)
   // The last reading shows whether the file is wrong at the endpoint, or only what the endpoint sends.
   const isLastReading = Number(trail.reference?.wrong ?? 0) === WRONG_READINGS - 1
-  if (isLastReading || !mayUseThirdParty(trail)) return null
+  if (isLastReading || !mayUseThirdParty(trail, context.now())) return null
   const link = await presignPut(context.publicS3, temporaryOf(recall), {
     seconds: LINK_SECONDS,
     now: context.now(),

@@ -105,11 +105,11 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       const result = { at: 'nowhere', detail: found.reason, others } as const
       return { kind: 'given-up', reason: `it cannot be copied: ${found.reason}`, result }
     }
-    const options = { attempt: generation, thirdParty: mayUseThirdParty(trail) }
+    const options = { attempt: generation, thirdParty: mayUseThirdParty(trail, context.now()) }
     const copy = await context.tape
       .copy(tapeFileOf(replica), found.source, options, signal)
       .catch(async (error: unknown) => {
-        await noteThirdPartyFailure(trail, error)
+        await noteThirdPartyFailure(trail, error, context.now())
         throw error
       })
     switch (copy.kind) {

@@ -18,6 +18,8 @@ export type Check =
       readonly evidence: Evidence
       readonly by: string
       readonly onMedia: boolean
+      /** As in TapeCheck. */
+      readonly assumedSince?: Date
       readonly object: ObjectDescription | null
     }
   | { readonly kind: 'missing'; readonly evidence: Evidence }
@@ -86,6 +88,7 @@ async function checkTape(
         evidence: found.evidence,
         by: found.verifiedBy,
         onMedia: found.onMedia,
+        ...(found.assumedSince === undefined ? {} : { assumedSince: found.assumedSince }),
         object: null,
       }
     case 'different':

@@ -1,9 +1,9 @@
 /** What the parts of the webdav driver share. */
 import type { Logger } from '../../log.ts'
-import type { TapeRest } from '../tape-rest.ts'
 import type { Folders } from './folders.ts'
 import type { TapeHttp } from './http.ts'
 import type { Places } from './places.ts'
+import type { TapeSystem } from './tape-system.ts'
 
 export interface TransferLimits {
   /** Longest time one copy may take. */
@@ -37,11 +37,8 @@ export interface Endpoint {
   destinationOf(name: string, signal: AbortSignal): Promise<string>
   readonly limits: TransferLimits
   readonly thirdParty: ThirdPartyMemory
-  /**
-   * The endpoint's Tape REST API; null where it has none. @throws TransientError when that cannot be
-   * determined.
-   */
-  tapeRest(signal: AbortSignal): Promise<TapeRest | null>
+  /** The tape system behind the endpoint. @throws TransientError when that cannot be determined. */
+  tapeSystem(signal: AbortSignal): Promise<TapeSystem>
   readonly log: Logger | null
   /** Monotonic clock, milliseconds. */
   readonly now: () => number

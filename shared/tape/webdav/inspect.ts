@@ -40,12 +40,14 @@ export async function inspect(
   const { url, file, readBack } = at
   const head = await describe(http, url, file.name, signal)
   if (head === null) return { kind: 'absent' }
-  if (head.sizeBytes !== file.sizeBytes)
+  if (head.sizeBytes !== file.sizeBytes) {
+    await confirmSize(http, url, { name: file.name, sizeBytes: head.sizeBytes }, signal)
     return {
       kind: 'different',
       evidence: 'existence',
       reason: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}`,
     }
+  }
   const stated = compareDigest(head.digest, file, head.reprDigest)
   if (stated.kind === 'different')
     return { kind: 'different', evidence: 'stored-checksum', reason: stated.reason }
@@ -69,6 +71,23 @@ async function describe(http: TapeHttp, url: string, name: string, signal: Abort
   const sizeBytes = statedLength(answer) ?? (await statedSize(http, url, signal))
   if (sizeBytes === null) throw new TransientError(`${answer.url.host} does not state the size of ${name}`)
   return { sizeBytes, digest: answer.header('digest'), reprDigest: answer.header('repr-digest') }
+}
+
+/**
+ * A page that a gateway answers in place of the file has a length as well: another size than the file's counts
+ * only if the properties of the file state the same.
+ */
+async function confirmSize(
+  http: TapeHttp,
+  url: string,
+  { name, sizeBytes }: { readonly name: string; readonly sizeBytes: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const stated = await statedSize(http, url, signal)
+  if (stated !== sizeBytes)
+    throw new TransientError(
+      `${new URL(url).host} states two sizes of ${name}: ${sizeBytes} and ${stated ?? 'none'} bytes`,
+    )
 }
 
 function statedLength(answer: Answer): number | null {

@@ -1,6 +1,6 @@
 /**
  * Whether a file is on media or staged, as the endpoint's Tape REST API reports it. An endpoint without that
- * API counts as the medium itself.
+ * API counts as the medium itself (see tape-system.ts).
  */
 import { classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
@@ -17,12 +17,24 @@ import type {
 import { type Archived, nameOfFile, type Staged, type TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
-import { assertRootExists } from './root.ts'
+import { assertAbsent } from './root.ts'
+import { disappeared, type TapeSystem } from './tape-system.ts'
 
 /** @throws TransientError when it cannot be determined. */
 export async function isOnMedia(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
-  const rest = await endpoint.tapeRest(signal)
-  return rest === null || hasTapeCopy(await rest.archiveInfo(endpoint.places.path(file.name), signal))
+  const system = await endpoint.tapeSystem(signal)
+  return mediumOf(system, await placeOf(endpoint, system, file.name, signal)).onMedia
+}
+
+/** What the tape system reports about a file; null where there is none. */
+const placeOf = async ({ places }: Endpoint, system: TapeSystem, name: string, signal: AbortSignal) =>
+  system.kind === 'none' ? null : await system.rest.archiveInfo(places.path(name), signal)
+
+type Medium = Pick<Extract<TapeCheck, { kind: 'present' }>, 'onMedia' | 'assumedSince'>
+
+function mediumOf(system: TapeSystem, place: Archived | null): Medium {
+  if (system.kind === 'api' || system.since === null) return { onMedia: place === null || hasTapeCopy(place) }
+  return { onMedia: true, assumedSince: system.since }
 }
 
 const hasTapeCopy = (found: Archived) =>
@@ -46,8 +58,8 @@ export async function checkCopy(
   const url = endpoint.places.url(file.name)
   const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
   if (found.kind === 'absent' || found.kind === 'different') return found
-  const rest = await endpoint.tapeRest(signal)
-  const place = rest === null ? null : await rest.archiveInfo(endpoint.places.path(file.name), signal)
+  const system = await endpoint.tapeSystem(signal)
+  const place = await placeOf(endpoint, system, file.name, signal)
   const locality = place?.kind === 'locality' ? place.locality : null
   if (locality === 'LOST')
     return {
@@ -60,8 +72,8 @@ export async function checkCopy(
       kind: 'unverified',
       reason: 'the endpoint reports that it cannot be read at present (UNAVAILABLE)',
     }
-  const onMedia = place === null || hasTapeCopy(place)
-  if (found.kind === 'same' && options.readBack !== 'always') return presentOf(found, onMedia)
+  const medium = mediumOf(system, place)
+  if (found.kind === 'same' && options.readBack !== 'always') return presentOf(found, medium)
   const isOnDisk = place === null || locality === 'DISK' || locality === 'DISK_AND_TAPE'
   if (!isOnDisk) {
     const where =
@@ -70,15 +82,31 @@ export async function checkCopy(
   }
   if (found.kind === 'unverified' && options.readBack === 'never') return found
   const read = await compareBytes(endpoint.http, url, file, signal)
-  return read.kind === 'same' ? presentOf(read, onMedia) : read
+  return read.kind === 'same' ? presentOf(read, medium) : read
 }
 
 const presentOf = (
   { verifiedBy, evidence }: { readonly verifiedBy: string; readonly evidence: ContentEvidence },
-  onMedia: boolean,
-) => ({ kind: 'present', verifiedBy, evidence, onMedia }) as const
+  medium: Medium,
+) => ({ kind: 'present', verifiedBy, evidence, ...medium }) as const
 
 const placeText = (place: Archived) => (place.kind === 'locality' ? place.locality : place.reason)
+
+/**
+ * The endpoint's Tape REST API; null where it has none. @throws TransientError also when only its absence is seen,
+ * and the request with this reference was made through it.
+ */
+async function tapeRestOf(
+  endpoint: Endpoint,
+  reference: string | null,
+  signal: AbortSignal,
+): Promise<TapeRest | null> {
+  const system = await endpoint.tapeSystem(signal)
+  if (system.kind === 'api') return system.rest
+  if (system.since !== null && reference !== null)
+    throw disappeared(endpoint.places.root, 'a file was staged through it')
+  return null
+}
 
 /** As TapeDriver.stage. The reference is the id of a stage request. */
 export async function stageFile(
@@ -89,10 +117,10 @@ export async function stageFile(
 ): Promise<StageResult> {
   const name = await nameInUse(endpoint, file, signal)
   if (name === null) throw new InvalidInputError(`the tape endpoint has no ${file.name}`)
-  const rest = await endpoint.tapeRest(signal)
+  const { reference: before } = options
+  const rest = await tapeRestOf(endpoint, before, signal)
   if (rest === null) return { kind: 'online', reference: null }
   const path = endpoint.places.path(name)
-  const { reference: before } = options
   if (before !== null) {
     const state = await requestState(rest, before, path, signal, options.round)
     if (state.kind === 'online') return { kind: 'online', reference: before }
@@ -117,7 +145,7 @@ export async function stageFiles(
   { lifetimeSeconds, checkSeconds }: { readonly lifetimeSeconds: number; readonly checkSeconds: number },
   signal: AbortSignal,
 ): Promise<StagedTogether | null> {
-  const rest = await endpoint.tapeRest(signal)
+  const rest = await tapeRestOf(endpoint, null, signal)
   if (rest === null) return null
   // Some servers refuse all files of a request if one is missing.
   const names = await checkEach(files, (file) => nameInUse(endpoint, file, signal), checkSeconds, signal)
@@ -192,8 +220,9 @@ export async function releaseFile(
   signal: AbortSignal,
   round?: Round,
 ): Promise<void> {
-  const rest = await endpoint.tapeRest(signal)
-  if (rest === null) return
+  const system = await endpoint.tapeSystem(signal)
+  if (system.kind === 'none') return
+  const { rest } = system
   const path = endpoint.places.path((await nameInUse(endpoint, file, signal)) ?? file.name)
   const before = await rest.staged(reference, path, signal, round)
   // Any other state may have changed since it was read in this round.
@@ -239,6 +268,6 @@ export async function nameInUse(
     older.includes('/') &&
     (await sizeAt(endpoint.http, endpoint.places.url(older), signal)) === file.sizeBytes
   if (isOlder) return older
-  await assertRootExists(endpoint, signal)
+  await assertAbsent(endpoint, file.name, signal)
   return null
 }

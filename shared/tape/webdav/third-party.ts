@@ -10,15 +10,19 @@ import { refusal } from './answers.ts'
 import { discard, type TapeHttp } from './http.ts'
 import { type Ending, type MarkerOptions, readMarkers } from './markers.ts'
 
+/** An endpoint that is busy, in maintenance or full, or a proxy without it: no copy was begun. */
+const REFUSALS_OF_ALL = new Set<unknown>([401, 429, 502, 503, 504, 507])
+
 /**
  * Rethrows an error, marked with `thirdParty` when it ended a third-party copy or that took too long. One that
- * kept the request from reaching the endpoint, or of a caller that was stopped, is no failure of the copy.
+ * kept the request from reaching the endpoint, with which the endpoint refuses all work, or of a caller that was
+ * stopped, is no failure of the copy.
  */
 export function throwMarked(error: unknown): never {
   const isTimeOut = error instanceof Error && error.name === 'TimeoutError'
   const details = error instanceof TransientError ? error.details : isTimeOut ? {} : null
   const isConnected = details?.error === undefined || details.reset === true || details.error === 'SILENCE'
-  if (details === null || !isConnected) throw error
+  if (details === null || !isConnected || REFUSALS_OF_ALL.has(details.httpStatus)) throw error
   throw new TransientError((error as Error).message, { ...details, thirdParty: true }, { cause: error })
 }
 

@@ -4,27 +4,27 @@
  * streamed through this process. It is written under a temporary name, its checksum compared, and then
  * renamed, never onto another file.
  *
- * Where the endpoint has a WLCG Tape REST API, that API reports what is on media and stages files. An
- * endpoint without one counts as the medium itself.
+ * Where the endpoint has a WLCG Tape REST API, that API reports what is on media and stages files. Otherwise
+ * the endpoint counts as the medium itself: see tape-system.ts.
  */
 import { TransientError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { TapeDriver } from '../driver.ts'
-import { discoverTapeRest, type TapeRest } from '../tape-rest.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 import { copyFile } from './copy.ts'
 import { createDestinations } from './destination.ts'
 import type { Endpoint, ThirdPartyMemory, TransferLimits } from './endpoint.ts'
 import { createFolders } from './folders.ts'
-import { createTapeHttp, type TapeHttp } from './http.ts'
+import { createTapeHttp } from './http.ts'
 import { listFiles } from './list.ts'
 import { checkCopy, nameInUse, releaseFile, stageFile, stageFiles } from './media.ts'
 import { createPlaces } from './places.ts'
 import { readBytes } from './read.ts'
-import { assertRootExists } from './root.ts'
+import { assertAbsent } from './root.ts'
 import { sendFile } from './send.ts'
+import { createTapeSystem, type TapeSystemOptions } from './tape-system.ts'
 
-export interface WebdavOptions {
+export interface WebdavOptions extends TapeSystemOptions {
   /** Root of the copies: `davs://`, `https://`, or `dav://`, `http://` without TLS. */
   readonly rootUrl: string
   /** PEM file with certificate authorities of the endpoint, in addition to Node's own. */
@@ -32,8 +32,6 @@ export interface WebdavOptions {
   readonly token: TokenSource
   /** `auto`: the endpoint copies by itself where it can. */
   readonly thirdParty: 'auto' | 'never'
-  /** `auto`: the endpoint is asked whether it has a Tape REST API. */
-  readonly tapeRest: 'auto' | 'never'
   /** Longest time one copy, or sending one file, may take. */
   readonly copySeconds: number
   readonly log?: Logger | undefined
@@ -48,8 +46,6 @@ const DEFAULT_LIMITS = {
   settleSeconds: 5,
   withoutThirdPartySeconds: 600,
 } as const
-/** How long an endpoint without a Tape REST API is not asked again. */
-const WITHOUT_TAPE_REST_MS = 600_000
 
 /** @throws InvalidInputError when the address or the CA file is not usable. */
 export function createWebdavDriver(options: WebdavOptions): TapeDriver {
@@ -65,7 +61,7 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
       ),
     async check(file, checkOptions, signal) {
       const found = await checkCopy(endpoint, file, checkOptions, signal)
-      if (found.kind === 'absent') await assertRootExists(endpoint, signal)
+      if (found.kind === 'absent') await assertAbsent(endpoint, file.name, signal)
       return found
     },
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),
@@ -105,7 +101,7 @@ function openEndpoint(options: WebdavOptions): Endpoint {
       limits.withoutThirdPartySeconds * 1000,
       now,
     ),
-    tapeRest: options.tapeRest === 'never' ? async () => null : rememberTapeRest(http, places.root, now),
+    tapeSystem: createTapeSystem({ http, places }, options),
     log,
   }
 }
@@ -117,17 +113,6 @@ function rememberThirdParty(wanted: boolean, pauseMs: number, now: () => number)
     failed(direction) {
       pausedUntil[direction] = now() + pauseMs
     },
-  }
-}
-
-function rememberTapeRest(http: TapeHttp, root: URL, now: () => number): Endpoint['tapeRest'] {
-  let found: { readonly rest: TapeRest | null; readonly until: number } | null = null
-  return async (signal) => {
-    if (found === null || now() >= found.until) {
-      const rest = await discoverTapeRest(http, root, signal)
-      found = { rest, until: rest === null ? now() + WITHOUT_TAPE_REST_MS : Number.POSITIVE_INFINITY }
-    }
-    return found.rest
   }
 }
 

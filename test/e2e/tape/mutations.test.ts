@@ -1,14 +1,16 @@
 /**
- * Recorded answers of tape endpoints, Rucio, FTS and an IAM with fields dropped, doubled, reordered and of
- * another type: the result is that of the whole answer, "unknown" or an error, never another state.
+ * Recorded answers of tape endpoints, Rucio, FTS and an IAM with fields dropped, doubled, reordered, of another
+ * type and with another number: the result is that of the whole answer, "unknown" or an error, never another state.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { TransientError } from '../../../shared/errors.ts'
 import type { TapeFile } from '../../../shared/tape/driver.ts'
+import { createFtsDriver } from '../../../shared/tape/fts/fts.ts'
 import { createRucioDriver } from '../../../shared/tape/rucio/rucio.ts'
 import { createTokenSource } from '../../../shared/tape/tokens/tokens.ts'
 import { parseMultistatus } from '../../../shared/tape/webdav/properties.ts'
 import { startHttpServer, type TestServer } from '../../support/http-server.ts'
+import { memoryEndpoint } from '../../support/memory-endpoint.ts'
 import { tapeFileOf } from '../../support/tape/files.ts'
 import { startTapeRestServer, type TapeRestServer } from '../../support/tape-rest-server.ts'
 import { BYTES, never, startWebdavFixture, type WebdavFixture } from '../../support/webdav-fixture.ts'
@@ -16,7 +18,11 @@ import { BYTES, never, startWebdavFixture, type WebdavFixture } from '../../supp
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
 const retyped = (value: Json): readonly Json[] =>
-  typeof value === 'string' ? [7, null, [value]] : typeof value === 'number' ? [`${value}`, null] : [7, 'x']
+  typeof value === 'string'
+    ? [7, null, [value]]
+    : typeof value === 'number'
+      ? [`${value}`, null, value + 1, value - 1, 0]
+      : [7, 'x']
 
 /** Every text that differs from the answer in one field or entry. */
 function* mutants(value: Json): Generator<string> {
@@ -126,6 +132,24 @@ it.each([
   )
 })
 
+const OTHER_SIZES = ['0', '45', String(BYTES.length - 1), String(10 * BYTES.length), '9'.repeat(30)]
+
+it('properties with another size, or none, never make a file another one or a missing one', async () => {
+  const right = String(BYTES.length)
+  const pairs = OTHER_SIZES.flatMap((size) => [
+    ...[right, '', 'x', `${size}1`].map((property) => [size, property] as const),
+    [right, size] as const,
+  ])
+  for (const [head, property] of pairs) {
+    const headers = { 'Content-Length': head }
+    fixture.server.meet('HEAD', ({ response }) => void response.writeHead(200, headers).end())
+    const xml = `<multistatus><response><href>${path}</href><propstat><prop><getcontentlength>${property}</getcontentlength></prop></propstat></response></multistatus>`
+    fixture.server.meet('PROPFIND', ({ response }) => void response.writeHead(207).end(xml))
+    const outcome = await outcomeOf(check())
+    if (outcome !== 'unknown') expect(outcome, `${head} ${property}`).toMatchObject({ kind: 'unproven' })
+  }
+})
+
 it('mutated headers of a file never make it another file or a missing one', async () => {
   const headers: [string, string][] = [
     ['Content-Length', String(BYTES.length)],
@@ -138,6 +162,7 @@ it('mutated headers of a file never make it another file or a missing one', asyn
     [...headers, [name, value] as [string, string]],
     headers.with(index, [name, 'x']),
     headers.with(index, [name, '']),
+    ...(name === 'Content-Length' ? OTHER_SIZES.map((size) => headers.with(index, [name, size])) : []),
   ])
   for (const each of [headers, headers.toReversed(), ...mutated]) {
     fixture.server.meet('HEAD', ({ response }) => void response.writeHead(200, each.flat()).end())
@@ -206,11 +231,58 @@ it.each(['POST /replicas/list', 'GET /rules/r1'])(
         answers.set(mutated, answer)
         return driver.check(file, { reference: 'r1', readBack: 'if-needed' }, never)
       },
-      hasKind('unverified', 'in-progress'),
+      // Another number is what Rucio has registered: the copy gets another name, and no other copy is touched.
+      (outcome) =>
+        hasKind('unverified', 'in-progress')(outcome) ||
+        JSON.stringify(outcome).includes('Rucio knows it with'),
     )
     await driver.close()
   },
 )
+
+it.each(['FINISHED', 'FAILED', 'ACTIVE'])(
+  'a mutated answer of FTS about a job that is %s makes no copy and loses none',
+  async (state) => {
+    const jobId = '5f0c1c1e-7a35-5d8e-9d0a-3a6f3c1b2a10'
+    const destination = memoryEndpoint()
+    const driver = createFtsDriver({
+      ...{ url: service.origin, vo: 'cygno', archiveSeconds: 0, destination },
+      tokens: { token: async () => null, refused() {} },
+    })
+    if (state === 'FINISHED') destination.files.set(file.name, BYTES)
+    await expectHonest(
+      {
+        ...{ job_id: jobId, job_state: state, reason: 'no drive', retry: 0, priority: 3 },
+        files: [{ file_state: state, reason: 'no drive', filesize: BYTES.length, start_time: null }],
+      },
+      async (answer) => {
+        answers.set(`GET /jobs/${jobId}`, answer)
+        const found = await driver.check(file, { reference: jobId, readBack: 'if-needed' }, never)
+        return found.kind
+      },
+      (kind) => kind === 'in-progress',
+    )
+    await driver.close()
+  },
+)
+
+it.each([
+  ['an answer for another job', 200, { job_id: '11111111-7a35-5d8e-9d0a-3a6f3c1b2a10', job_state: 'FAILED' }],
+  ['a 404 that names no job', 404, { message: 'no such page' }],
+])('%s of FTS says nothing about the job', async (_, status, body) => {
+  const jobId = '5f0c1c1e-7a35-5d8e-9d0a-3a6f3c1b2a10'
+  const other = await startHttpServer((request, response) => {
+    request.resume()
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  const driver = createFtsDriver({
+    ...{ url: other.origin, vo: 'cygno', archiveSeconds: 0, destination: memoryEndpoint() },
+    tokens: { token: async () => null, refused() {} },
+  })
+  expect(await outcomeOf(driver.check(file, { reference: jobId, readBack: 'never' }, never))).toBe('unknown')
+  await driver.close()
+  await other.close()
+})
 
 it('a mutated answer of an IAM gives the token or none', async () => {
   await expectHonest(

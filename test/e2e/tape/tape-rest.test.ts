@@ -356,6 +356,27 @@ describe('many files in one request', () => {
     expect(tape.requests).toMatchObject([{ released: true, cancelled: false }])
   })
 
+  it('of files whose names an encoded answer does not distinguish, the second has a request of its own', async () => {
+    tape.pathInAnswers = (asked) => asked.split('/').map(encodeURIComponent).join('/')
+    const [plain, encoded] = await Promise.all(
+      ['a b', 'a%20b'].map((name) => tapeFileOf(BYTES, `cygno-data/LNGS/${name}`)),
+    )
+    if (plain === undefined || encoded === undefined) throw new Error('no files')
+    files = [plain, encoded]
+    for (const { name } of files) {
+      fixture.server.files.set(name, BYTES)
+      tape.localities.set(`/cygno/${name}`, 'TAPE')
+    }
+    const together = await stageAll()
+    expect(together).toMatchObject({ files: [plain] })
+    const stageOne = (each: TapeFile, reference: string | null) =>
+      fixture.driver.stage(each, { reference, lifetimeSeconds: 60 }, never)
+    const own = await stageOne(encoded, null)
+    tape.localities.set(`/cygno/${encoded.name}`, 'DISK_AND_TAPE')
+    expect(await stageOne(encoded, own.reference)).toMatchObject({ kind: 'online' })
+    expect(await stageOne(plain, together?.reference ?? null)).toMatchObject({ kind: 'staging' })
+  })
+
   it('an endpoint without the API has nothing to request', async () => {
     const without = await startWebdavFixture({ tapeRest: 'never' })
     expect(await without.driver.stageAll?.(files, { lifetimeSeconds: 60, checkSeconds }, never)).toBeNull()
@@ -501,25 +522,70 @@ describe('finding the API', () => {
       async () => new Response(body, { status }),
     )
 
+  const works = () =>
+    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () =>
+      fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`),
+    )
+  const checkWith = async (options: Parameters<typeof startWebdavFixture>[0]) => {
+    const other = await startWebdavFixture(options, fixture)
+    const checked = other.driver.check(file, { reference: null, readBack: 'never' }, never)
+    return await checked.finally(() => other.driver.close())
+  }
+
   it.each([404, 405, 501])(
-    'an endpoint that answers %i has none: it is itself the medium',
+    'an endpoint that answers %i is taken for the medium itself, and states since when',
     async (status) => {
       answering(status)
-      expect(await check()).toMatchObject({ kind: 'present', onMedia: true })
+      expect(await check()).toMatchObject({ kind: 'present', onMedia: true, assumedSince: expect.any(Date) })
       expect(await stage()).toEqual({ kind: 'online', reference: null })
     },
   )
 
-  it('the absence of the API is cached only for some minutes', async () => {
+  it('one answer never shows that there is no API', async () => {
+    tape.localities.set(path, 'DISK')
+    let answers = 0
+    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', async () =>
+      ++answers === 1
+        ? new Response('', { status: 404 })
+        : await fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`),
+    )
+    expect(await check()).toMatchObject({ onMedia: false })
+  })
+
+  it('a server that has no root of the copies does not show that there is no API', async () => {
+    answering(404)
+    fixture.server.meet('PROPFIND', ({ response }) => void response.writeHead(405).end(), 1000)
+    await transientOf(check())
+  })
+
+  it('an absence is not remembered by the process', async () => {
     answering(404)
     await check()
-    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () =>
-      fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`),
-    )
+    works()
     tape.localities.set(path, 'DISK')
-    expect(await check()).toMatchObject({ onMedia: true })
-    fixture.clock.ms += 601_000
     expect(await check()).toMatchObject({ onMedia: false })
+  })
+
+  it('an endpoint whose API was seen before has one: its absence is an outage', async () => {
+    answering(404)
+    const tapeRestMemory = { found: async () => {}, absent: async () => null }
+    const error = await transientOf(checkWith({ tapeRest: 'auto', tapeRestMemory }))
+    expect(error.details).toMatchObject({ operator: true })
+  })
+
+  it('an endpoint that has an API by the settings has one: its absence is an outage', async () => {
+    answering(404)
+    await transientOf(checkWith({ tapeRest: 'always' }))
+    works()
+    expect(await checkWith({ tapeRest: 'always' })).toMatchObject({ onMedia: true })
+  })
+
+  it('a file that was staged through the API is not online because the API is absent', async () => {
+    const { reference } = await stage()
+    answering(404)
+    const other = await startWebdavFixture({ tapeRest: 'auto' }, fixture)
+    await transientOf(other.driver.stage(file, { reference, lifetimeSeconds: 60 }, never))
+    await other.driver.close()
   })
 
   it.each([401, 403, 500, 503])('status %i does not count as the absence of the API', async (status) => {
@@ -554,9 +620,9 @@ describe('finding the API', () => {
   it('the API is not requested where the settings exclude it', async () => {
     const without = await startWebdavFixture({ tapeRest: 'never' })
     without.server.files.set(file.name, BYTES)
-    expect(await without.driver.check(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
-      onMedia: true,
-    })
+    const found = await without.driver.check(file, { reference: null, readBack: 'never' }, never)
+    expect(found).toMatchObject({ onMedia: true })
+    expect(found).not.toHaveProperty('assumedSince')
     expect(without.server.log.some((line) => line.includes('well-known'))).toBe(false)
     await without.close()
   })

@@ -130,17 +130,84 @@ describe('an endpoint that answers 404 for every address', () => {
     await transientOf(Array.fromAsync(fixture.driver.list?.('', never) ?? []))
   })
 
-  it.each([401, 500, 503])('no file counts as missing where the root answers %i', async (status) => {
+  const folder = (href: string, type: string) =>
+    `<d:multistatus xmlns:d="DAV:"><d:response><d:href>${href}</d:href><d:propstat><d:prop><d:resourcetype>${type}</d:resourcetype></d:prop></d:propstat></d:response></d:multistatus>`
+
+  it.each<[string, number, string]>([
+    ['401', 401, ''],
+    ['403, as a guard does', 403, ''],
+    ['405, as a server without WebDAV does', 405, ''],
+    ['500', 500, ''],
+    ['503', 503, ''],
+    ['a page', 200, '<html>Maintenance</html>'],
+    ['a page as a listing', 207, '<html>Maintenance</html>'],
+    ['no body', 207, ''],
+    ['an empty listing', 207, '<d:multistatus xmlns:d="DAV:"/>'],
+    ['a file', 207, folder('/cygno', '')],
+    ['another folder', 207, folder('/', '<d:collection/>')],
+  ])('no file counts as missing where the root is answered with %s', async (_, status, body) => {
     fixture.server.meet('HEAD', ({ response }) => void response.writeHead(404).end(), 1000)
-    fixture.server.meet('PROPFIND', ({ response }) => void response.writeHead(status).end(), 1000)
+    fixture.server.meet('PROPFIND', ({ response }) => void response.writeHead(status).end(body), 1000)
     await transientOf(fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never))
+    await transientOf(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never))
+    expect((await transientOf(readAll())).details.missing).toBeUndefined()
   })
 
-  it.each([207, 403, 405])('a file counts as missing where the root answers %i', async (status) => {
+  it.each([200, 403, 405])(
+    'a server that answers %i for the root is one failure, not one a file',
+    async (status) => {
+      fixture.server.meet('HEAD', ({ response }) => void response.writeHead(404).end(), 1000)
+      fixture.server.meet('PROPFIND', ({ response }) => void response.writeHead(status).end(), 1000)
+      const check = fixture.driver.check(file, { reference: null, readBack: 'never' }, never)
+      expect((await transientOf(check)).details).toMatchObject({ operator: true })
+    },
+  )
+
+  it('a file that only a HEAD does not find is not missing', async () => {
+    fixture.server.meet('HEAD', ({ response }) => void response.writeHead(404).end(), 1000)
+    await transientOf(fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never))
+    await transientOf(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never))
+  })
+
+  it('a file is missing where the endpoint has its root and finds the file in no way', async () => {
     fixture.server.files.clear()
-    fixture.server.meet('PROPFIND', ({ response }) => void response.writeHead(status).end(), 1000)
     const check = fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never)
     expect(await check).toEqual({ kind: 'absent' })
+  })
+})
+
+describe('a gateway that answers with a page of its own', () => {
+  const page = '<html><h1>Maintenance until 18:00</h1></html>'
+  const paged = (methods: readonly string[]) => {
+    for (const method of methods)
+      fixture.server.meet(
+        method,
+        ({ request, response }) => {
+          request.resume()
+          response.writeHead(200, { 'content-type': 'text/html', 'content-length': page.length })
+          response.end(method === 'HEAD' ? undefined : page)
+        },
+        1000,
+      )
+  }
+
+  it.each([
+    ['HEAD', ['HEAD']],
+    ['every request', ['HEAD', 'GET', 'PROPFIND', 'PUT', 'COPY', 'MOVE', 'MKCOL']],
+  ] as const)(
+    'a page in answer to %s makes no file another one, and occupies no name',
+    async (_, methods) => {
+      paged(methods)
+      for (const readBack of ['never', 'if-needed', 'always'] as const)
+        await transientOf(fixture.driver.check(file, { reference: null, readBack }, never))
+      await transientOf(fixture.copy(BYTES, file))
+    },
+  )
+
+  it('a file of another size, which its properties state as well, is another one', async () => {
+    fixture.server.files.set(file.name, BYTES.subarray(1))
+    const check = fixture.driver.check(file, { reference: null, readBack: 'never' }, never)
+    expect(await check).toMatchObject({ kind: 'different', evidence: 'existence' })
   })
 })
 

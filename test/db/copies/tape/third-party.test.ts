@@ -102,6 +102,45 @@ test('a COPY that does not reach the endpoint is no reason to stream its files l
   expect([endpoint.count('COPY'), endpoint.count('PUT')]).toEqual([FAILURES + 1, 0])
 })
 
+test.each([401, 429, 502, 503, 504, 507])(
+  'a COPY that is answered %i, as during a maintenance, is no reason to stream the file later',
+  async (status) => {
+    await request(await makeRun(context, 1))
+    for (let outage = 1; outage <= FAILURES; outage++) {
+      // A refused token is renewed, and the request repeated once.
+      endpoint.server.meet(
+        'COPY',
+        ({ response }) => void response.writeHead(status).end(),
+        status === 401 ? 2 : 1,
+      )
+      expect(await inNewFunction((own) => copyNext(own, signal, own.log))).toBe('requested')
+      await untilDue()
+    }
+    expect(await inNewFunction((own) => copyNext(own, signal, own.log))).toBe('on-media')
+    expect(endpoint.count('PUT')).toBe(0)
+  },
+)
+
+test('third-party copies that failed are forgotten a day after the last one', async () => {
+  await request(await makeRun(context, 1))
+  endpoint.server.meet('COPY', someBytesThen('failure: connection reset by peer'), FAILURES)
+  for (let failure = 1; failure <= FAILURES; failure++) {
+    await inNewFunction((own) => copyNext(own, signal, own.log))
+    await untilDue()
+  }
+  // The links of a clock that is a day ahead would not be valid.
+  const [{ reference } = { reference: null }] = await context.database
+    .selectFrom('tasks')
+    .selectAll()
+    .execute()
+  expect(reference).toEqual({ thirdPartyFailures: expect.stringMatching(/^3 .*Z$/) })
+  const longAgo = new Date(clockMs - 90_000_000).toISOString()
+  const older = JSON.stringify({ thirdPartyFailures: `3 ${longAgo}` })
+  await context.database.updateTable('tasks').set({ reference: older }).execute()
+  expect(await inNewFunction((own) => copyNext(own, signal, own.log))).toBe('on-media')
+  expect([endpoint.count('COPY'), endpoint.count('PUT')]).toEqual([FAILURES + 1, 0])
+})
+
 test.each<[string, number, (met: Met) => Promise<void> | void]>([
   ['breaks off after some bytes', FAILURES, someBytesThen('failure: connection reset by peer')],
   [

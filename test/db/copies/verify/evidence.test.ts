@@ -15,6 +15,7 @@ import { scrub } from '../../../../shared/copies/verify/scrub.ts'
 import { verifyReplica } from '../../../../shared/copies/verify/verify.ts'
 import { up } from '../../../../shared/database/migrations/0002-evidence/0002-evidence.ts'
 import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import { TransientError } from '../../../../shared/errors.ts'
 import type { CheckOptions, TapeCheck } from '../../../../shared/tape/driver.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
@@ -271,6 +272,34 @@ test('a copy on tape only is staged, read back and released by an explicit order
     verifiedEvidence: 'read',
     lastError: null,
   })
+})
+
+test('an order to stage goes on while the endpoint does not answer for some time, and ends after that', async () => {
+  await files.put()
+  let isOnDisk = false
+  let failures = 0
+  const calls: string[] = []
+  const context = withTape(async () =>
+    isOnDisk
+      ? { kind: 'present', evidence: 'read', verifiedBy: 'sha256 read back', onMedia: true }
+      : { kind: 'unproven', reason: 'it is on tape only' },
+  )
+  Object.assign(context.tape as object, {
+    async stage(_: unknown, { reference }: { readonly reference: string | null }) {
+      if (reference === null) return { kind: 'staging', reference: 'a request', reason: 'in the queue' }
+      if (failures-- > 0) throw new TransientError('busy', { httpStatus: 503 })
+      isOnDisk = true
+      return { kind: 'online', reference }
+    },
+    release: async (_: unknown, reference: string) => void calls.push(`release ${reference}`),
+  })
+  const { id } = await files.runs.replica(files.key, 'tape')
+  const order = () => verifyReplica(context, id, { readBack: 'always', stage: { pollMs: 1 } }, signal, log)
+  failures = 1000
+  expect(await order()).toMatchObject({ outcome: 'unknown', detail: 'busy' })
+  failures = 20
+  expect(await order()).toMatchObject({ outcome: 'verified' })
+  expect(calls).toEqual(['release a request', 'release a request'])
 })
 
 test('rows from before the evidence was kept get its kind from the sentence that names the comparison', async () => {
