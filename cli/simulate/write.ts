@@ -70,14 +70,15 @@ export async function writeRunFile(
   const part = `${path}.part`
   const counted = { bytes: 0 }
   const source = count(simulateRun(options, subrun ?? 0), counted, writing.onProgress)
+  const file = createWriteStream(part)
   try {
-    await pipeline(compress(source, compression, writing), createWriteStream(part), {
-      signal: writing.signal,
-    })
+    await pipeline(compress(source, compression, writing), file, { signal: writing.signal })
     if (options.fault === 'cut-stream')
       await truncate(part, Math.floor((await stat(part)).size * CUT_FRACTION))
     await rename(part, path)
   } catch (error) {
+    // A stream that is still being opened would make the file again.
+    if (!file.closed) await new Promise<void>((resolve) => file.once('close', resolve))
     await rm(part, { force: true })
     throw error
   }

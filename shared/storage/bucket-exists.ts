@@ -26,8 +26,12 @@ export async function bucketExists(s3: S3Client, bucket: string, signal: AbortSi
  */
 export async function assertBucketExists(s3: S3Client, bucket: string, signal: AbortSignal): Promise<void> {
   if (!(await bucketExists(s3, bucket, signal)))
-    throw new TransientError(`the store has no bucket ${bucket}: is it the right store, and is it running?`, {
+    throw new TransientError(`the store has no bucket ${bucket}: is it the right store?`, {
       operator: true,
       error: 'NoSuchBucket',
     })
 }
+
+/** Whether this is the error of `assertBucketExists`. */
+export const isNoBucket = (error: unknown): error is TransientError =>
+  error instanceof TransientError && error.details.error === 'NoSuchBucket'

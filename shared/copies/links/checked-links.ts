@@ -8,6 +8,7 @@ import { copiesOfFile } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
 import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
+import { isNoBucket } from '../../storage/bucket-exists.ts'
 import { presignGet } from '../../storage/links.ts'
 import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
 import { isBackInStore, isRecalling, locateContent, onTapeHint } from '../recall/location.ts'
@@ -63,7 +64,11 @@ export async function checkedLink(
   const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
   if (suspicious !== undefined)
     return unavailable(`its contents are suspicious: ${suspicious.lastError ?? 'no reason known'}`)
-  const object = await describeObject(context.s3, file, signal)
+  const object = await describeObject(context.s3, file, signal).catch((error: unknown) => {
+    // One wrong bucket does not prevent the links to files of others.
+    if (isNoBucket(error)) return null
+    throw error
+  })
   // An object that is being deleted gets no link.
   const isThere = object !== null && cloud?.state !== 'deleting'
   // It was missing since: what is there now may be what the read found.

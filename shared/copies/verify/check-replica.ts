@@ -3,7 +3,9 @@
 import { mustBeRead } from '../../catalogue/evidence.ts'
 import type { Context } from '../../context.ts'
 import type { Evidence, Replica } from '../../database/replica-schema.ts'
+import { TransientError } from '../../errors.ts'
 import { createChecksums } from '../../extraction/checksums.ts'
+import { isNoBucket } from '../../storage/bucket-exists.ts'
 import { describeObject, type ObjectDescription, readObject } from '../../storage/objects.ts'
 import { confirmSize } from '../../storage/size-and-date.ts'
 import type { CheckOptions, TapeFile } from '../../tape/driver.ts'
@@ -111,7 +113,12 @@ export async function checkObject(
   readBack: CheckOptions['readBack'],
   signal: AbortSignal,
 ): Promise<Check> {
-  const object = await describeObject(context.s3, { bucket: replica.bucket, key: replica.objectKey }, signal)
+  const name = { bucket: replica.bucket, key: replica.objectKey }
+  const object = await describeObject(context.s3, name, signal).catch((error: unknown) => {
+    if (isNoBucket(error)) return error
+    throw error
+  })
+  if (object instanceof TransientError) return { kind: 'unknown', reason: object.message }
   if (object === null) return { kind: 'missing', evidence: 'existence' }
   if (object.sizeBytes !== replica.sizeBytes && !(await confirmSize(context.s3, object, signal)))
     return { kind: 'unknown', reason: 'the store states two sizes of the object' }

@@ -84,7 +84,10 @@ describe('a gateway without its store', () => {
     await context.put(key, await bytesOf(run))
     await process(key)
     proxy.alter = (answer) => void Object.assign(answer, { status: 404, body: Buffer.from('') })
-    await expect(checkObject(context, await copyOf(key), 'never', signal)).rejects.toThrow(/has no bucket/)
+    expect(await checkObject(context, await copyOf(key), 'never', signal)).toMatchObject({
+      kind: 'unknown',
+      reason: expect.stringContaining('has no bucket'),
+    })
   })
 })
 

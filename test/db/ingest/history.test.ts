@@ -59,7 +59,7 @@ beforeAll(async () => {
     const { Key: key = '', Prefix: prefix = '', StartAfter: after = '' } = command.input
     const kind = command.constructor.name
     // Without a Date: the clock of this store is not compared with the one that is some minutes ahead.
-    if (kind === 'HeadBucketCommand') return {}
+    if (kind === 'HeadBucketCommand') return { $metadata: { httpStatusCode: 200 } }
     if (kind === 'HeadObjectCommand') {
       asked.push(key)
       await beforeHead(key)

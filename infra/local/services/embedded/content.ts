@@ -42,11 +42,16 @@ export async function writeContent(
       else first.push(value)
     }
     if (ended) writeFileSync(path, Buffer.concat(first), { flag: 'wx' })
-    else
-      await pipeline(
-        Readable.from(joined(first, chunks), { objectMode: false }),
-        createWriteStream(path, { flags: 'wx' }),
+    else {
+      const file = createWriteStream(path, { flags: 'wx' })
+      await pipeline(Readable.from(joined(first, chunks), { objectMode: false }), file).catch(
+        async (error) => {
+          // A stream that is still being opened would make the file again.
+          if (!file.closed) await new Promise<void>((resolve) => file.once('close', resolve))
+          throw error
+        },
       )
+    }
   } catch (error) {
     rmSync(path, { force: true })
     throw error

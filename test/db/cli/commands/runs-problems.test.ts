@@ -138,8 +138,10 @@ describe('lists of runs', () => {
     const listed = stdout.split('\n').filter((line) => line !== '')
     expect(listed.map((line) => JSON.parse(line).runNumber)).toEqual(expected)
     const page = await (await request(`/runs?${range}&problem=${kind}`, 'text/html')).text()
+    // An empty list leads to the last run.
+    const rows = page.split('<p>Last run')[0] ?? ''
     for (const run of [500, 501, 502])
-      expect(page.includes(`href="/runs/LNGS/${run}"`), `run ${run}`).toBe(expected.includes(run))
+      expect(rows.includes(`href="/runs/LNGS/${run}"`), `run ${run}`).toBe(expected.includes(run))
   })
 
   test('no run is shown as complete beside an open problem', async () => {

@@ -399,7 +399,7 @@ describe('a store or network that fails', () => {
     const nowhere = await fixture.push(['--tag', 'LNGS', '--bucket', 'no-such-bucket', path, '--json'])
     expect(nowhere.results()[0]).toMatchObject({
       state: 'failed',
-      error: 'the store has no bucket no-such-bucket: is it the right store, and is it running?',
+      error: 'the store has no bucket no-such-bucket: is it the right store?',
     })
   })
 

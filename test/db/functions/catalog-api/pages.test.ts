@@ -4,7 +4,6 @@
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CreateBucketCommand } from '@aws-sdk/client-s3'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Api } from '../../../../functions/catalog-api/http/route.ts'
@@ -40,8 +39,6 @@ beforeAll(async () => {
   context = await startTestTapeContext()
   site = siteApp(context, () => who, { logFolder })
   await fillSite(context)
-  // That of the runs of the site, which the store is asked about for links.
-  await context.s3.send(new CreateBucketCommand({ Bucket: 'cygno-data' })).catch(() => {})
   await addCopiesInAllStates(context)
   await makeRun(context, {
     tag: 'FLASH/2024 <b>',
@@ -472,7 +469,7 @@ describe('Links', () => {
   ])('lead back to %s as %s', async (from, path, words) => {
     const text = await (
       await post('/runs/links', [
-        ['run', 'LNGS/60020'],
+        ['run', 'LNGS/17'],
         ['from', from],
       ])
     ).text()
