@@ -147,7 +147,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     await page.keyboard.type(passwordOf('reader'))
     await page.keyboard.press('Enter')
     await page.waitForURL(`${origin}/runs?tag=LNF`)
-    expect(await page.textContent('header .who span')).toBe('reader')
+    expect(await page.textContent('header .who a[href="/tokens"]')).toBe('reader')
     const [request] = asked.filter(({ searchParams }) => searchParams.has('code_challenge'))
     expect(Object.fromEntries(request?.searchParams ?? [])).toMatchObject({
       response_type: 'code',
