@@ -19,9 +19,12 @@ export type TapeSystem =
 export interface TapeSystemOptions {
   /** `auto`: the endpoint is asked whether it has a Tape REST API; `always` and `never` state it. */
   readonly tapeRest: 'auto' | 'always' | 'never'
-  /** Without it, an absence has always begun just now. */
+  /** Without it nobody knows how long an absence has lasted: no deletion may rest on it. */
   readonly tapeRestMemory?: TapeRestMemory | undefined
 }
+
+/** The latest date there is, in milliseconds: no time has passed since then. */
+const END_OF_TIME = new Date(8_640_000_000_000_000)
 
 /** An API that was found is used as long as the process lives; an absence is asked for again each time. */
 export function createTapeSystem(
@@ -40,7 +43,7 @@ export function createTapeSystem(
       return found
     }
     if (tapeRest === 'always') throw disappeared(root, 'CYGNET_TAPE_REST=always states that it has one')
-    const since = memory === undefined ? new Date() : await memory.absent(root.href)
+    const since = memory === undefined ? END_OF_TIME : await memory.absent(root.href)
     if (since === null)
       throw disappeared(root, 'it had one before (CYGNET_TAPE_REST=never where that was removed)')
     return { kind: 'none', since }
