@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { TakeOver } from '../../shared/catalogue/take-over.ts'
 import type { Context } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
+import { differenceText } from '../../shared/time/text.ts'
 import { type PastTime, parsePastTime, parseTag } from '../arguments.ts'
 import { auditedCommand } from '../audited.ts'
 import { isConfirmed } from '../confirm.ts'
@@ -92,7 +93,7 @@ async function inStoreTime(
   given: Date,
   signal: AbortSignal,
 ): Promise<Date> {
-  const { differenceText, storeClockDifference } = await import('../../shared/storage/store-clock.ts')
+  const { storeClockDifference } = await import('../../shared/storage/store-clock.ts')
   const differences = await Promise.all(
     config.store.rawBuckets.map((bucket) => storeClockDifference(s3, bucket, now, signal)),
   )

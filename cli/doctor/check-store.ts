@@ -9,8 +9,9 @@ import type { ObjectName } from '../../shared/run.ts'
 import { createS3Client, sdkChecksumsOf } from '../../shared/storage/client.ts'
 import { deleteObject } from '../../shared/storage/delete-object.ts'
 import { describeObject } from '../../shared/storage/objects.ts'
-import { differenceText, storeClockDifference } from '../../shared/storage/store-clock.ts'
+import { storeClockDifference } from '../../shared/storage/store-clock.ts'
 import { putWhole } from '../../shared/storage/upload.ts'
+import { differenceText } from '../../shared/time/text.ts'
 
 const ANSWER_MS = 20_000
 

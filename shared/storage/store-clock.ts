@@ -32,10 +32,3 @@ export async function storeClockDifference(
   if (Number.isNaN(stated) || (stated >= earliest && stated <= latest)) return 0
   return stated < earliest ? stated - before : stated - now().getTime()
 }
-
-/** "12 minutes behind", "40 seconds ahead of". */
-export function differenceText(differenceMs: number): string {
-  const seconds = Math.round(Math.abs(differenceMs) / 1000)
-  const time = seconds < 120 ? `${seconds} seconds` : `${Math.round(seconds / 60)} minutes`
-  return `${time} ${differenceMs < 0 ? 'behind' : 'ahead of'}`
-}

@@ -21,3 +21,10 @@ export function parseTimeText(text: string): Date | null {
 
 /** `2026-01-15 08:00:03`, UTC. */
 export const timeText = (at: Date): string => at.toISOString().slice(0, 19).replace('T', ' ')
+
+/** Of a clock that differs from another: "12 minutes behind", "40 seconds ahead of". */
+export function differenceText(differenceMs: number): string {
+  const seconds = Math.round(Math.abs(differenceMs) / 1000)
+  const time = seconds < 60 ? `${seconds} seconds` : `${Math.round(seconds / 60)} minutes`
+  return `${time} ${differenceMs < 0 ? 'behind' : 'ahead of'}`
+}

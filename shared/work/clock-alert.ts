@@ -1,5 +1,6 @@
 /** The alert that the clocks of a machine, or of the store, and of the database differ. */
 import type { Database } from '../database/connect.ts'
+import { differenceText } from '../time/text.ts'
 import { addRequests } from './outbox.ts'
 
 /** Of a host's name, in the name of the alert. */
@@ -18,12 +19,11 @@ export async function alertClock(
   at: Date,
 ): Promise<void> {
   const fingerprint = `clock-differs:${host.slice(0, LONGEST_HOST)}:${at.toISOString().slice(0, 10)}`
-  const minutes = Math.round(Math.abs(differenceMs) / 60_000)
   const body = {
     fingerprint,
     rule: 'clock-differs',
     severity: 'error',
-    summary: `the clock of ${host} is ${minutes} minutes ${differenceMs > 0 ? 'ahead of' : 'behind'} the database's: one of them is wrong. If other machines report it too, it is the database's, by which all functions work`,
+    summary: `the clock of ${host} is ${differenceText(differenceMs)} the database's: one of them is wrong. If other machines report it too, it is the database's, by which all functions work`,
     tag: null,
     runNumber: null,
     bucket: null,
