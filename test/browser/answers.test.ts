@@ -1,37 +1,33 @@
 /** What a shifter sees on a phone without touching it, and that nothing moves while a page loads. */
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { addCopiesInAllStates, fillSite, OPERATOR } from '../support/site.ts'
-import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
+import { addCopiesInAllStates, fillSite } from '../support/site.ts'
 import { seriousFindings } from './axe.ts'
 import {
   CHROMIUM,
+  type OpenSite,
+  openSite,
   openTab,
   PHONE,
   type Served,
-  serveSite,
-  startBrowser,
+  sideways,
   useTheme,
   WITHOUT,
 } from './browser.ts'
 
-let context: TestTapeContext
 let site: Served
 let browser: Browser
+let opened: OpenSite
 
 describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'answers first', () => {
   beforeAll(async () => {
-    context = await startTestTapeContext()
-    await fillSite(context)
-    await addCopiesInAllStates(context)
-    site = await serveSite(context, () => OPERATOR)
-    browser = await startBrowser()
+    opened = await openSite(async (filled) => {
+      await fillSite(filled)
+      await addCopiesInAllStates(filled)
+    })
+    ;({ site, browser } = opened)
   })
-  afterAll(async () => {
-    await browser?.close()
-    await site?.stop()
-    await context?.close()
-  })
+  afterAll(() => opened?.close())
 
   async function onPhone(path: string): Promise<Page> {
     const tab = await openTab(browser, site.origin, { viewport: PHONE })
@@ -96,8 +92,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'answers first'
       expect(await page.isVisible('#banks')).toBe(true)
       expect(await page.isVisible('.sums dd')).toBe(true)
       expect(await page.isVisible('code:text-is("GEM1_V")')).toBe(true)
-      const wide = 'document.documentElement.scrollWidth - document.documentElement.clientWidth'
-      expect(await page.evaluate(wide)).toBe(0)
+      expect(await sideways(page)).toBe(0)
       expect(await seriousFindings(page)).toEqual([])
       await tab.close()
     },

@@ -13,8 +13,8 @@ import type { PageOptions } from '../../functions/catalog-api/pages/options.ts'
 import { findChromium } from '../../infra/local/setup.ts'
 import type { Caller } from '../../shared/access/caller.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
-import { siteApp } from '../support/site.ts'
-import type { TestTapeContext } from '../support/tape-context.ts'
+import { OPERATOR, siteApp } from '../support/site.ts'
+import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { LONGEST_WAIT_MS } from '../support/waiting.ts'
 
 export const CHROMIUM = await findChromium()
@@ -55,6 +55,34 @@ export async function serveSite(
   }
 }
 
+export interface OpenSite {
+  readonly context: TestTapeContext
+  readonly site: Served
+  readonly browser: Browser
+  close(): Promise<void>
+}
+
+/** The site on a catalogue that `fill` fills, and a browser. */
+export async function openSite(
+  fill: (context: TestTapeContext) => Promise<void>,
+  who: () => Caller = () => OPERATOR,
+): Promise<OpenSite> {
+  const context = await startTestTapeContext()
+  await fill(context)
+  const site = await serveSite(context, who)
+  const browser = await startBrowser()
+  return {
+    context,
+    site,
+    browser,
+    async close() {
+      await browser.close()
+      await site.stop()
+      await context.close()
+    },
+  }
+}
+
 export const DESKTOP = { width: 1280, height: 800 }
 export const PHONE = { width: 360, height: 740 }
 
@@ -82,6 +110,10 @@ export async function useTheme(
 ): Promise<void> {
   await tab.addCookies([{ name: 'theme', value: theme, url: origin }])
 }
+
+/** By how many pixels a page is wider than its window. */
+export const sideways = (page: Page): Promise<number> =>
+  page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
 
 const ARTIFACTS = fileURLToPath(new URL('./artifacts', import.meta.url))
 

@@ -3,27 +3,33 @@ import { readFile } from 'node:fs/promises'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { addCopiesInAllStates, addDeadLetter, fillSite, makeRun, OPERATOR } from '../support/site.ts'
-import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
-import { CHROMIUM, openTab, type Served, serveSite, startBrowser, takePicture, WITHOUT } from './browser.ts'
+import type { TestTapeContext } from '../support/tape-context.ts'
+import {
+  CHROMIUM,
+  type OpenSite,
+  openSite,
+  openTab,
+  type Served,
+  serveSite,
+  takePicture,
+  WITHOUT,
+} from './browser.ts'
 import { focused, tabTo } from './keyboard.ts'
 
 let context: TestTapeContext
 let site: Served
 let browser: Browser
+let opened: OpenSite
 
 describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => {
   beforeAll(async () => {
-    context = await startTestTapeContext()
-    await fillSite(context)
-    await addCopiesInAllStates(context)
-    site = await serveSite(context, () => OPERATOR)
-    browser = await startBrowser()
+    opened = await openSite(async (filled) => {
+      await fillSite(filled)
+      await addCopiesInAllStates(filled)
+    })
+    ;({ context, site, browser } = opened)
   })
-  afterAll(async () => {
-    await browser?.close()
-    await site?.stop()
-    await context?.close()
-  })
+  afterAll(() => opened?.close())
 
   test('by keyboard alone: past the navigation, to a run, to its link, and the bytes are those', async () => {
     const { md5 } = await context.putRun('LNGS/run00042.mid.gz', 'the bytes of run 42')

@@ -1,16 +1,16 @@
 /** The header, the list of runs and its sheets: on a desk, on a phone, and by keyboard. */
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { fillSite, OPERATOR } from '../support/site.ts'
-import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
+import { fillSite } from '../support/site.ts'
 import { seriousFindings } from './axe.ts'
 import {
   CHROMIUM,
+  type OpenSite,
+  openSite,
   openTab,
   PHONE,
   type Served,
-  serveSite,
-  startBrowser,
+  sideways,
   takePicture,
   useTheme,
   WITHOUT,
@@ -19,22 +19,16 @@ import { focused } from './keyboard.ts'
 
 const FILTERED = '/runs?tag=LNGS&cloud=present&param.GEM1_V.gte=400'
 
-let context: TestTapeContext
 let site: Served
 let browser: Browser
+let opened: OpenSite
 
 describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'lists', () => {
   beforeAll(async () => {
-    context = await startTestTapeContext()
-    await fillSite(context)
-    site = await serveSite(context, () => OPERATOR)
-    browser = await startBrowser()
+    opened = await openSite(fillSite)
+    ;({ site, browser } = opened)
   })
-  afterAll(async () => {
-    await browser?.close()
-    await site?.stop()
-    await context?.close()
-  })
+  afterAll(() => opened?.close())
 
   async function withPage(
     path: string,
@@ -49,8 +43,6 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'lists', () => 
     await look(page)
     await tab.close()
   }
-  const sideways = (page: Page) =>
-    page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
   const boxOf = async (page: Page, selector: string) => {
     const box = await page.locator(selector).first().boundingBox()
     if (box === null) throw new Error(`${selector} is not shown`)

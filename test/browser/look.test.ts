@@ -18,6 +18,7 @@ import {
   PHONE,
   type Served,
   serveSite,
+  sideways,
   startBrowser,
   takePicture,
   useTheme,
@@ -125,10 +126,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
       await page.goto(look.path)
       await page.waitForLoadState('load')
       await takePicture(page, `${look.name}-${look.theme}-${look.size}`)
-      const wide = await page.evaluate(
-        'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-      )
-      expect(wide).toBe(0)
+      expect(await sideways(page)).toBe(0)
       // The browser's own word for a page that says what is wrong.
       expect(complaints.filter((text) => !/status of 40[04] /.test(text))).toEqual([])
       expect(await seriousFindings(page)).toEqual([])

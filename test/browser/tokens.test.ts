@@ -2,37 +2,35 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { OPERATOR } from '../support/site.ts'
-import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { seriousFindings } from './axe.ts'
 import {
   CHROMIUM,
   DESKTOP,
+  type OpenSite,
+  openSite,
   openTab,
   PHONE,
   type Served,
-  serveSite,
-  startBrowser,
+  sideways,
   takePicture,
   useTheme,
   WITHOUT,
 } from './browser.ts'
 import { tabTo } from './keyboard.ts'
 
-let context: TestTapeContext
 let site: Served
 let browser: Browser
+let opened: OpenSite
 
 describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'tokens', () => {
   beforeAll(async () => {
-    context = await startTestTapeContext()
-    site = await serveSite(context, () => ({ ...OPERATOR, confirmedAt: new Date() }))
-    browser = await startBrowser()
+    opened = await openSite(
+      async () => {},
+      () => ({ ...OPERATOR, confirmedAt: new Date() }),
+    )
+    ;({ site, browser } = opened)
   })
-  afterAll(async () => {
-    await browser?.close()
-    await site?.stop()
-    await context?.close()
-  })
+  afterAll(() => opened?.close())
 
   test.each([
     ['desk', DESKTOP, 'light'],
@@ -47,8 +45,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'tokens', () =>
     const check = async (name: string) => {
       await takePicture(page, `${name}-${theme}-${size}`)
       expect(await seriousFindings(page)).toEqual([])
-      const wide = 'document.documentElement.scrollWidth - document.documentElement.clientWidth'
-      expect(await page.evaluate(wide)).toBe(0)
+      expect(await sideways(page)).toBe(0)
     }
     await page.goto('/tokens')
     expect(await page.textContent('main')).toContain('You have no tokens.')
