@@ -35,6 +35,13 @@ export default defineConfig({
     // Half of the time of a test is waiting for servers and processes.
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
+    tags: [
+      {
+        name: 'long',
+        description:
+          'what dies at every moment at which it can, and thousands of objects: `npm run test:long`',
+      },
+    ],
     projects: [
       project('unit', ['test/unit/**/*.test.ts'], { isolate: false }),
       project('db', ['test/db/**/*.test.ts'], { isolate: false }),

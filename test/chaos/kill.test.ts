@@ -1,6 +1,8 @@
 /**
  * Every dropped run is catalogued once, whatever dies: the running function is killed repeatedly, notifications are
  * lost, doubled and shuffled, the database is killed. The result is compared with that of an undisturbed pass.
+ *
+ * @module-tag long
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'

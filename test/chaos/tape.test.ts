@@ -1,5 +1,7 @@
 /**
  * Whatever dies while copies are made, every run gets a verified copy with its bytes, and no copy fails for ever.
+ *
+ * @module-tag long
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'

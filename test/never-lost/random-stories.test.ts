@@ -18,7 +18,7 @@ const STORIES = Number(CYGNET_TEST_STORIES)
 
 setStage()
 
-test('no run is lost in random stories', { timeout: STORIES * SLOW_STORY_MS }, async () => {
+test('no run is lost in random stories', { timeout: STORIES * SLOW_STORY_MS, tags: ['long'] }, async () => {
   const seed = Number(CYGNET_TEST_SEED)
   console.info(`never-lost: ${STORIES} random stories with CYGNET_TEST_SEED=${seed}`)
   // A failing story is shortened by repeating parts of it, which must also end before the timeout of the test.

@@ -12,7 +12,7 @@ test.each([
   ['from the disk of the DAQ', true],
 ] as const)(
   'no run is lost by a deletion %s that stalls for two days at any request, with recovery meanwhile: %s',
-  { timeout: 40 * SLOW_STORY_MS },
+  { timeout: 40 * SLOW_STORY_MS, tags: ['long'] },
   async (deletion, recovered) => {
     const stalls = () =>
       [...eventCounts()].reduce((sum, [what, times]) => sum + (what.startsWith('stalls') ? times : 0), 0)

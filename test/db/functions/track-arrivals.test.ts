@@ -378,7 +378,7 @@ describe('a function that dies', () => {
   ]
   test.each(lives.flatMap((life) => [true, false].map((done) => ({ ...life, done }))))(
     '$what, at any of its requests (carried out: $done), leaves it to be catalogued once',
-    { timeout: 300_000 },
+    { timeout: 300_000, tags: ['long'] },
     async ({ prepare, begin, done }) => {
       for (let point = 0; ; point++) {
         const arrival = await prepare()

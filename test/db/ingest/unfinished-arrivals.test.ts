@@ -202,7 +202,9 @@ test('an arrival of a missing object that cannot be checked later is retried, no
   expect(await list(arrival)).toMatchObject({ announced: 0 })
 })
 
-test('a function that dies at any request about an older version leaves a known version due', async () => {
+test('a function that dies at any request about an older version leaves a known version due', {
+  tags: ['long'],
+}, async () => {
   for (let point = 1; ; point++) {
     const first = await dropped(++run, 1)
     await deliver(first)

@@ -99,6 +99,7 @@ test.each<[string, (stack: Started) => void]>([
   ['Ctrl-C in the terminal', (stack) => process.kill(group(stack), 'SIGINT')],
 ])(
   'every start has the ports and the token of the one before, and after %s all processes end',
+  { tags: ['long'] },
   async (_, kill) => {
     const stack = npmStart()
     await isUp(stack)

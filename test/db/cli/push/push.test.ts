@@ -231,7 +231,9 @@ describe('an interrupted push', () => {
     expect(readdirSync(context.stateFolder)).toEqual([])
   })
 
-  test('a push that is killed repeatedly at any moment ends with the correct object', async () => {
+  test('a push that is killed repeatedly at any moment ends with the correct object', {
+    tags: ['long'],
+  }, async () => {
     const { path, bytes, key, target } = newRun(22 * MIB)
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '2']
     for (const at of [0, 1000, 3 * MIB, 7 * MIB, 6 * MIB]) {

@@ -151,7 +151,7 @@ describe('files that are kept', () => {
   })
 })
 
-describe('a process that is killed with kill -9', () => {
+describe('a process that is killed with kill -9', { tags: ['long'] }, () => {
   /** The child is killed before the API has answered or received its request. */
   async function killedAt(
     watched: string,

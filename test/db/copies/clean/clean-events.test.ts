@@ -163,7 +163,9 @@ describe('the buffer', () => {
     for (const key of strange) await removeByHand(context, key)
   })
 
-  test('a buffer of thousands is emptied page by page, and the notes on deleted events are removed', async () => {
+  test('a buffer of thousands is emptied page by page, and the notes on deleted events are removed', {
+    tags: ['long'],
+  }, async () => {
     const all = Array.from({ length: 2500 }, (_, index) => `EVENTS/LNGS_1702593197_${index}.dat`)
     await context.putAll(all, 'an event')
     for (const serial of [3, 1200, 2499, 5000, 9999])

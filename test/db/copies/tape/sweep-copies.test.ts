@@ -32,7 +32,7 @@ test('a copy that was given up for lack of its source is made after the file was
   expect(await world.copy()).toBe('on-media')
 })
 
-test('every suspicious copy is made again, however many there are', async () => {
+test('every suspicious copy is made again, however many there are', { tags: ['long'] }, async () => {
   const object = await safeRun(context, keyOf(1))
   await world.multiply(object.cloud, 501)
   await world.multiply(object.tape, 501, () => ({ state: 'suspicious' as const }))

@@ -89,7 +89,9 @@ async function addresses(): Promise<readonly string[]> {
   })
 }
 
-test('no value of a parameter in the API’s document is an error of the service', async () => {
+test('no value of a parameter in the API’s document is an error of the service', {
+  tags: ['long'],
+}, async () => {
   const all = await addresses()
   expect(all.length).toBeGreaterThan(1000)
   const failed: unknown[] = []
@@ -111,6 +113,7 @@ test.each([
 
 test.each(['run', 'start', 'end', 'offset', 'limit', 'site', 'tag', 'since', 'until', 'cursor', 'sort'])(
   'no value of %s is an error of the pages or the endpoint of the old tools',
+  { tags: ['long'] },
   async (name) => {
     const failed: unknown[] = []
     for (const value of [...EDGES.map(encodeURIComponent), ...RAW_EDGES])
