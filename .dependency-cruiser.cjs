@@ -32,13 +32,14 @@ const LAYERS = {
   queue: [],
   storage: [],
   tape: ['extraction', 'storage'],
-  database: ['extraction', 'midas'],
+  database: ['extraction', 'messages', 'midas'],
   access: ['database', 'notifications'],
   work: ['context', 'database', 'messages', 'queue'],
   catalogue: ['database', 'extraction', 'messages', 'notifications', 'queue', 'storage', 'work'],
   queries: ['catalogue', 'database', 'extraction', 'messages', 'notifications', 'queue', 'storage'],
   ingest: USE_CASE,
   copies: [...USE_CASE, 'tape'],
+  alerts: USE_CASE,
   runtime: ['context', 'database', 'queue', 'storage', 'tape', 'work'],
 }
 

@@ -4,6 +4,7 @@ import type { FileMetadata } from '../extraction/metadata.ts'
 import type { AlertRule, SeverityOf } from '../messages/alert-rules.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
 import type { Request } from '../work/outbox.ts'
+import { alert } from '../work/raise-alert.ts'
 import type { RunSummary } from './aggregate.ts'
 import { identityOf } from './arrivals.ts'
 import { cameraBanks, lacksCamera, triggerEvents } from './open-problems.ts'
@@ -26,7 +27,7 @@ export interface CataloguedFile {
 /**
  * A message for `alerts`. The fingerprint identifies the condition, so that it is alerted and cleared once.
  */
-export function alertRequest<Rule extends AlertRule>(alert: {
+export function alertRequest<Rule extends AlertRule>(alert_: {
   readonly rule: Rule
   readonly severity: SeverityOf<Rule>
   readonly summary: string
@@ -37,14 +38,10 @@ export function alertRequest<Rule extends AlertRule>(alert: {
   /** Distinguishes this occurrence from others of the same rule, e.g. the object version. */
   readonly occurrence: string
 }): Request {
-  const { runId, occurrence, object, ...body } = alert
-  const fingerprint = `${alert.rule}:${occurrence}`
-  return {
-    name: `alert:${fingerprint}`,
-    queue: 'alerts',
-    runId,
-    body: { fingerprint, ...body, bucket: object?.bucket ?? null, key: object?.key ?? null },
-  }
+  const { runId, occurrence, runNumber, ...about } = alert_
+  const { tag } = about
+  const run = tag === null || runNumber === null ? null : { id: runId, tag, runNumber }
+  return alert({ ...about, run, cause: occurrence })
 }
 
 /** Notifications are refused again and again. Once a reason and day, whatever the number of sources. */

@@ -13,6 +13,7 @@ import { readFileSync } from 'node:fs'
 import type * as z from 'zod'
 import { InvalidInputError } from '../errors.ts'
 import { access } from './access.ts'
+import { alerts } from './alerts.ts'
 import { api } from './api.ts'
 import { clean } from './clean.ts'
 import { database } from './database.ts'
@@ -46,6 +47,7 @@ export const concerns = {
   scrub,
   access,
   legacy,
+  alerts,
   api,
   host,
 } as const

@@ -4,6 +4,7 @@ import type { BankStatistics } from '../extraction/metadata.ts'
 import type { Camera } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { RunId } from '../run.ts'
+import type { AlertPostsTable, AlertsTable, SilencesTable } from './alert-schema.ts'
 import type {
   CopiesTable,
   DarkObjectsTable,
@@ -217,6 +218,8 @@ export interface OutboxTable {
   runId: number | null
   createdAt: Date
   sentAt: Date | null
+  /** Of alerts: when it became part of an episode. */
+  foldedAt: Date | null
 }
 
 /** Notifications that could not be understood, kept for people. */
@@ -309,6 +312,9 @@ export interface Schema {
   seenEvents: SeenEventsTable
   tapeEndpoints: TapeEndpointsTable
   darkObjects: DarkObjectsTable
+  alerts: AlertsTable
+  alertPosts: AlertPostsTable
+  silences: SilencesTable
 }
 
 /** A run with the id of its row. */

@@ -2,9 +2,10 @@
 import type { Database } from '../database/connect.ts'
 import { differenceText } from '../time/text.ts'
 import { addRequests } from './outbox.ts'
+import { alert } from './raise-alert.ts'
 
-/** Of a host's name, in the name of the alert. */
-const LONGEST_HOST = 200
+/** Of a host's name, characters. */
+const LONGEST_HOST = 150
 
 /**
  * Writes the alert, once a host and day; track-arrivals sends it.
@@ -18,16 +19,9 @@ export async function alertClock(
   differenceMs: number,
   at: Date,
 ): Promise<void> {
-  const fingerprint = `clock-differs:${host.slice(0, LONGEST_HOST)}:${at.toISOString().slice(0, 10)}`
-  const body = {
-    fingerprint,
-    rule: 'clock-differs',
-    severity: 'error',
-    summary: `the clock of ${host} is ${differenceText(differenceMs)} the database's: one of them is wrong. If other machines report it too, it is the database's, by which all functions work`,
-    tag: null,
-    runNumber: null,
-    bucket: null,
-    key: null,
-  } as const
-  await addRequests(database, [{ name: `alert:${fingerprint}`, queue: 'alerts', runId: null, body }], at)
+  const summary = `the clock of ${host} is ${differenceText(differenceMs)} the database's: one of them is wrong. If other machines report it too, it is the database's, by which all functions work`
+  const cause = `${host.slice(0, LONGEST_HOST)}:${at.toISOString().slice(0, 10)}`
+  const subject = host.slice(0, LONGEST_HOST)
+  const request = alert({ rule: 'clock-differs', severity: 'error', subject, summary, cause })
+  await addRequests(database, [request], at)
 }

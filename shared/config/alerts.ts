@@ -1,0 +1,101 @@
+/** Alerts: channels, who is told of what, escalation. */
+import * as z from 'zod'
+import { positive, setting, text } from './setting.ts'
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'expected a name like shift-lngs')
+
+/** A place where messages are shown. */
+const channel = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('discord'),
+    channelId: z.string().regex(/^\d{15,21}$/, 'expected the id of a channel'),
+  }),
+  z.strictObject({
+    type: z.literal('webhook'),
+    url: z.url({ protocol: /^https?$/ }),
+    token: z.string().min(1).optional(),
+  }),
+])
+
+/** An alert goes to the channels of every route that matches; a list that is left out matches all. */
+const route = z.strictObject({
+  severities: z
+    .array(z.enum(['info', 'warning', 'error', 'page']))
+    .min(1)
+    .optional(),
+  tags: z.array(z.string().min(1)).min(1).optional(),
+  rules: z.array(z.string().min(1)).min(1).optional(),
+  channels: z.array(name).min(1),
+})
+
+const alerting = z
+  .strictObject({
+    channels: z.record(name, channel),
+    routes: z.array(route).min(1),
+    /** Pages that nobody acknowledges: each step after so many minutes, in the channel, with the mention. */
+    escalation: z
+      .strictObject({
+        channel: name,
+        /** Of Discord: who is mentioned when the rota names nobody, or nobody acknowledged. */
+        roleId: z
+          .string()
+          .regex(/^\d{15,21}$/)
+          .optional(),
+        minutes: z.int().min(1).default(10),
+        /** Name in the rota → id of the Discord user. */
+        people: z.record(z.string(), z.string().regex(/^\d{15,21}$/)).default({}),
+      })
+      .optional(),
+  })
+  .superRefine((value, context) => {
+    const named = [
+      ...value.routes.flatMap(({ channels }) => channels),
+      ...(value.escalation ? [value.escalation.channel] : []),
+    ]
+    for (const unknown of new Set(named.filter((one) => !(one in value.channels))))
+      context.addIssue({ code: 'custom', message: `the channel "${unknown}" is not among the channels` })
+  })
+
+export type Alerting = z.output<typeof alerting>
+export type ChannelSettings = z.output<typeof channel>
+
+const json = z.string().transform((value, context): unknown => {
+  try {
+    return JSON.parse(value)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: `expected JSON: ${(error as Error).message}` })
+    return z.NEVER
+  }
+})
+
+export const alerts = {
+  channels: setting(
+    'CYGNET_ALERTS',
+    json.pipe(alerting).optional(),
+    'JSON: channels, routes (by severity, tag and rule) and escalation, see docs/deploy/alerts.md; absent: alerts are shown on the pages only',
+    true,
+  ),
+  discordToken: setting(
+    'CYGNET_DISCORD_TOKEN',
+    text.optional(),
+    'token of the Discord bot that posts alerts',
+    true,
+  ),
+  discordApi: setting(
+    'CYGNET_DISCORD_API',
+    z.url().default('https://discord.com/api'),
+    'address of the Discord API; another one for tests',
+  ),
+  rota: setting(
+    'CYGNET_ROTA_URL',
+    z.url().optional(),
+    'iCalendar of the shifts: who is on shift, and who is second',
+    true,
+  ),
+  digestOver: setting(
+    'CYGNET_ALERT_DIGEST_OVER',
+    positive.default(5),
+    'most messages of one group (rule and tag) in a channel within CYGNET_ALERT_DIGEST_MINUTES; further alerts are listed in one digest',
+  ),
+  digestMinutes: setting('CYGNET_ALERT_DIGEST_MINUTES', positive.default(10), 'see CYGNET_ALERT_DIGEST_OVER'),
+} as const
