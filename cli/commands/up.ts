@@ -79,7 +79,11 @@ function endOfNpm(): AbortSignal {
 }
 
 /** The next commands to type. The credentials are in a file that only its owner can read. */
-function welcome({ environment, users, address }: Stack, folder: string, notifications: boolean): string {
+function welcome(
+  { environment, users, address, discordPage }: Stack,
+  folder: string,
+  notifications: boolean,
+): string {
   const endpoint = environment.CYGNET_S3_ENDPOINT
   const bucket = environment.CYGNET_RAW_BUCKETS
   const bold = (text: string) => styleText('bold', text)
@@ -104,7 +108,7 @@ ${list([
 
 The catalogue: ${bold(address('catalog-api'))}
 ${list(users.map((user) => [`  sign in as ${user.name}`, user.password]))}
-
+${discordPage === null ? '' : `\nWhere alerts are shown: ${bold(discordPage)}\n`}
 then, in another terminal:
 
   cli/cygnet runs show 12345        the catalogue's data of the run

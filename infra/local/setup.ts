@@ -11,7 +11,7 @@ import { findProgram } from './programs.ts'
 export const MARIADB_PACKAGES = ['mariadb-server-core', 'mariadb-client-core'] as const
 
 /** Real services that are set up only on request. */
-export const EXTRAS = ['minio', 'ceph', 'xrootd'] as const
+export const EXTRAS = ['minio', 'ceph', 'xrootd', 'discord'] as const
 export type Extra = (typeof EXTRAS)[number]
 
 /** Programs that only tests use, installed on request; not part of a stack. */

@@ -24,6 +24,7 @@ import { clearPidFile } from './pid-file.ts'
 import { type Service, serviceFolder, startProcess } from './process.ts'
 import { storedSecret, writePrivateFile } from './secrets.ts'
 import { type Ceph, startCeph } from './services/ceph.ts'
+import { type Discord, startDiscord } from './services/discord/discord.ts'
 import { queueArn, serviceEnvironment, startEmbedded } from './services/embedded/embedded.ts'
 import { type Iam, startIam } from './services/iam/iam.ts'
 import { startMariadb } from './services/mariadb.ts'
@@ -47,7 +48,7 @@ const LEFTOVER_GRACE_SECONDS = 10
 /** The same S3 keys as variables of aws, rclone and other clients. */
 const S3_ENV_FILE = 's3.env'
 /** Stopped after the functions, in the reverse order of their start. */
-const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio', 'ceph', 'xrootd', 'iam']
+const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio', 'ceph', 'xrootd', 'discord', 'iam']
 const RAW_BUCKET = 'cygno-data'
 const WEBHOOK = 'receive-notification'
 const TOPIC = 'cygnet'
@@ -77,6 +78,8 @@ export interface Stack {
   address(functionName: string): string
   /** The users that can sign in. */
   readonly users: Iam['users']
+  /** Address of the page with the channels of the stand-in for Discord; null without it. */
+  readonly discordPage: string | null
   /** The process that runs a function or service now: tests kill it. */
   pid(name: string): number
   stop(): Promise<void>
@@ -165,6 +168,12 @@ async function startLocked(options: StackOptions): Promise<Stack> {
         ? null
         : await startSupervised('xrootd', () => startXrootd({ dataFolder, port: xrootdPort, signal }))
     if (xrootd !== null) report(`tape (XRootD, WebDAV) at ${xrootd.url}`)
+    const discordPort = options.extras.includes('discord') ? await ports.of('discord') : null
+    const discord: Discord | null =
+      discordPort === null
+        ? null
+        : await startSupervised('discord', () => startDiscord({ dataFolder, port: discordPort, signal }))
+    if (discord !== null) report(`Discord (a local stand-in) at ${discord.page}`)
     const notificationToken = storedSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token'))
     const httpPorts = new Map<string, number>()
     for (const { name, trigger } of manifest.functions)
@@ -188,6 +197,7 @@ async function startLocked(options: StackOptions): Promise<Stack> {
       CYGNET_PUBLIC_URL: address(CATALOGUE),
       CYGNET_API_URL: address(CATALOGUE),
       CYGNET_LOG_FOLDER: serviceFolder(dataFolder, 'logs'),
+      ...discord?.environment,
       ...(xrootd === null
         ? { CYGNET_TAPE_DRIVER: 'directory', CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder) }
         : tapeEnvironment(xrootd)),
@@ -234,6 +244,7 @@ async function startLocked(options: StackOptions): Promise<Stack> {
       environment: cliEnvironment,
       address,
       users: iam.users,
+      discordPage: discord?.page ?? null,
       pid(name) {
         const service = running.get(name)
         if (service === undefined) throw new InvalidInputError(`the stack runs no ${name}`)

@@ -1,5 +1,7 @@
 /** The pages of the embedded IAM: plain forms and one style sheet, without external resources. */
 
+import { escaped } from '../../html.ts'
+
 export const STYLE_PATH = '/style.css'
 
 export const STYLE = `:root { color-scheme: light dark; font: 1.1rem/1.5 system-ui, sans-serif }
@@ -86,14 +88,3 @@ ${form}
 <button type="submit" form="op.logoutForm" name="logout" value="yes" autofocus>Yes, sign out</button>
 <button type="submit" form="op.logoutForm">No, stay signed in</button>`,
   )
-
-export function escaped(text: string): string {
-  const entities: Readonly<Record<string, string>> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  }
-  return text.replace(/[&<>"']/g, (character) => entities[character] ?? character)
-}

@@ -6,8 +6,9 @@ import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Configuration, type JWKS, Provider } from 'oidc-provider'
+import { escaped } from '../../html.ts'
 import { writePrivateFile } from '../../secrets.ts'
-import { deviceCodePage, deviceConfirmPage, deviceLinkPage, escaped, logoutPage, page } from './pages.ts'
+import { deviceCodePage, deviceConfirmPage, deviceLinkPage, logoutPage, page } from './pages.ts'
 import { AUDIENCE, addressOf, CLI_CLIENT, type StartSettings, WEB_CLIENT } from './settings.ts'
 
 /** A resource must be an address; the tokens have AUDIENCE. */
