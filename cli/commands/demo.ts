@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
+import { processEnvironment } from '../../shared/config/config.ts'
 import { copyText } from '../../shared/queries/state-words.ts'
 import { bytes, duration, print, printJson, printToStderr, table } from '../output.ts'
 import { interruption, stackFolder } from '../settings.ts'
@@ -26,7 +27,8 @@ export function register(program: Command): void {
       const folder =
         options.keep === true ? join(stackFolder(), 'demo') : mkdtempSync(join(tmpdir(), 'cygnet-demo-'))
       try {
-        const result = await runDemo({ folder, signal, onProgress: printToStderr })
+        const environment = processEnvironment()
+        const result = await runDemo({ folder, environment, signal, onProgress: printToStderr })
         if (options.json === true) printJson(result)
         else print(render(result))
         if (!result.ok) process.exitCode = 1

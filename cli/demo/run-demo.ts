@@ -19,6 +19,8 @@ import { type DemoRun, demoRuns } from './stories.ts'
 
 export interface DemoOptions {
   readonly folder: string
+  /** Of its variables those of alerts count; without CYGNET_ALERTS they go to a local stand-in for Discord. */
+  readonly environment: Readonly<Record<string, string | undefined>>
   readonly signal: AbortSignal
   readonly onProgress: (line: string) => void
 }
@@ -57,13 +59,17 @@ export interface DemoResult {
 }
 
 const TIMEOUT_MS = 30_000
+const OF_ALERTS = /^CYGNET_(?:ALERTS?|DISCORD|ROTA)(?:_|$)/
 
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const started = performance.now()
+  const given = Object.entries(options.environment).filter(([name]) => OF_ALERTS.test(name))
+  const hasChannels = given.some(([name]) => name === 'CYGNET_ALERTS' || name === 'CYGNET_ALERTS_FILE')
   const stack = await startStack({
     dataFolder: options.folder,
-    extras: [],
+    extras: hasChannels ? [] : ['discord'],
     notifications: true,
+    environment: Object.fromEntries(given),
     signal: options.signal,
     onProgress: options.onProgress,
   })
