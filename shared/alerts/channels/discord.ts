@@ -101,7 +101,7 @@ function createChannel(
 
   return {
     name,
-    dependency: 'discord',
+    dependency: `channel:${name}`,
     edit,
     find: (deliveryId, since, signal) =>
       named(async () => {
@@ -228,20 +228,21 @@ function parsed<T>(schema: z.ZodType<T>, answer: unknown): T {
 /** None has the token, the body, or what a caller must not log. */
 function failureOf(error: unknown, name: string): Failure {
   if (error instanceof RateLimitError) {
-    const { timeToReset, retryAfter, sublimitTimeout, global } = error
+    const { timeToReset, retryAfter, sublimitTimeout } = error
     const retryAfterMs = Math.ceil(Math.max(timeToReset, retryAfter, sublimitTimeout, 0))
     return new TransientError(`Discord asks to wait ${retryAfterMs / 1000} s`, {
-      ...(!global && { channel: name }),
+      channel: name,
       retryAfterMs,
     })
   }
   if (error instanceof HTTPError)
     return new TransientError(`Discord answered with status ${error.status}`, {
+      channel: name,
       httpStatus: error.status,
     })
   if (!(error instanceof DiscordAPIError)) return classify(error)
   const { status, code } = error
-  const details = { httpStatus: status, error: `Discord ${code}` }
+  const details = { channel: name, httpStatus: status, error: `Discord ${code}` }
   const reason = `Discord answered "${error.message}" (${status}, code ${code})`
   if (status === 401)
     return new TransientError(`needs an operator: CYGNET_DISCORD_TOKEN is not accepted: ${reason}`, {
@@ -251,7 +252,7 @@ function failureOf(error: unknown, name: string): Failure {
   if (status === 403 || OF_THE_CHANNEL.includes(code))
     return new TransientError(
       `needs an operator: the bot cannot use the channel ${name} (CYGNET_ALERTS: channels.${name}.channelId): ${reason}`,
-      { ...details, operator: true, channel: name },
+      { ...details, operator: true },
     )
   if (status === 400 || status === 413)
     return new InvalidInputError(`Discord does not accept the message: ${reason}`, details)

@@ -54,7 +54,7 @@ export function createWebhook(
 
   return {
     name,
-    dependency: `webhook:${name}`,
+    dependency: `channel:${name}`,
     find: () => Promise.resolve(null),
     async post(message, signal) {
       const { deliveryId, attachment } = message

@@ -20,12 +20,12 @@ const open = async (alerts: object | null, environment: Record<string, string> =
     }),
   )
 
-it('each channel has its name, and those of one bot share its circuit breaker', async () => {
+it('each channel has its name, and a circuit breaker of its own', async () => {
   const channels = await open(ALERTS, { CYGNET_DISCORD_TOKEN: 'secret' })
   expect(channels.map(({ name, dependency }) => [name, dependency])).toEqual([
-    ['shift', 'discord'],
-    ['night', 'discord'],
-    ['phone', 'webhook:phone'],
+    ['shift', 'channel:shift'],
+    ['night', 'channel:night'],
+    ['phone', 'channel:phone'],
   ])
 })
 
