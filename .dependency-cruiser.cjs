@@ -39,8 +39,8 @@ const LAYERS = {
   queries: ['catalogue', 'database', 'extraction', 'messages', 'notifications', 'queue', 'storage'],
   ingest: USE_CASE,
   copies: [...USE_CASE, 'tape'],
-  alerts: USE_CASE,
-  runtime: ['context', 'database', 'queue', 'storage', 'tape', 'work'],
+  alerts: [...USE_CASE, 'access'],
+  runtime: ['alerts', 'context', 'database', 'queue', 'storage', 'tape', 'work'],
 }
 
 const layer = (name, comment, from, to) => ({ name, comment, severity: 'error', from: { path: from }, to })
@@ -92,7 +92,7 @@ module.exports = {
       'context-is-types-of-ports',
       'shared/context.ts names what hosts open: ports and the foundation',
       '^shared/context[.]ts$',
-      [`^${FOUNDATION}`, '^shared/(database|queue|storage|tape)/'],
+      [`^${FOUNDATION}`, '^shared/(database|queue|storage|tape|alerts/channels)/'],
     ),
     ...layerRules,
     layer(

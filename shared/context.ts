@@ -7,6 +7,7 @@
  * async function findOpenRuns({ database, now }: Context<'database'>): Promise<Run[]>
  */
 import type { S3Client } from '@aws-sdk/client-s3'
+import type { AlertChannel } from './alerts/channels/channel.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './database/connect.ts'
 import type { Logger } from './log.ts'
@@ -21,6 +22,8 @@ export interface Capabilities {
   readonly publicS3: S3Client
   /** Null where no tape endpoint is configured: then requests for copies wait. */
   readonly tape: TapeDriver | null
+  /** Where alerts are shown; none where no channel is configured. */
+  readonly channels: readonly AlertChannel[]
 }
 
 export type Capability = keyof Capabilities

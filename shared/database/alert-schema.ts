@@ -75,6 +75,13 @@ export interface Mention {
   readonly id: string
 }
 
+/** Channels that have asked to wait. */
+export interface AlertChannelsTable {
+  channel: string
+  /** Nothing is sent before. */
+  limitedUntil: Date
+}
+
 /** One row. Its lock is held by whoever changes episodes, so that requests are folded in order. */
 export interface AlertFoldingTable {
   id: number

@@ -1,6 +1,7 @@
 /** Opens the capabilities of a process (shared/context.ts), once. */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import { openChannels } from '../alerts/channels/open-channels.ts'
 import type { Config } from '../config/config.ts'
 import type { Capabilities, Capability, Context } from '../context.ts'
 import { startClock } from '../database/clock.ts'
@@ -83,6 +84,13 @@ export const tape: Opener<'tape'> = {
   },
 }
 
+export const channels: Opener<'channels'> = {
+  name: 'channels',
+  async open(config) {
+    return { value: await openChannels(config), close() {} }
+  },
+}
+
 /** For a host that knows only at run time which are needed. */
 export const OPENERS: { readonly [Name in Capability]: Opener<Name> } = {
   database,
@@ -90,6 +98,7 @@ export const OPENERS: { readonly [Name in Capability]: Opener<Name> } = {
   s3,
   publicS3,
   tape,
+  channels,
 }
 
 /** The context of a function that names these. */

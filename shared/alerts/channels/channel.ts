@@ -17,10 +17,12 @@ export interface ChannelMessage {
   readonly title: string
   /** One or two sentences: what, and what to do. */
   readonly text: string
-  readonly fields: readonly { readonly name: string; readonly value: string }[]
+  /** A time is shown as the channel shows times, and in UTC. */
+  readonly fields: readonly { readonly name: string; readonly value: string | Date }[]
   readonly links: readonly { readonly label: string; readonly url: string }[]
   /** Persons and roles to be notified, by the channel's own ids. Only a post notifies, an edit never. */
   readonly mentions: readonly { readonly kind: 'user' | 'role'; readonly id: string }[]
+  /** Sent with the post; an edit keeps it. */
   readonly attachment: {
     readonly name: string
     readonly contentType: string
@@ -39,12 +41,16 @@ export interface AlertChannel {
    */
   find(deliveryId: string, since: Date, signal: AbortSignal): Promise<string | null>
   /**
-   * Posts once: a repetition with the same delivery id gives the first message where the channel can recognise it.
+   * Posts once: a repetition with the same delivery id gives the first message where the channel can recognise it,
+   * and it shows what the repetition says.
    * @returns its id.
-   * @throws TransientError, with `details.retryAfterMs` where the service states it; InvalidInputError that names the
-   * setting that is wrong.
+   * @throws TransientError, with `details.retryAfterMs` where the service asks to wait: that is no failure. With
+   * `details.operator` true a person must mend a setting, which the message names (a revoked token, an unknown
+   * channel, a missing right): the post is kept and tried again, as in an outage.
+   * With `details.channel` the failure concerns this channel alone, not its service.
+   * @throws InvalidInputError when the channel does not accept this message, also not later.
    */
   post(message: ChannelMessage, signal: AbortSignal): Promise<string>
-  /** `gone`: a person deleted the message. */
+  /** `gone`: a person deleted the message. @throws as `post`. */
   edit(messageId: string, message: ChannelMessage, signal: AbortSignal): Promise<'edited' | 'gone'>
 }

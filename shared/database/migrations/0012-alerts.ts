@@ -68,6 +68,10 @@ const STATEMENTS: readonly string[] = [
     KEY by_group (channel, group_key, kind, created_at),
     KEY behind (is_behind, channel, due_at)
   ) ${OPTIONS}`,
+  `CREATE TABLE IF NOT EXISTS alert_channels (
+    channel VARCHAR(64) NOT NULL PRIMARY KEY,
+    limited_until DATETIME(3) NOT NULL
+  ) ${OPTIONS}`,
   // One row, locked by whoever changes episodes.
   `CREATE TABLE IF NOT EXISTS alert_folding (
     id TINYINT UNSIGNED NOT NULL PRIMARY KEY,

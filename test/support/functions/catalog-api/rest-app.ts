@@ -2,7 +2,7 @@
 import { createEmptyApi } from '../../../../functions/catalog-api/http/empty-api.ts'
 import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import type { Caller } from '../../../../shared/access/caller.ts'
-import type { Capability, Context } from '../../../../shared/context.ts'
+import type { Context } from '../../../../shared/context.ts'
 
 export const ANONYMOUS: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'anonymous', scopes: [] }
 export const caller = (...scopes: string[]): Caller => ({
@@ -36,9 +36,12 @@ export interface RestApp {
   post(path: string, body: unknown, who?: Caller): Promise<Answer>
 }
 
+/** What the catalogue's API names. */
+type ApiContext = Context<'database' | 'publicS3' | 'queues' | 's3' | 'tape'>
+
 export function restApp(
-  context: Context<Capability>,
-  ...parts: readonly ((api: Api, context: Context<Capability>) => void)[]
+  context: ApiContext,
+  ...parts: readonly ((api: Api, context: ApiContext) => void)[]
 ): RestApp {
   const api = createEmptyApi(context.log)
   const { app } = api
