@@ -201,12 +201,29 @@ async function writeEpisodes(trx: Trx, folded: readonly Folded[]): Promise<reado
     await trx.updateTable('alerts').set(columnsOf(row)).where('id', '=', id).execute()
     written.push({ episode: { ...row, id }, urgency, isNew: false })
   }
-  for (const { id, row, urgency } of folded) {
-    if (id !== null) continue
-    const { insertId } = await trx.insertInto('alerts').values(columnsOf(row)).executeTakeFirstOrThrow()
-    written.push({ episode: { ...row, id: Number(insertId) }, urgency, isNew: true })
-  }
+  const begun = folded.filter(({ id }) => id === null)
+  for (let start = 0; start < begun.length; start += INSERTED_AT_ONCE)
+    written.push(...(await insertEpisodes(trx, begun.slice(start, start + INSERTED_AT_ONCE))))
   return written
+}
+
+/** In one statement: an alert may have many facts. */
+const INSERTED_AT_ONCE = 50
+
+/** Nobody else inserts while this has the lock: the new ids are in the order of the rows. */
+async function insertEpisodes(trx: Trx, begun: readonly Folded[]): Promise<readonly Changed[]> {
+  const values = begun.map(({ row }) => columnsOf(row))
+  const { insertId = 0n } = await trx.insertInto('alerts').values(values).executeTakeFirstOrThrow()
+  const inserted = await trx
+    .selectFrom('alerts')
+    .select('id')
+    .where('id', '>=', Number(insertId))
+    .orderBy('id')
+    .execute()
+  return begun.flatMap(({ row, urgency }, index) => {
+    const id = inserted[index]?.id
+    return id === undefined ? [] : [{ episode: { ...row, id }, urgency, isNew: true }]
+  })
 }
 
 const columnsOf = ({ labels, facts, attachment, ...row }: EpisodeRow) => ({

@@ -69,7 +69,7 @@ export async function wantPosts(
     for (const channel of channelsFor(episode, routes, channels))
       if (!placed.has(`${episode.id} ${channel}`)) await places.add(channel, episode)
   }
-  await editDigests(trx, [...places.grown], at)
+  await places.write()
 }
 
 /**
@@ -164,12 +164,18 @@ function nextRevision(urgency: Urgency, at: Date) {
   }
 }
 
-/** Finds a place for each alert in a channel, counting those of its group. */
+/** Finds a place for each alert in a channel, counting those of its group; `write` ends it. */
 function placesOf(trx: Trx, { config }: Shower, at: Date) {
   const { digestOver, digestMinutes } = config.alerts
   const since = new Date(at.getTime() - digestMinutes * 60_000)
   const groups = new Map<string, { messages: number; digest: number | null; listed: number }>()
   const grown = new Set<number>()
+  let alerts: NewPost[] = []
+  const flush = async () => {
+    const rows = alerts.map((row) => ({ digestId: null, wanted: 1, ...row }))
+    alerts = []
+    if (rows.length > 0) await trx.insertInto('alertPosts').values(rows).execute()
+  }
 
   const groupIn = async (channel: string, groupKey: string) => {
     const known = groups.get(`${channel} ${groupKey}`)
@@ -203,29 +209,34 @@ function placesOf(trx: Trx, { config }: Shower, at: Date) {
   const add = async (channel: string, episode: Changed['episode']) => {
     const groupKey = groupOf(episode)
     const group = await groupIn(channel, groupKey)
-    const insert = async (post: Pick<NewPost, 'kind' | 'subject' | 'alertId' | 'digestId' | 'wanted'>) => {
-      const row = { channel, groupKey, dueAt: at, createdAt: at, ...post }
-      const { insertId } = await trx.insertInto('alertPosts').values(row).executeTakeFirstOrThrow()
-      return Number(insertId)
-    }
-    const alert = { kind: 'alert', subject: String(episode.id), alertId: episode.id } as const
+    const post = { channel, groupKey, dueAt: at, createdAt: at }
+    const alert = { ...post, kind: 'alert', subject: String(episode.id), alertId: episode.id } as const
     const place = placeOf(
       { messages: group.messages, listed: group.digest === null ? null : group.listed },
       digestOver,
     )
     if (place === 'message') {
-      await insert(alert)
+      alerts.push(alert)
       group.messages += 1
       return
     }
     if (place === 'digest' && group.digest !== null) grown.add(group.digest)
     else {
+      // Messages are posted in the order of the rows.
+      await flush()
       // Named by its first alert: unique, and the same again if this transaction is repeated.
-      group.digest = await insert({ kind: 'digest', subject: `${groupKey}|${episode.id}`, alertId: null })
+      const digest = { ...post, kind: 'digest', subject: `${groupKey}|${episode.id}`, alertId: null } as const
+      const { insertId } = await trx.insertInto('alertPosts').values(digest).executeTakeFirstOrThrow()
+      group.digest = Number(insertId)
       group.listed = 0
     }
-    await insert({ ...alert, digestId: group.digest, wanted: 0 })
+    alerts.push({ ...alert, digestId: group.digest, wanted: 0 })
     group.listed += 1
   }
-  return { add, grown }
+
+  const write = async () => {
+    await flush()
+    await editDigests(trx, [...grown], at)
+  }
+  return { add, write }
 }
