@@ -14,10 +14,20 @@ import { NOBODY, type OnShift } from './rota.ts'
 import { groupOf } from './routing.ts'
 import { reviewPosts } from './want-posts.ts'
 
-/** Folds the requests that wait, and shows in the channels what should be visible. */
-export async function showAlerts(context: PostContext, pace: Pace, signal: AbortSignal, log: Logger) {
-  const { folded } = await foldAlerts(context)
-  return { folded, ...(await advancePosts(context, pace, signal, log)) }
+/**
+ * Folds the requests that wait, and shows in the channels what should be visible.
+ * @throws what kept the requests from being folded, after what is known was shown.
+ */
+export async function showAlerts(
+  context: PostContext,
+  pace: Pace,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<{ readonly folded: number; readonly shown: number }> {
+  const [folding] = await Promise.allSettled([foldAlerts(context)])
+  const shown = await advancePosts(context, pace, signal, log)
+  if (folding.status === 'rejected') throw folding.reason
+  return { ...folding.value, ...shown }
 }
 
 /** Silences begin and end, pages escalate, channels work again. Once a minute. */

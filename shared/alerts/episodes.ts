@@ -19,6 +19,7 @@ import {
   ended,
   raised,
   signalOf,
+  unreadable,
 } from './fold.ts'
 import { type Changed, type Shower, wantPosts } from './want-posts.ts'
 
@@ -38,12 +39,37 @@ export async function foldAlerts(
   let folded = 0
   // Asked again after each commit, without the lock: who was turned away by the lock had written before.
   while (await isAnyUnfolded(database)) {
-    const inBatch = await inTransaction(database, (trx) => foldBatch(trx, context))
+    const inBatch = await foldNext(context)
     if (inBatch === null) break
     folded += inBatch
   }
   return { folded }
 }
+
+/**
+ * Folds some requests, or one when the database refuses them together; that one alone is then folded as what cannot be
+ * read, so that it holds up no other.
+ */
+async function foldNext(context: Context<'database' | 'channels'>): Promise<number | null> {
+  const fold = (most: number, read = signalOf) =>
+    inTransaction(context.database, (trx) => foldBatch(trx, context, most, read))
+  try {
+    return await fold(AT_ONCE)
+  } catch (ofSome) {
+    if (!isRefusal(ofSome)) throw ofSome
+    try {
+      return await fold(1)
+    } catch (ofOne) {
+      if (!isRefusal(ofOne)) throw ofOne
+      context.log.error({ error: ofOne }, 'alert-not-folded')
+      return await fold(1, (name, body) => unreadable(name, body, ofOne.message))
+    }
+  }
+}
+
+/** The database does not accept a value; SQLSTATE classes 22 and 23. */
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof Error && 'sqlState' in error && /^2[23]/.test(String(error.sqlState))
 
 /** Waits for the lock of those who fold. */
 export const changeEpisodes = <T>(database: Database, work: (trx: Trx) => Promise<T>): Promise<T> =>
@@ -64,7 +90,12 @@ async function isAnyUnfolded(database: Database): Promise<boolean> {
 }
 
 /** Null while another function folds. */
-async function foldBatch(trx: Trx, context: Context<'database' | 'channels'>): Promise<number | null> {
+async function foldBatch(
+  trx: Trx,
+  context: Context<'database' | 'channels'>,
+  most: number,
+  read: typeof signalOf,
+): Promise<number | null> {
   const folding = await trx
     .selectFrom('alertFolding')
     .select('foldedTo')
@@ -80,10 +111,10 @@ async function foldBatch(trx: Trx, context: Context<'database' | 'channels'>): P
     .where('queue', '=', 'alerts')
     .where('foldedAt', 'is', null)
     .orderBy('id')
-    .limit(AT_ONCE)
+    .limit(most)
     .execute()
   if (rows.length === 0) return 0
-  const entries = rows.map(({ name, body, ...row }) => ({ ...row, signal: signalOf(name, body) }))
+  const entries = rows.map(({ name, body, ...row }) => ({ ...row, signal: read(name, body) }))
   const episodes = await foldEntries(trx, entries, folding.foldedTo)
   const at = context.now()
   await wantPosts(trx, context, await writeEpisodes(trx, episodes), at)

@@ -50,20 +50,24 @@ export function signalOf(name: string, body: string): AlertSignal {
     return alerts.parse(body)
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error
-    const rule = 'unreadable-alert'
-    const about = { rule, subject: name, tag: null, runNumber: null, bucket: null, key: null } as const
-    const labels = labelsOf({ ...about, severity: 'error' })
-    const summary = `an alert that cannot be read (${name}): ${error.message}. It states: ${cutText(body, 500)}`
-    return {
-      ...about,
-      kind: 'raise',
-      severity: 'error',
-      labels,
-      fingerprint: fingerprintOf(labels),
-      summary,
-      facts: {},
-      attachment: null,
-    }
+    return unreadable(name, body, error.message)
+  }
+}
+
+export function unreadable(name: string, body: string, reason: string): AlertSignal {
+  const rule = 'unreadable-alert'
+  const about = { rule, subject: name, tag: null, runNumber: null, bucket: null, key: null } as const
+  const labels = labelsOf({ ...about, severity: 'error' })
+  const summary = `an alert that cannot be read (${name}): ${cutText(reason, 500)}. It states: ${cutText(body, 500)}`
+  return {
+    ...about,
+    kind: 'raise',
+    severity: 'error',
+    labels,
+    fingerprint: fingerprintOf(labels),
+    summary,
+    facts: {},
+    attachment: null,
   }
 }
 

@@ -37,6 +37,8 @@ type Result =
   | { readonly kind: 'shown'; readonly messageId: string; readonly revision: number }
   /** A person has deleted the message. */
   | { readonly kind: 'gone' }
+  /** There is no alert to be shown. */
+  | { readonly kind: 'nothing' }
 
 export const ALERT_POST = 'alert-post'
 
@@ -93,7 +95,8 @@ export const alertPost: TaskKind<PostContext, PostSubject, Result, null> = {
   async act(context, { subject, trail }, _generation, signal) {
     const { post, channel } = subject
     const message = await contentOf(context, subject, signal)
-    if (message === null) return { kind: 'given-up', reason: 'it shows no alert', result: null }
+    if (message === null)
+      return { kind: 'given-up', reason: 'it shows no alert', result: { kind: 'nothing' } }
     const { deliveryId } = message
     const known = trail.reference?.delivery === deliveryId ? (trail.reference.message ?? null) : null
     const messageId = post.messageId ?? known
@@ -126,6 +129,7 @@ export const alertPost: TaskKind<PostContext, PostSubject, Result, null> = {
         .set({ postNumber: post.postNumber + 1, messageId: null })
         .where('postNumber', '=', post.postNumber)
         .execute()
+    if (result?.kind === 'nothing') await row.set({ shown: post.wanted }).execute()
     if (result?.kind === 'shown')
       await row.set({ messageId: result.messageId, shown: result.revision, shownAt: at }).execute()
     return ending.kind === 'failed' && change.state === 'failing' ? [notShownAlert(work, ending.reason)] : []

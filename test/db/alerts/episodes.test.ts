@@ -1,4 +1,5 @@
 /** Requests for alerts become episodes: once each, in their order, whatever happens to the functions. */
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { acknowledge } from '../../../shared/alerts/acknowledge.ts'
 import { foldAlerts } from '../../../shared/alerts/episodes.ts'
@@ -172,6 +173,20 @@ test('an alert with any text is folded', async () => {
   const rows = await context.database.selectFrom('alerts').select('subject').orderBy('id').execute()
   expect(rows).toHaveLength(2)
   expect(rows[1]?.subject).toBe('B')
+})
+
+test('an alert that the database refuses is an alert that cannot be read, and holds up no other', async () => {
+  const constraint = (change: string) => sql`ALTER TABLE alerts ${sql.raw(change)}`.execute(context.database)
+  await constraint("ADD CONSTRAINT refused CHECK (subject <> 'refused')")
+  try {
+    await write(full('A'), full('refused'), full('B'))
+    await foldAlerts(context)
+  } finally {
+    await constraint('DROP CONSTRAINT refused')
+  }
+  const rows = await context.database.selectFrom('alerts').selectAll().orderBy('id').execute()
+  expect(rows.map(({ rule }) => rule)).toEqual(['store-is-full', 'unreadable-alert', 'store-is-full'])
+  expect(rows[1]?.summary).toContain('the store refused is full')
 })
 
 test('several functions that fold at once make the same episodes as one', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createHandler as createDispatcher } from '../../../functions/dispatch-alert/handler.ts'
 import { createHandler as createWatch } from '../../../functions/watch/handler.ts'
+import { foldAlerts } from '../../../shared/alerts/episodes.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { alert } from '../../../shared/work/raise-alert.ts'
 import { type AlertContext, createTestClock, startAlertContext } from '../../support/alerts/alert-context.ts'
@@ -56,5 +57,27 @@ test('a message is delivered again when the catalogue cannot be reached', async 
 test('an alert whose message was lost is shown by the schedule', async () => {
   await context.raise(full())
   await createWatch(context)(scheduledEvent('watch', clock.now()), { signal, log: context.log })
+  expect(memory.messages()).toHaveLength(1)
+})
+
+test('what is known is shown although new requests cannot be folded', async () => {
+  await context.raise(full())
+  await foldAlerts(context)
+  await context.raise(full())
+  const broken = {
+    ...context,
+    database: new Proxy(context.database, {
+      get(target, property) {
+        const found: unknown = Reflect.get(target, property)
+        if (property !== 'selectFrom') return typeof found === 'function' ? found.bind(target) : found
+        return (table: string) => {
+          if (table === 'outbox') throw new Error('the outbox cannot be read')
+          return target.selectFrom(table as 'alerts')
+        }
+      },
+    }),
+  }
+  const dispatcher = createDispatcher(broken)
+  await expect(dispatcher(received('{}') as never, { signal, log: context.log })).rejects.toThrow('outbox')
   expect(memory.messages()).toHaveLength(1)
 })
