@@ -92,6 +92,11 @@ export const alerts = {
     'iCalendar of the shifts: who is on shift, and who is second',
     true,
   ),
+  runbook: setting(
+    'CYGNET_RUNBOOK_URL',
+    z.url().optional(),
+    'address of docs/runbook.md as people reach it; messages link to its sections',
+  ),
   digestOver: setting(
     'CYGNET_ALERT_DIGEST_OVER',
     positive.default(5),

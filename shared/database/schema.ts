@@ -4,7 +4,13 @@ import type { BankStatistics } from '../extraction/metadata.ts'
 import type { Camera } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { RunId } from '../run.ts'
-import type { AlertPostsTable, AlertsTable, SilencesTable } from './alert-schema.ts'
+import type {
+  AlertChannelsTable,
+  AlertFoldingTable,
+  AlertPostsTable,
+  AlertsTable,
+  SilencesTable,
+} from './alert-schema.ts'
 import type {
   CopiesTable,
   DarkObjectsTable,
@@ -314,6 +320,8 @@ export interface Schema {
   darkObjects: DarkObjectsTable
   alerts: AlertsTable
   alertPosts: AlertPostsTable
+  alertChannels: AlertChannelsTable
+  alertFolding: AlertFoldingTable
   silences: SilencesTable
 }
 

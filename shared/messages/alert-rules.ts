@@ -149,6 +149,16 @@ export const ALERT_RULES = {
     severities: ['warning'],
     meaning: 'a notification that could not be understood was kept (`cygnet dead ls`)',
   },
+  'channel-fails': {
+    severities: ['error'],
+    meaning:
+      'alerts cannot be shown in a channel, or its service has failed for a minute: they wait, and none is lost; shown in all other channels',
+  },
+  'unreadable-alert': {
+    severities: ['error'],
+    meaning:
+      'a request for an alert could not be read: it is kept in the outbox under the name that is stated',
+  },
 } as const satisfies Readonly<
   Record<string, { readonly severities: readonly Severity[]; readonly meaning: string }>
 >

@@ -46,7 +46,7 @@ const LATE_END_MS = 2_000
 /** Advances tasks until none is due or the time to start one is over. Returns how each ended. */
 export async function advance<Host extends TaskContext, Subject, Result>(
   context: Host,
-  kind: TaskKind<Host, Subject, Result>,
+  kind: TaskKind<Host, Subject, Result, number | null>,
   options: AdvanceOptions,
   signal: AbortSignal,
   log: Logger,
@@ -57,7 +57,7 @@ export async function advance<Host extends TaskContext, Subject, Result>(
 /** One attempt at one task, and its results so far. */
 interface Attempt<Host extends TaskContext, Subject, Result> {
   readonly context: Host
-  readonly kind: TaskKind<Host, Subject, Result>
+  readonly kind: TaskKind<Host, Subject, Result, number | null>
   readonly claim: Claim
   readonly work: Work<Subject>
   /** Aborted when the host stops. */
@@ -81,7 +81,7 @@ interface Attempt<Host extends TaskContext, Subject, Result> {
  */
 export async function advanceNext<Host extends TaskContext, Subject, Result>(
   context: Host,
-  kind: TaskKind<Host, Subject, Result>,
+  kind: TaskKind<Host, Subject, Result, number | null>,
   options: Omit<AdvanceOptions, 'atOnce'>,
   signal: AbortSignal,
   log: Logger,
@@ -134,7 +134,7 @@ export async function advanceNext<Host extends TaskContext, Subject, Result>(
  */
 async function loadOrEnd<Host extends TaskContext, Subject, Result>(
   context: Host,
-  kind: TaskKind<Host, Subject, Result>,
+  kind: TaskKind<Host, Subject, Result, number | null>,
   claim: Claim,
   log: Logger,
 ): Promise<{ readonly kind: 'loaded'; readonly subject: Subject } | Advanced<Result>['ending']> {

@@ -73,7 +73,7 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
         attempts: isPending ? task.attempts : attempts,
         lastError: ending.kind === 'interrupted' ? stopped : ending.reason,
         ...(isPending || ending.kind === 'busy' || attempts > 0 ? {} : { startedAt: null }),
-        nextAttemptAt: ending.kind === 'interrupted' ? at : inTime(nextAttemptAt),
+        nextAttemptAt: ending.kind === 'interrupted' ? at : inTime(untilOf(ending) ?? nextAttemptAt),
       }
     }
     case 'given-up':
@@ -89,6 +89,8 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
     }
   }
 }
+
+const untilOf = (ending: Ending<unknown>) => (ending.kind === 'busy' ? ending.until : undefined)
 
 /** Endings after which the task is checked or tried again until its deadline. */
 const isUnfinished = (ending: Ending<unknown>) =>

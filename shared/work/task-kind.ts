@@ -22,8 +22,11 @@ export type Ending<Result> =
       /** It counts towards the most that may be in progress at once. */
       readonly takesTurn: boolean
     }
-  /** Another process does conflicting work right now: tried again soon, not a failure. */
-  | { readonly kind: 'busy'; readonly reason: string }
+  /**
+   * Another process does conflicting work right now, or the service asks to come back later: tried again soon, or at
+   * the stated time, not a failure.
+   */
+  | { readonly kind: 'busy'; readonly reason: string; readonly until?: Date }
   /** Continues at once in another way, with the count of failures reset. */
   | { readonly kind: 'restarted'; readonly reason: string; readonly result: Result }
   /** The external service has done its part: the task continues here, at once. */
@@ -68,8 +71,11 @@ export interface Work<Subject> {
 /** The capabilities that every kind needs; a kind may need more. */
 export type TaskContext = Context<'database' | 'queues'>
 
-/** All that is specific to one kind of task. When and how often it is tried is the retry policy's. */
-export interface TaskKind<Host extends TaskContext, Subject, Result> {
+/**
+ * All that is specific to one kind of task. When and how often it is tried is the retry policy's.
+ * `RunId`: null where its tasks may belong to no run.
+ */
+export interface TaskKind<Host extends TaskContext, Subject, Result, RunId extends number | null = number> {
   readonly kind: string
   /** Reads the subject of the task after the claim. Null when it no longer exists: the task is given up. */
   load(context: Host, task: Task): Promise<Subject | null>
@@ -94,8 +100,8 @@ export interface TaskKind<Host extends TaskContext, Subject, Result> {
    * there is no next attempt: it is called again at once with `interrupted` and has two seconds.
    */
   beforeEnd?(context: Host, work: Work<Subject>, ending: Ending<Result>, signal: AbortSignal): Promise<void>
-  /** Locks the run of the subject, before any of its rows is written. @returns its id. */
-  lock(trx: Transaction<Schema>, subject: Subject): Promise<number>
+  /** Locks the run of the subject, if it has one, before any of its rows is written. @returns its id. */
+  lock(trx: Transaction<Schema>, subject: Subject): Promise<RunId>
   /**
    * Writes the facts and the run's history, in the transaction that has ended the attempt.
    * @returns the requests that follow.
@@ -109,7 +115,7 @@ export interface TaskKind<Host extends TaskContext, Subject, Result> {
       readonly change: TaskChange
       /** Check found that the side effect has not happened: facts that state otherwise are wrong. */
       readonly wasToDo: boolean
-      readonly runId: number
+      readonly runId: RunId
       readonly at: Date
     },
   ): Promise<readonly Request[]>

@@ -17,7 +17,7 @@ export const QUEUE_TEXTS: Readonly<Record<QueueName, string>> = {
 }
 
 /** Nothing reads these yet: what waits there is not stuck. */
-export const WITHOUT_READER: readonly QueueName[] = ['reco-requests', 'alerts']
+export const WITHOUT_READER: readonly QueueName[] = ['reco-requests']
 
 export interface Stuck {
   readonly tone: Extract<Tone, 'bad' | 'waiting'>

@@ -2,6 +2,8 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
+import { foldAlerts } from '../../../shared/alerts/episodes.ts'
+import { alertPost, requestPosts } from '../../../shared/alerts/post.ts'
 import { recallTask } from '../../../shared/copies/recall/recall.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { tapeCopy, type WithTape } from '../../../shared/copies/tape/tape-copy.ts'
@@ -10,6 +12,9 @@ import { listUploads } from '../../../shared/storage/multipart.ts'
 import { listObjects } from '../../../shared/storage/objects.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
 import { tapeBreaker, tapeReadBreaker } from '../../../shared/work/breaker.ts'
+import { alert } from '../../../shared/work/raise-alert.ts'
+import { alertContext } from '../../support/alerts/alert-context.ts'
+import { createMemoryChannel } from '../../support/alerts/memory-channel.ts'
 import { signal } from '../../support/context.ts'
 import { type FaultyTape, faultyTape } from '../../support/faulty-tape.ts'
 import { recallTape } from '../../support/recall-tape.ts'
@@ -30,6 +35,34 @@ beforeAll(async () => {
   tape = context.tape as FaultyTape
 })
 afterAll(() => context?.close())
+
+killSuite('a message in a channel', () => {
+  const memory = createMemoryChannel({ now: () => AT })
+  const host = alertContext(context, { now: () => AT }, [memory.channel], {})
+  return {
+    context: host,
+    kind: alertPost,
+    options: {
+      dependency: memory.channel.dependency,
+      turn: { of: 'due', mostAtOnce: 2 },
+      limitSeconds: 3600,
+    },
+    async request() {
+      await host.clear()
+      memory.clear()
+      await host.raise(alert({ rule: 'store-is-full', severity: 'error', summary: 'the store is full' }))
+      await foldAlerts(host)
+      await requestPosts(host, memory.channel)
+    },
+    acts: () => memory.posted(),
+    effects: () => memory.messages().length,
+    async isRecorded() {
+      const post = await host.database.selectFrom('alertPosts').selectAll().executeTakeFirstOrThrow()
+      const [visible] = await memory.visible()
+      return post.shown === post.wanted && post.messageId === visible?.id
+    },
+  }
+})
 
 let run = 700
 killSuite('a copy to tape', () => {

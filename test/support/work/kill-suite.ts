@@ -32,7 +32,7 @@ type Moment = (typeof MOMENTS)[number]
 
 export interface Killable<Host extends TaskContext, Subject, Result> {
   readonly context: Host
-  readonly kind: TaskKind<Host, Subject, Result>
+  readonly kind: TaskKind<Host, Subject, Result, number | null>
   readonly options: Omit<AdvanceOptions, 'atOnce'>
   /** Requests one task whose side effect has not happened. */
   request(): Promise<void>
@@ -57,7 +57,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
       await of.request()
     })
 
-    const advanceWith = (kind: TaskKind<Host, Subject, Result>, stop: AbortSignal = signal) =>
+    const advanceWith = (kind: TaskKind<Host, Subject, Result, number | null>, stop: AbortSignal = signal) =>
       advanceNext(of.context, kind, of.options, stop, log)
     const task = () => of.context.database.selectFrom('tasks').selectAll().executeTakeFirstOrThrow()
     /** Makes the lease expire, since a dead function does not renew it. */
@@ -174,7 +174,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
         .updateTable('tasks')
         .set({ state: 'pending', startedAt: context.now(), deadlineAt })
         .execute()
-      const failing: TaskKind<Host, Subject, Result> = {
+      const failing: TaskKind<Host, Subject, Result, number | null> = {
         ...kind,
         async check(_, { trail }) {
           await trail.note({ noted: 'meanwhile' })
@@ -208,7 +208,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
 
 /** The same kind, whose function pauses once, at a moment, until it continues (`goOn`) or dies (`fall`). */
 function dyingAt<Host extends TaskContext, Subject, Result>(
-  kind: TaskKind<Host, Subject, Result>,
+  kind: TaskKind<Host, Subject, Result, number | null>,
   moment: Moment,
 ) {
   const gate = Promise.withResolvers<void>()
@@ -225,7 +225,7 @@ function dyingAt<Host extends TaskContext, Subject, Result>(
     await pass(`after ${step}`)
     return result
   }
-  const dying: TaskKind<Host, Subject, Result> = {
+  const dying: TaskKind<Host, Subject, Result, number | null> = {
     ...kind,
     check: (...args) => around('check', () => kind.check(...args)),
     act: (...args) => around('act', () => kind.act(...args)),

@@ -75,5 +75,5 @@ test('work that is due for long is late, except where nothing reads the queue ye
   expect(stuck({ oldest: new Map([['tape-requests', ago(31)]]) })).toMatchObject([
     { tone: 'waiting', what: 'copies to tape are late (tape-requests)', since: ago(31) },
   ])
-  expect(stuck({ oldest: new Map([['alerts', ago(9999)]]) })).toEqual([])
+  expect(stuck({ oldest: new Map([['reco-requests', ago(9999)]]) })).toEqual([])
 })
