@@ -34,6 +34,8 @@ export interface AlertsTable {
   resolvedAt: Optional<Date>
   /** `rule`, or the person. */
   resolvedBy: Optional<string>
+  /** Why it is not sent while it fires; null: it is sent. */
+  held: Optional<'silenced' | 'inhibited'>
   /** Rises with every change of what messages show. */
   revision: Defaulted<number>
   openFingerprint: ColumnType<string | null, never, never>
@@ -52,11 +54,32 @@ export interface AlertPostsTable {
   postNumber: Defaulted<number>
   /** Of the channel; null until it is known to be posted. */
   messageId: Optional<string>
+  /** The digest that lists the alert: it has no message of its own in this channel. */
+  digestId: Optional<number>
+  /** Rule and tag: what is counted together, and listed in one digest. */
+  groupKey: string
+  /** Who is notified when it is posted, by the channel's ids. */
+  mentions: ColumnType<readonly Mention[] | null, string | null | undefined, never>
   /** The revision that should be visible, and the one that is: equal when nothing is to be done. */
   wanted: Defaulted<number>
   shown: Defaulted<number>
+  /** When the wanted revision is to be shown: what changes often waits. */
+  dueAt: Date
   createdAt: Date
   shownAt: Optional<Date>
+  isBehind: ColumnType<boolean, never, never>
+}
+
+export interface Mention {
+  readonly kind: 'user' | 'role'
+  readonly id: string
+}
+
+/** One row. Its lock is held by whoever changes episodes, so that requests are folded in order. */
+export interface AlertFoldingTable {
+  id: number
+  /** The largest id of the outbox that was folded: a smaller one that comes later was committed late. */
+  foldedTo: number
 }
 
 /** As Alertmanager's. */

@@ -4,7 +4,7 @@ import type { BankStatistics } from '../extraction/metadata.ts'
 import type { Camera } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { RunId } from '../run.ts'
-import type { AlertPostsTable, AlertsTable, SilencesTable } from './alert-schema.ts'
+import type { AlertFoldingTable, AlertPostsTable, AlertsTable, SilencesTable } from './alert-schema.ts'
 import type {
   CopiesTable,
   DarkObjectsTable,
@@ -314,6 +314,7 @@ export interface Schema {
   darkObjects: DarkObjectsTable
   alerts: AlertsTable
   alertPosts: AlertPostsTable
+  alertFolding: AlertFoldingTable
   silences: SilencesTable
 }
 

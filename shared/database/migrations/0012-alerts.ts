@@ -11,9 +11,10 @@ const STATEMENTS: readonly string[] = [
     ADD KEY IF NOT EXISTS unfolded (queue, folded_at, id)`,
   `UPDATE outbox SET folded_at = created_at
     WHERE queue = 'alerts' AND folded_at IS NULL AND created_at < UTC_TIMESTAMP(3) - INTERVAL 1 DAY`,
+  // VARCHAR: a generated column must not depend on how the session pads a CHAR.
   `CREATE TABLE IF NOT EXISTS alerts (
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    fingerprint CHAR(32) CHARACTER SET ascii NOT NULL,
+    fingerprint VARCHAR(32) CHARACTER SET ascii NOT NULL,
     rule VARCHAR(64) NOT NULL,
     severity VARCHAR(8) NOT NULL,
     labels JSON NOT NULL,
@@ -34,8 +35,9 @@ const STATEMENTS: readonly string[] = [
     comment TEXT NULL,
     resolved_at DATETIME(3) NULL,
     resolved_by VARCHAR(400) NULL,
+    held VARCHAR(10) NULL,
     revision INT UNSIGNED NOT NULL DEFAULT 1,
-    open_fingerprint CHAR(32) CHARACTER SET ascii AS (IF(resolved_at IS NULL, fingerprint, NULL)) PERSISTENT,
+    open_fingerprint VARCHAR(32) CHARACTER SET ascii AS (IF(resolved_at IS NULL, fingerprint, NULL)) PERSISTENT,
     UNIQUE KEY one_open (open_fingerprint),
     KEY by_fingerprint (fingerprint, id),
     KEY by_end (resolved_at, since),
@@ -51,13 +53,27 @@ const STATEMENTS: readonly string[] = [
     alert_id BIGINT UNSIGNED NULL,
     post_number INT UNSIGNED NOT NULL DEFAULT 1,
     message_id VARCHAR(255) NULL,
+    digest_id BIGINT UNSIGNED NULL,
+    group_key VARCHAR(270) NOT NULL,
+    mentions JSON NULL,
     wanted INT UNSIGNED NOT NULL DEFAULT 1,
     shown INT UNSIGNED NOT NULL DEFAULT 0,
+    due_at DATETIME(3) NOT NULL,
     created_at DATETIME(3) NOT NULL,
     shown_at DATETIME(3) NULL,
+    is_behind BOOLEAN AS (wanted > shown) PERSISTENT,
     UNIQUE KEY one_post (channel, kind, subject),
-    KEY by_alert (alert_id)
+    KEY by_alert (alert_id),
+    KEY by_digest (digest_id),
+    KEY by_group (channel, group_key, kind, created_at),
+    KEY behind (is_behind, channel, due_at)
   ) ${OPTIONS}`,
+  // One row, locked by whoever changes episodes.
+  `CREATE TABLE IF NOT EXISTS alert_folding (
+    id TINYINT UNSIGNED NOT NULL PRIMARY KEY,
+    folded_to BIGINT UNSIGNED NOT NULL DEFAULT 0
+  ) ${OPTIONS}`,
+  'INSERT IGNORE INTO alert_folding (id) VALUES (1)',
   `CREATE TABLE IF NOT EXISTS silences (
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
     matchers JSON NOT NULL,
