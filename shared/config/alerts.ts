@@ -88,8 +88,10 @@ export const alerts = {
   ),
   rota: setting(
     'CYGNET_ROTA_URL',
-    z.url().optional(),
-    'iCalendar of the shifts: who is on shift, and who is second',
+    z
+      .url({ protocol: /^(?:https?|webcal)$/, error: 'expected an address like https://…/shifts.ics' })
+      .optional(),
+    'address of an iCalendar of the shifts: who is on shift, and who is second, see docs/deploy/alerts.md',
     true,
   ),
   digestOver: setting(

@@ -149,6 +149,11 @@ export const ALERT_RULES = {
     severities: ['warning'],
     meaning: 'a notification that could not be understood was kept (`cygnet dead ls`)',
   },
+  'rota-fails': {
+    severities: ['warning'],
+    meaning:
+      'the calendar of CYGNET_ROTA_URL cannot be read: the last one that was read is used, and its age is stated; where there is none, escalation mentions the role',
+  },
 } as const satisfies Readonly<
   Record<string, { readonly severities: readonly Severity[]; readonly meaning: string }>
 >
