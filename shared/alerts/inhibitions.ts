@@ -2,13 +2,16 @@
 import type { AlertRule } from '../messages/alert-rules.ts'
 import type { InhibitionRule } from './inhibition.ts'
 
+/** Alerts of other systems have this label (alertmanager.ts): they neither explain ours nor are explained. */
+const ours = { name: 'source', value: '', isRegex: false, isEqual: true }
+
 const explains = (
   source: AlertRule,
   targets: readonly AlertRule[],
   equal: readonly string[],
 ): InhibitionRule => ({
-  source: [{ name: 'alertname', value: source, isRegex: false, isEqual: true }],
-  target: [{ name: 'alertname', value: targets.join('|'), isRegex: true, isEqual: true }],
+  source: [{ name: 'alertname', value: source, isRegex: false, isEqual: true }, ours],
+  target: [{ name: 'alertname', value: targets.join('|'), isRegex: true, isEqual: true }, ours],
   equal,
 })
 

@@ -149,6 +149,16 @@ export const ALERT_RULES = {
     severities: ['warning'],
     meaning: 'a notification that could not be understood was kept (`cygnet dead ls`)',
   },
+  external: {
+    severities: ['page', 'error', 'warning', 'info'],
+    meaning:
+      "an alert of another system, such as the site's Alertmanager; its name is the label `alertname`, its severity follows from the label `severity`",
+  },
+  'external-truncated': {
+    severities: ['error'],
+    meaning:
+      'an Alertmanager left alerts out of a notification: they are in its own list, and nobody was told of them here',
+  },
   'rota-fails': {
     severities: ['warning'],
     meaning:

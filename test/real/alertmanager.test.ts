@@ -1,13 +1,22 @@
-/** Silences, inhibitions, groups and matchers are those of a real Alertmanager that is given the same. */
+/**
+ * Silences, inhibitions, groups and matchers are those of a real Alertmanager that is given the same; and what it
+ * sends is understood.
+ */
+import { getRequestListener } from '@hono/node-server'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { createApi } from '../../functions/catalog-api/app.ts'
+import { createToken } from '../../shared/access/tokens.ts'
 import { groupKey } from '../../shared/alerts/grouping.ts'
 import { type InhibitionRule, inhibitedBy } from '../../shared/alerts/inhibition.ts'
 import { matchesAll, parseMatchers } from '../../shared/alerts/matchers.ts'
 import { checkSilence, matchingSilences } from '../../shared/alerts/silences.ts'
 import type { Matcher } from '../../shared/database/alert-schema.ts'
 import type { Labels } from '../../shared/messages/alert-labels.ts'
+import { alerts as format } from '../../shared/messages/alerts.ts'
 import { receiversOf, type ServedAlert, startAlertmanager } from '../support/alerts/real-alertmanager.ts'
+import { startHttpServer } from '../support/http-server.ts'
+import { startTestTapeContext } from '../support/tape-context.ts'
 
 const HOUR_MS = 3_600_000
 const ROUNDS = 30
@@ -332,5 +341,79 @@ describe('the text of matchers', () => {
   it.each(REFUSED)('%j is refused as amtool does', async (text) => {
     await expect(receiversOf(treeOf([text]), {})).rejects.toThrow()
     expect(() => parseMatchers(text)).toThrow()
+  })
+})
+
+describe('a real Alertmanager whose receiver is the API', () => {
+  it('has its alerts recorded once, and ended, also when the first answers are lost', async () => {
+    const context = await startTestTapeContext()
+    // An alert counts once an hour, and the test may begin at the end of one.
+    const at = new Date()
+    const { app } = createApi({ ...context, now: () => at })
+    const listener = getRequestListener((request) => app.fetch(request))
+    const statuses: number[] = []
+    const server = await startHttpServer((request, response) => {
+      // The work is done, and the answer is lost: it is sent again.
+      if (statuses.length < 2) response.end = () => response.destroy()
+      response.on('close', () => statuses.push(response.writableFinished ? response.statusCode : 0))
+      listener(request, response)
+    })
+    const { secret } = await createToken(
+      context.database,
+      { name: 'alertmanager', scopes: ['alert:*'], days: 1 },
+      new Date(),
+    )
+    const receiver = {
+      url: `${server.origin}/api/v1/alerts/alertmanager`,
+      http_config: { authorization: { credentials: secret } },
+      max_alerts: 3,
+    }
+    const alertmanager = await startAlertmanager({
+      route: {
+        ...{ receiver: 'cygnet', group_by: ['alertname'], group_wait: '100ms', group_interval: '300ms' },
+        repeat_interval: '600ms',
+      },
+      receivers: [{ name: 'cygnet', webhook_configs: [receiver] }],
+    })
+    try {
+      const written = async () => {
+        const rows = await context.database.selectFrom('outbox').select('body').orderBy('id').execute()
+        return rows.map(({ body }) => format.parse(body)).filter(({ rule }) => rule === 'external')
+      }
+      const alerts = ['LNGS', 'Überwachung "µ"'].map((tag) => ({
+        labels: { alertname: 'GasPressureHigh', severity: 'critical', instance: 'gas01', tag },
+        annotations: { summary: 'the gas pressure is 1.2 bar' },
+      }))
+      await alertmanager.ask('POST', '/alerts', alerts)
+      await expect.poll(async () => (await written()).length, WITHIN).toBe(2)
+      // Lost answers, then repetitions.
+      await expect.poll(() => statuses.filter((status) => status === 200).length, WITHIN).toBeGreaterThan(3)
+      expect(statuses).toContain(0)
+      expect((await written()).map(({ kind, severity, labels }) => ({ kind, severity, labels }))).toEqual(
+        alerts.map(({ labels }) => ({
+          ...{ kind: 'raise', severity: 'page', labels: { ...labels, source: 'alertmanager' } },
+        })),
+      )
+      const [first] = alerts
+      await alertmanager.ask('POST', '/alerts', [{ ...first, endsAt: new Date().toISOString() }])
+      await expect.poll(async () => (await written()).map(({ kind }) => kind), WITHIN).toContain('resolve')
+      const [raised, , ended, ...more] = await written()
+      expect(ended).toMatchObject({ kind: 'resolve', fingerprint: raised?.fingerprint })
+      expect(more).toEqual([])
+
+      const many = Array.from({ length: 5 }, (_, index) => ({
+        labels: { alertname: 'Many', instance: String(index) },
+      }))
+      await alertmanager.ask('POST', '/alerts', many)
+      const truncated = async () =>
+        (await context.database.selectFrom('outbox').select('body').execute())
+          .map(({ body }) => format.parse(body))
+          .filter(({ rule }) => rule === 'external-truncated')
+      await expect.poll(async () => (await truncated())[0]?.summary, WITHIN).toContain('left 2 alerts out')
+    } finally {
+      await alertmanager.close()
+      await server.close()
+      await context.close()
+    }
   })
 })

@@ -41,6 +41,14 @@ describe('an alert is not sent while another one explains it', () => {
     expect(isInhibited({ alertname: 'not-on-tape', ...FILE, subject: TAPE }, reading)).toBe(false)
   })
 
+  it('but not between ours and those of other systems, which have any names', () => {
+    const fails = { alertname: 'store-fails', bucket: 'cygno-data' }
+    const listing = { alertname: 'listing-fails', bucket: 'cygno-data' }
+    expect(isInhibited(listing, fails)).toBe(true)
+    expect(isInhibited(listing, { ...fails, source: 'alertmanager' })).toBe(false)
+    expect(isInhibited({ ...listing, source: 'alertmanager' }, fails)).toBe(false)
+  })
+
   it('but never a page, whatever fires: nor, with that, one about a checksum', () => {
     const pages = RULES.filter((rule) =>
       (ALERT_RULES[rule].severities as readonly Severity[]).includes('page'),
