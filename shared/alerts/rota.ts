@@ -75,11 +75,12 @@ export function namesIn(title: string): OnShift | null {
   return null
 }
 
+const DAY_MS = 86_400_000
 /** Occurrences that were moved from outside of the range into it are found if they began within so long of it. */
-const MOVED_MS = 31 * 86_400_000
+const MOVED_MS = 31 * DAY_MS
 /** For the repetitions of one event, and of all: some rules have none, and the library looks for ever. */
-const EVENT_MS = 2_000
-const ALL_MS = 10_000
+const EVENT_MS = 3_000
+const ALL_MS = 20_000
 const MOST_PROBLEMS = 5
 
 /**
@@ -104,7 +105,8 @@ export function readRota(text: string, from: Date, to: Date): Rota {
     if (![event, ...moved].some((each) => namesIn(titleOf(each)) !== null)) continue
     isRota = true
     try {
-      shifts.push(...limit(EVENT_MS, () => shiftsOf(event, moved, from, to)))
+      const read = () => shiftsOf(event, moved, from, to)
+      shifts.push(...(event.hasProperty('rrule') ? limit(EVENT_MS, read) : read()))
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       problems.push(
@@ -144,6 +146,7 @@ function shiftsOf(
 ): readonly Shift[] {
   const event = new ICAL.Event(component, { exceptions: [...exceptions] })
   const shiftOf = (item: ICAL.Event, start: ICAL.Time, end: ICAL.Time): readonly Shift[] => {
+    if (wallMsOf(start) > to.getTime() + DAY_MS || wallMsOf(end) < from.getTime() - DAY_MS) return []
     const names = namesIn(item.summary ?? '')
     if (names === null || isCancelled(item.component)) return []
     const zone = zoneOf(item.component)
@@ -154,9 +157,8 @@ function shiftsOf(
   const shifts: Shift[] = []
   const repetitions = event.iterator()
   for (let next = repetitions.next(); next; next = repetitions.next()) {
-    const startsMs = dateOf(next, zoneOf(component)).getTime()
-    if (startsMs > to.getTime() + MOVED_MS) break
-    if (startsMs < from.getTime() - MOVED_MS) continue
+    if (wallMsOf(next) > to.getTime() + MOVED_MS) break
+    if (wallMsOf(next) < from.getTime() - MOVED_MS) continue
     const { item, startDate, endDate } = event.getOccurrenceDetails(next)
     shifts.push(...shiftOf(item, startDate, endDate))
   }
@@ -173,10 +175,12 @@ function zoneOf(event: ICAL.Component): string | null {
 function dateOf(time: ICAL.Time, zone: string | null): Date {
   const isOfNoZone = time.zone?.tzid === 'floating'
   if (time.zone?.tzid === 'UTC' || (zone === null && !isOfNoZone)) return time.toJSDate()
-  const { year, month, day, hour, minute, second } = time
-  const wallMs = Date.UTC(year, month - 1, day, hour, minute, second)
-  return new Date(epochOfWallTime(wallMs, zone ?? DAQ_TIME_ZONE))
+  return new Date(epochOfWallTime(wallMsOf(time), zone ?? DAQ_TIME_ZONE))
 }
+
+/** The local time as if it was UTC: less than a day from the time itself, and quickly computed. */
+const wallMsOf = ({ year, month, day, hour, minute, second }: ICAL.Time): number =>
+  Date.UTC(year, month - 1, day, hour, minute, second)
 
 /**
  * Runs work that may never end, such as the search for the 31st of February.

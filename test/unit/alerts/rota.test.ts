@@ -1,4 +1,5 @@
 /** Who is on shift, from a calendar: titles, overlaps, gaps, time zones, repetitions, and what is no calendar. */
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { NOBODY, namesIn, type OnShift, onShift, readRota } from '../../../shared/alerts/rota.ts'
@@ -47,6 +48,18 @@ describe('the title of an event', () => {
     ['', null],
   ])('%j', (title, expected) => {
     expect(namesIn(title)).toEqual(expected)
+  })
+
+  it('names whom docs/deploy/alerts.md says that it names', () => {
+    const page = readFileSync(new URL('../../../docs/deploy/alerts.md', import.meta.url), 'utf8')
+    const rows = [...page.matchAll(/^\| `(.*?)` \| (.*?) ?\| ?(.*?) ?\|$/gm)]
+      .filter(([line]) => /Anna|Smith|meeting/.test(line))
+      .map(([, title = '', one = '', other = '']) => ({ title, one, other }))
+    expect(rows).toHaveLength(7)
+    for (const { title, one, other } of rows)
+      expect(namesIn(title), title).toEqual(
+        one === 'no shift' ? null : { first: one || null, second: other || null },
+      )
   })
 
   it('of any form is read in linear time', () => {

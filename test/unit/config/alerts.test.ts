@@ -1,4 +1,5 @@
 /** CYGNET_ALERTS: what is wrong is named with its place, and no secret of it is shown. */
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../shared/config/config.ts'
 
@@ -21,6 +22,12 @@ describe('CYGNET_ALERTS', () => {
       ...GOOD,
       escalation: { ...GOOD.escalation, minutes: 10 },
     })
+  })
+
+  it('is accepted as docs/deploy/alerts.md shows it', () => {
+    const page = readFileSync(new URL('../../../docs/deploy/alerts.md', import.meta.url), 'utf8')
+    const [, example = ''] = /```json\n(.*?)```/s.exec(page) ?? []
+    expect(load(example)).toEqual(JSON.parse(example))
   })
 
   const { phone } = GOOD.channels
