@@ -78,7 +78,7 @@ export function namesIn(title: string): OnShift | null {
 const DAY_MS = 86_400_000
 /** Occurrences that were moved from outside of the range into it are found if they began within so long of it. */
 const MOVED_MS = 31 * DAY_MS
-/** For the repetitions of one event, and of all: some rules have none, and the library looks for ever. */
+/** For one event that repeats, and for all: some rules have no repetition, and the library looks for ever. */
 const EVENT_MS = 3_000
 const ALL_MS = 20_000
 const MOST_PROBLEMS = 5
@@ -106,7 +106,7 @@ export function readRota(text: string, from: Date, to: Date): Rota {
     isRota = true
     try {
       const read = () => shiftsOf(event, moved, from, to)
-      shifts.push(...(event.hasProperty('rrule') ? limit(EVENT_MS, read) : read()))
+      shifts.push(...(mayNeverEnd(event) ? limit(EVENT_MS, read) : read()))
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       problems.push(
@@ -150,7 +150,8 @@ function shiftsOf(
     const names = namesIn(item.summary ?? '')
     if (names === null || isCancelled(item.component)) return []
     const zone = zoneOf(item.component)
-    const shift = { ...names, startsAt: dateOf(start, zone), endsAt: dateOf(end, zone) }
+    const endsAt = dateOf(end, zoneOf(item.component, 'dtend') ?? zone)
+    const shift = { ...names, startsAt: dateOf(start, zone), endsAt }
     return shift.startsAt < to && shift.endsAt > from ? [shift] : []
   }
   if (!event.isRecurring()) return shiftOf(event, event.startDate, event.endDate)
@@ -165,11 +166,18 @@ function shiftsOf(
   return shifts
 }
 
+const zoneNameOf = (event: ICAL.Component, property: 'dtstart' | 'dtend'): string =>
+  event.getFirstProperty(property)?.getFirstParameter('tzid') ?? ''
+
 /** The name of its time zone where that is one of the IANA; null: the calendar defines it, or it has none. */
-function zoneOf(event: ICAL.Component): string | null {
-  const name = event.getFirstProperty('dtstart')?.getFirstParameter('tzid') ?? ''
+function zoneOf(event: ICAL.Component, property: 'dtstart' | 'dtend' = 'dtstart'): string | null {
+  const name = zoneNameOf(event, property)
   return isTimeZone(name) ? name : null
 }
+
+/** It has a rule of repetition, or its zone, which the calendar defines, may have one. */
+const mayNeverEnd = (event: ICAL.Component): boolean =>
+  event.hasProperty('rrule') || (zoneNameOf(event, 'dtstart') !== '' && zoneOf(event) === null)
 
 /** A time of no zone, and a day, are those of the experiment. */
 function dateOf(time: ICAL.Time, zone: string | null): Date {

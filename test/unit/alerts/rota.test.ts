@@ -158,6 +158,12 @@ describe('who is on shift', () => {
     expect(at(starting('20261025T023000'), '2026-10-25T00:30:00Z')).toEqual(first('A'))
   })
 
+  it('may end in another time zone than it began', () => {
+    const lines = ['DTSTART;TZID=Europe/Rome:20260701T080000', 'DTEND;TZID=America/New_York:20260701T080000']
+    expect(at(calendar(event('Shift: A', ...lines)), '2026-07-01T11:59:59Z')).toEqual(first('A'))
+    expect(at(calendar(event('Shift: A', ...lines)), '2026-07-01T12:00:00Z')).toEqual(NOBODY)
+  })
+
   it('follows repetitions, with what was left out, moved or given to another', () => {
     const zone = ';TZID=Europe/Rome'
     const weekly = [`DTSTART${zone}:20261102T080000`, `DTEND${zone}:20261102T160000`]
