@@ -8,7 +8,7 @@ export const ROLES = ['reader', 'shifter', 'expert', 'run-coordinator', 'operato
 export type Role = (typeof ROLES)[number]
 
 /** What the scope of a token, a session or a role names, together with a tag: `read:LNGS`. */
-export type Right = 'read' | 'link' | 'recall' | 'override' | 'operate' | 'push' | 'overwrite'
+export type Right = 'read' | 'link' | 'recall' | 'override' | 'operate' | 'push' | 'overwrite' | 'alert'
 
 interface ActionRow {
   /** The first role that may do it; null: machines alone, by the scopes of their tokens. */
@@ -60,6 +60,7 @@ export const ACTIONS = {
     what: 'send new runs; report the files on its own disk, and remove them by permission',
   },
   overwrite: { from: null, right: 'overwrite', what: 'also replace objects that exist' },
+  alert: { from: null, right: 'alert', what: 'report alerts of another system, such as an Alertmanager' },
 } as const satisfies Readonly<Record<string, ActionRow>>
 
 export type Action = keyof typeof ACTIONS

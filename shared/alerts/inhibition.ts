@@ -1,7 +1,7 @@
 /** Inhibition as Alertmanager has it: an alert is not sent while another one fires that explains it. Pure. */
 import type { Matcher } from '../database/alert-schema.ts'
 import type { Labels } from '../messages/alert-labels.ts'
-import { matchesAll } from './matchers.ts'
+import { labelOf, matchesAll } from './matchers.ts'
 
 export interface InhibitionRule {
   /** Of the alert that explains. */
@@ -12,7 +12,11 @@ export interface InhibitionRule {
   readonly equal: readonly string[]
 }
 
-/** The first of the firing alerts that inhibits one with these labels; null: none does. */
+/**
+ * The first of the firing alerts that inhibits one with these labels; null: none does. What fires inhibits also while
+ * it is silenced or inhibited itself. An alert that matches both sides of a rule is not inhibited by another such one,
+ * so it never inhibits itself.
+ */
 export function inhibitedBy<Firing extends { readonly labels: Labels }>(
   labels: Labels,
   firing: readonly Firing[],
@@ -24,7 +28,7 @@ export function inhibitedBy<Firing extends { readonly labels: Labels }>(
     const found = firing.find(
       (other) =>
         matchesAll(source, other.labels) &&
-        equal.every((name) => (other.labels[name] ?? '') === (labels[name] ?? '')) &&
+        equal.every((name) => labelOf(other.labels, name) === labelOf(labels, name)) &&
         !(isSource && matchesAll(target, other.labels)),
     )
     if (found !== undefined) return found

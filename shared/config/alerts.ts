@@ -3,19 +3,25 @@ import * as z from 'zod'
 import { positive, setting, text } from './setting.ts'
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'expected a name like shift-lngs')
+function discordId(of: string) {
+  // Without quotes JSON.parse would round it.
+  const error = `expected the id of a ${of} of Discord, in quotes`
+  return z.string({ error }).regex(/^\d{15,21}$/, error)
+}
 
 /** A place where messages are shown. */
-const channel = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('discord'),
-    channelId: z.string().regex(/^\d{15,21}$/, 'expected the id of a channel'),
-  }),
-  z.strictObject({
-    type: z.literal('webhook'),
-    url: z.url({ protocol: /^https?$/ }),
-    token: z.string().min(1).optional(),
-  }),
-])
+const channel = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({ type: z.literal('discord'), channelId: discordId('channel') }),
+    z.strictObject({
+      type: z.literal('webhook'),
+      url: z.url({ protocol: /^https?$/, error: 'expected an address that begins with https:// or http://' }),
+      token: z.string().min(1).optional(),
+    }),
+  ],
+  { error: 'expected "discord" or "webhook"' },
+)
 
 /** An alert goes to the channels of every route that matches; a list that is left out matches all. */
 const route = z.strictObject({
@@ -30,30 +36,30 @@ const route = z.strictObject({
 
 const alerting = z
   .strictObject({
-    channels: z.record(name, channel),
+    channels: z.record(name, channel, { error: 'expected names like shift-lngs, with a channel each' }),
     routes: z.array(route).min(1),
     /** Pages that nobody acknowledges: each step after so many minutes, in the channel, with the mention. */
     escalation: z
       .strictObject({
         channel: name,
         /** Of Discord: who is mentioned when the rota names nobody, or nobody acknowledged. */
-        roleId: z
-          .string()
-          .regex(/^\d{15,21}$/)
-          .optional(),
+        roleId: discordId('role').optional(),
         minutes: z.int().min(1).default(10),
         /** Name in the rota → id of the Discord user. */
-        people: z.record(z.string(), z.string().regex(/^\d{15,21}$/)).default({}),
+        people: z.record(z.string(), discordId('user')).default({}),
+      })
+      .refine(({ roleId, people }) => roleId !== undefined || Object.keys(people).length > 0, {
+        error: 'expected a roleId, or people: it would call nobody',
       })
       .optional(),
   })
-  .superRefine((value, context) => {
-    const named = [
-      ...value.routes.flatMap(({ channels }) => channels),
-      ...(value.escalation ? [value.escalation.channel] : []),
-    ]
-    for (const unknown of new Set(named.filter((one) => !(one in value.channels))))
-      context.addIssue({ code: 'custom', message: `the channel "${unknown}" is not among the channels` })
+  .superRefine(({ channels, routes, escalation }, context) => {
+    const unknownIn = (names: readonly string[], path: readonly PropertyKey[]) => {
+      for (const one of names.filter((each) => !Object.hasOwn(channels, each)))
+        context.addIssue({ code: 'custom', path: [...path], message: `there is no channel "${one}"` })
+    }
+    for (const [index, each] of routes.entries()) unknownIn(each.channels, ['routes', index, 'channels'])
+    if (escalation !== undefined) unknownIn([escalation.channel], ['escalation', 'channel'])
   })
 
 export type Alerting = z.output<typeof alerting>
@@ -63,7 +69,9 @@ const json = z.string().transform((value, context): unknown => {
   try {
     return JSON.parse(value)
   } catch (error) {
-    context.addIssue({ code: 'custom', message: `expected JSON: ${(error as Error).message}` })
+    // The rest of the message quotes the text, which may have tokens.
+    const [where = ''] = / at position \d+( \(line \d+ column \d+\))?/.exec((error as Error).message) ?? []
+    context.addIssue({ code: 'custom', message: `it is not JSON${where && `: see the text${where}`}` })
     return z.NEVER
   }
 })
@@ -88,8 +96,10 @@ export const alerts = {
   ),
   rota: setting(
     'CYGNET_ROTA_URL',
-    z.url().optional(),
-    'iCalendar of the shifts: who is on shift, and who is second',
+    z
+      .url({ protocol: /^(?:https?|webcal)$/, error: 'expected an address like https://…/shifts.ics' })
+      .optional(),
+    'address of an iCalendar of the shifts: who is on shift, and who is second, see docs/deploy/alerts.md',
     true,
   ),
   runbook: setting(

@@ -83,6 +83,17 @@ function textOf(environment: Environment, variable: string): string | undefined 
   return text?.trim() === '' ? undefined : text
 }
 
+/** Within a setting that is JSON: `routes[1].channels`; empty for the setting itself. */
+const placeOf = (path: readonly PropertyKey[]): readonly string[] =>
+  path.length === 0
+    ? []
+    : [
+        path
+          .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+          .join('')
+          .replace(/^\./, ''),
+      ]
+
 /**
  * Reads and validates the settings.
  * @throws InvalidInputError naming every invalid variable (never its value, which may be a secret).
@@ -91,7 +102,10 @@ export function loadConfig(environment: Environment = processEnvironment()): Con
   const problems: string[] = []
   const read = ({ variable, schema }: Setting): unknown => {
     const result = schema.safeParse(textOf(environment, variable))
-    if (!result.success) problems.push(...result.error.issues.map(({ message }) => `${variable}: ${message}`))
+    if (!result.success)
+      problems.push(
+        ...result.error.issues.map(({ path, message }) => [variable, ...placeOf(path), message].join(': ')),
+      )
     return result.data
   }
   const config = mapValues(concerns, (settings) => mapValues<Setting, unknown>(settings, read))

@@ -159,6 +159,21 @@ export const ALERT_RULES = {
     meaning:
       'a request for an alert could not be read: it is kept in the outbox under the name that is stated',
   },
+  external: {
+    severities: ['page', 'error', 'warning', 'info'],
+    meaning:
+      "an alert of another system, such as the site's Alertmanager; its name is the label `alertname`, its severity follows from the label `severity`",
+  },
+  'external-truncated': {
+    severities: ['error'],
+    meaning:
+      'an Alertmanager left alerts out of a notification: they are in its own list, and nobody was told of them here',
+  },
+  'rota-fails': {
+    severities: ['warning'],
+    meaning:
+      'the calendar of CYGNET_ROTA_URL cannot be read: the last one that was read is used, and its age is stated; where there is none, escalation mentions the role',
+  },
 } as const satisfies Readonly<
   Record<string, { readonly severities: readonly Severity[]; readonly meaning: string }>
 >

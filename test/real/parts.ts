@@ -24,6 +24,7 @@ export const PARTS: readonly Part[] = [
   { name: 'ceph', extras: ['ceph'], files: ['ceph.test.ts', 'ceph-store.test.ts'] },
   { name: 'xrootd', extras: ['xrootd'], files: ['xrootd.test.ts'] },
   { name: 'rucio', extras: [], files: ['rucio.test.ts'] },
+  { name: 'alertmanager', extras: [], files: ['alertmanager.test.ts'] },
   { name: 'api', extras: [], files: ['api.test.ts'] },
 ]
 

@@ -1,6 +1,7 @@
 /** Registers all routes of the REST API except those of access. */
 import type { Context } from '../../../shared/context.ts'
 import type { Api } from '../http/route.ts'
+import { registerAlertmanager } from './alertmanager.ts'
 import { registerCopies } from './copies.ts'
 import { findCopiesIn } from './copies-of-file.ts'
 import { registerDeletions } from './deletions.ts'
@@ -31,4 +32,5 @@ export function registerApiRoutes(
   registerCopies(api, findCopiesIn(context.database))
   registerDeletions(api, context)
   registerLocalCopies(api, context)
+  registerAlertmanager(api, context)
 }

@@ -46,6 +46,7 @@ const TOKENS: Readonly<Record<string, { readonly scopes: readonly string[]; read
   'a token that overwrites LNF': { scopes: ['overwrite:LNF'], may: { push: ['LNF'], overwrite: ['LNF'] } },
   'a token that reads all': { scopes: ['read:*'], may: { read: '*' } },
   'a token that links LNGS': { scopes: ['link:LNGS'], may: { link: ['LNGS'] } },
+  'a token that reports alerts of all': { scopes: ['alert:*'], may: { alert: '*' } },
   'a token that operates LNGS': {
     scopes: ['operate:LNGS'],
     may: { override: ['LNGS'], operate: ['LNGS'] },
