@@ -63,7 +63,7 @@ export const alerts = requestFormat({
   example: {
     request: 'alert:incomplete-file:5f0c1c2b7a9d4e88b1f3a6d2c4e59078',
     kind: 'raise',
-    fingerprint: '3b0e4d2f8a1c5e7796b2d4f1a0c3e5d7',
+    fingerprint: '9ab5388d2ddf22848c5e6b252e1dfee5',
     rule: 'incomplete-file',
     severity: 'warning',
     labels: {
