@@ -13,6 +13,7 @@ import * as people from './migrations/0008-people.ts'
 import * as notificationTests from './migrations/0009-notification-tests.ts'
 import * as tapeRest from './migrations/0010-tape-rest.ts'
 import * as runsOfHistory from './migrations/0011-runs-of-history.ts'
+import * as alerts from './migrations/0012-alerts.ts'
 
 const migrations = {
   '0001-schema': schema,
@@ -26,6 +27,7 @@ const migrations = {
   '0009-notification-tests': notificationTests,
   '0010-tape-rest': tapeRest,
   '0011-runs-of-history': runsOfHistory,
+  '0012-alerts': alerts,
 }
 
 /**

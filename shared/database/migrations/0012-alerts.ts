@@ -13,7 +13,7 @@ const STATEMENTS: readonly string[] = [
     WHERE queue = 'alerts' AND folded_at IS NULL AND created_at < UTC_TIMESTAMP(3) - INTERVAL 1 DAY`,
   `CREATE TABLE IF NOT EXISTS alerts (
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    fingerprint CHAR(32) CHARACTER SET ascii NOT NULL,
+    fingerprint VARCHAR(32) CHARACTER SET ascii NOT NULL,
     rule VARCHAR(64) NOT NULL,
     severity VARCHAR(8) NOT NULL,
     labels JSON NOT NULL,
@@ -35,7 +35,7 @@ const STATEMENTS: readonly string[] = [
     resolved_at DATETIME(3) NULL,
     resolved_by VARCHAR(400) NULL,
     revision INT UNSIGNED NOT NULL DEFAULT 1,
-    open_fingerprint CHAR(32) CHARACTER SET ascii AS (IF(resolved_at IS NULL, fingerprint, NULL)) PERSISTENT,
+    open_fingerprint VARCHAR(32) CHARACTER SET ascii AS (IF(resolved_at IS NULL, fingerprint, NULL)) PERSISTENT,
     UNIQUE KEY one_open (open_fingerprint),
     KEY by_fingerprint (fingerprint, id),
     KEY by_end (resolved_at, since),

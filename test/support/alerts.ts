@@ -1,0 +1,26 @@
+/** Alerts as tests see them: requests of the outbox, messages of the queue, and episodes. */
+import type { Database } from '../../shared/database/connect.ts'
+import { alerts } from '../../shared/messages/alerts.ts'
+import type { TestContext } from './context.ts'
+
+type Message = Record<string, unknown>
+
+const isRaise = ({ kind }: Message): boolean => kind === 'raise'
+
+/** Takes all messages out of the queue of the alerts. @returns those of conditions that were found. */
+export const drainRaised = async (context: Pick<TestContext, 'drain'>): Promise<Message[]> =>
+  (await context.drain('alerts')).filter(isRaise)
+
+/** Every request in the order in which it was written: `raise store-fails cygno-data`, by what it is about. */
+export async function alertLines(database: Database): Promise<readonly string[]> {
+  const rows = await database
+    .selectFrom('outbox')
+    .select('body')
+    .where('queue', '=', 'alerts')
+    .orderBy('id')
+    .execute()
+  return rows.map(({ body }) => {
+    const { kind, rule, subject, key, tag } = alerts.parse(body)
+    return [kind, rule, key ?? (subject === '' ? tag : subject) ?? ''].join(' ').trim()
+  })
+}
