@@ -31,11 +31,6 @@ const schema = z.object({
   attachment: attachment.nullable().describe('a picture in the store; null: none'),
 })
 
-/** What is shown of an alert. Its rule may be one of an earlier version of Cygnet. */
-export const shownAlert = schema
-  .pick({ severity: true, summary: true, tag: true, runNumber: true })
-  .extend({ rule: z.string() })
-
 /** Its rule may be one of an earlier version of Cygnet, which wrote no labels: its occurrence is its subject. */
 const relied = schema
   .omit({ request: true })

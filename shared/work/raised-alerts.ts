@@ -7,8 +7,8 @@
  */
 import { sql } from 'kysely'
 import type { Executor } from '../database/connect.ts'
-import type { Labels } from '../messages/alert-labels.ts'
 import type { AlertRule } from '../messages/alert-rules.ts'
+import { alerts } from '../messages/alerts.ts'
 import { addRequests, type Request } from './outbox.ts'
 import { alert, type Ended, endOf, fingerprintOfCondition, resolved } from './raise-alert.ts'
 
@@ -76,17 +76,25 @@ export interface Raised {
 
 /** The raised conditions of a rule that is about no run and no object, each once. */
 export async function raisedOf(executor: Executor, rule: AlertRule): Promise<readonly Raised[]> {
-  const { rows } = await sql<{ labels: string; since: Date }>`
-    SELECT labels, since FROM alerts WHERE rule = ${rule} AND resolved_at IS NULL
-    UNION ALL SELECT JSON_EXTRACT(body, '$.labels'), created_at FROM outbox
-      WHERE queue = 'alerts' AND folded_at IS NULL AND name LIKE ${`alert:${rule}:%`}
-    ORDER BY since`.execute(executor)
-  const raised = rows.map(({ labels, since }) => {
-    const { subject = '', tag = null } = (typeof labels === 'string' ? JSON.parse(labels) : labels) as Labels
-    return { subject, tag, since }
+  // Requests first: between the two statements one of them may become an episode.
+  const requests = await executor
+    .selectFrom('outbox')
+    .select(['body', 'createdAt as since'])
+    .where('queue', '=', 'alerts')
+    .where('foldedAt', 'is', null)
+    .where('name', 'like', `alert:${rule}:%`)
+    .orderBy('id')
+    .execute()
+  const episodes = await executor
+    .selectFrom('alerts')
+    .select(['subject', 'tag', 'since'])
+    .where('rule', '=', rule)
+    .where('resolvedAt', 'is', null)
+    .execute()
+  const found = requests.map(({ body, since }) => {
+    const { subject, tag } = alerts.parse(body)
+    return { subject, tag: tag ?? null, since }
   })
-  return raised.filter(
-    (one, index) =>
-      raised.findIndex(({ subject, tag }) => subject === one.subject && tag === one.tag) === index,
-  )
+  const byAbout = Map.groupBy([...episodes, ...found], ({ subject, tag }) => JSON.stringify([subject, tag]))
+  return [...byAbout.values()].flatMap(([first]) => first ?? [])
 }

@@ -5,6 +5,7 @@ import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
+import { drainRaised } from '../../support/alerts.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 
 let context: TestContext
@@ -154,7 +155,7 @@ describe('a listing', () => {
     const host = storeThat(() => Promise.reject(Object.assign(new Error('no'), { name: 'AccessDenied' })))
     const failsAt = async (time: string) => {
       await expect(scheduled({ ...host, now: () => new Date(time) })).rejects.toThrow('no')
-      return await context.drain('alerts')
+      return await drainRaised(context)
     }
     expect(await failsAt('2026-03-01T12:00:00Z')).toEqual([])
     expect(await failsAt('2026-03-01T12:55:00Z')).toEqual([])

@@ -8,6 +8,7 @@ import { explainKeptFiles } from '../../../../shared/copies/clean/clean-reasons.
 import { type CleanRunsOptions, cleanRuns } from '../../../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import { insertCopies } from '../../../support/copy-tasks.ts'
 import {
@@ -131,7 +132,7 @@ describe('by age', () => {
     expect(await clean(capped)).toMatchObject({ capReached: true, deleted: [{ runNumber: 2 }] })
     expect(await clean(capped)).toMatchObject({ capReached: false, deleted: [{ runNumber: 3 }] })
     expect(await storedNumbers(...runs)).toEqual([])
-    const alerts = await context.drain('alerts')
+    const alerts = await drainRaised(context)
     expect(alerts.filter((alert) => alert.rule === 'cleaner-cap-reached')).toEqual([
       expect.objectContaining({ severity: 'warning' }),
     ])
@@ -227,7 +228,7 @@ describe('above the high-water mark', () => {
     expect(await clean(configured(policy), { dryRun: true })).toMatchObject({ storeIsFull: true })
     await clean(configured(policy))
     expect(await storedNumbers(...runs)).toEqual([1, 2, 3, 4])
-    const alerts = await context.drain('alerts')
+    const alerts = await drainRaised(context)
     expect(alerts.filter((alert) => alert.rule === 'store-is-full')).toEqual([
       expect.objectContaining({
         severity: 'error',
@@ -237,7 +238,7 @@ describe('above the high-water mark', () => {
   })
 
   const summary = async () =>
-    (await context.drain('alerts')).find(({ rule }) => rule === 'store-is-full')?.summary
+    (await drainRaised(context)).find(({ rule }) => rule === 'store-is-full')?.summary
 
   test('the alert of a full store states the reasons, their counts and an example run', async () => {
     const runs = [await aged(1, 9), await aged(2, 8), await aged(3, 7), await aged(4, 0.5), await aged(5, 6)]
