@@ -96,7 +96,7 @@ export const ALERT_RULES = {
   },
   'run-number-mismatch': {
     severities: ['error'],
-    ends: 'condition',
+    ends: 'acknowledgement',
     runbook: 'a-file-has-a-wrong-name',
     meaning: "the file's name and its begin-of-run event disagree on the run number",
   },
@@ -251,7 +251,7 @@ export const ALERT_RULES = {
   },
   'parked-notification': {
     severities: ['warning'],
-    ends: 'condition',
+    ends: 'acknowledgement',
     runbook: 'a-notification-that-was-not-understood',
     meaning: 'a notification that could not be understood was kept (`cygnet dead ls`)',
   },

@@ -53,17 +53,21 @@ export async function resolveRaised(
   return requests
 }
 
-/** In one statement: between two of them a request may become an episode. */
+/**
+ * By the last request that waits, or where none does by the open episode. In one statement: between two of them a
+ * request may become an episode.
+ */
 async function raisedAmong(executor: Executor, fingerprints: readonly string[]): Promise<readonly string[]> {
   if (fingerprints.length === 0) return []
   const ofRequest = sql`JSON_VALUE(body, '$.fingerprint')`
-  const { rows } = await sql<{ fingerprint: string }>`
-    SELECT open_fingerprint AS fingerprint FROM alerts WHERE open_fingerprint IN (${sql.join(fingerprints)})
-    UNION SELECT ${ofRequest} FROM outbox WHERE queue = 'alerts' AND folded_at IS NULL
-      AND JSON_VALUE(body, '$.kind') = 'raise' AND ${ofRequest} IN (${sql.join(fingerprints)})`.execute(
-    executor,
-  )
-  return rows.map(({ fingerprint }) => fingerprint)
+  const { rows } = await sql<{ fingerprint: string; kind: string }>`
+    SELECT 0 AS id, open_fingerprint AS fingerprint, 'raise' AS kind FROM alerts
+      WHERE open_fingerprint IN (${sql.join(fingerprints)})
+    UNION ALL SELECT id, ${ofRequest}, JSON_VALUE(body, '$.kind') FROM outbox
+      WHERE queue = 'alerts' AND folded_at IS NULL AND ${ofRequest} IN (${sql.join(fingerprints)})
+    ORDER BY id`.execute(executor)
+  const last = new Map(rows.map(({ fingerprint, kind }) => [fingerprint, kind]))
+  return fingerprints.filter((fingerprint) => last.get(fingerprint) === 'raise')
 }
 
 /** A raised condition that is about no run and no object. */

@@ -8,7 +8,7 @@ import { explainKeptFiles } from '../../../../shared/copies/clean/clean-reasons.
 import { type CleanRunsOptions, cleanRuns } from '../../../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
-import { drainRaised } from '../../../support/alerts.ts'
+import { alertLines, drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import { insertCopies } from '../../../support/copy-tasks.ts'
 import {
@@ -136,6 +136,10 @@ describe('by age', () => {
     expect(alerts.filter((alert) => alert.rule === 'cleaner-cap-reached')).toEqual([
       expect.objectContaining({ severity: 'warning' }),
     ])
+    expect((await alertLines(context.database)).slice(-2)).toEqual([
+      'raise cleaner-cap-reached',
+      'resolve cleaner-cap-reached',
+    ])
   })
 
   test('a run that is refused states why, does not block the others, and is tried again after some hours', async () => {
@@ -235,6 +239,16 @@ describe('above the high-water mark', () => {
         summary: expect.stringContaining('80 % full, above its high-water mark of 70 %'),
       }),
     ])
+    const lines = async () =>
+      (await alertLines(context.database)).filter((line) => line.includes('store-is-full'))
+    const before = await lines()
+    await context.database
+      .updateTable('replicas')
+      .set({ state: 'deleted' })
+      .where('kind', '=', 'cloud')
+      .execute()
+    for (let time = 0; time < 2; time++) await clean(configured(policy))
+    expect(await lines()).toEqual([...before, 'resolve store-is-full'])
   })
 
   const summary = async () =>
