@@ -161,23 +161,30 @@ export async function recordFile(
     await addHistory(trx, [{ runId: run.id, what, detail: historyLine(file) }, ...next.notes], at)
     await addRequests(trx, next.requests, at)
     const isFirst = file.lease.isNew && versions === 1 && before === null
-    const ended = isFirst ? [] : await endAlerts(trx, file, run, before, next.requests, at)
+    const known = { ...file, isHistory, inStore }
+    const ended = isFirst ? [] : await endAlerts(trx, known, run, before, next.requests, at)
     const requests = [...next.requests, ...ended]
     await endAttempt(trx, file.lease, { state: 'done', outcome: 'catalogued' })
     return { kind: 'recorded', run, summary: refreshed.summary, requests, reused }
   })
 }
 
-/** What was alerted about the object, or about the file that was under its key, and is over now. */
+/**
+ * What was alerted about the object, or about the file that was under its key, and is over now. Of an object that was
+ * deleted while it was read only that it could not be read; of history nobody was told what is wrong with it now.
+ */
 async function endAlerts(
   trx: Trx,
-  { version, tag }: FileToRecord,
+  { version, tag, isHistory, inStore }: FileToRecord & { readonly inStore: boolean },
   run: CataloguedRun,
   before: RunFile | null,
   alerts: readonly Request[],
   at: Date,
 ): Promise<readonly Request[]> {
-  const named = parseRunKey(version.key) ?? run
+  const named = { tag, runNumber: (parseRunKey(version.key) ?? run).runNumber }
+  const summary = `${version.key} was read`
+  if (!inStore)
+    return await resolveRaised(trx, endedByReading(version, named, summary, ['arrival-failed']), at)
   const former =
     before === null || before.runId === run.id
       ? []
@@ -186,7 +193,7 @@ async function endAlerts(
           .select(['id', 'tag', 'runNumber'])
           .where('id', '=', before.runId)
           .execute()
-  const ended = endedByFile(version, { tag, runNumber: named.runNumber }, [run, ...former], alerts)
+  const ended = endedByFile(version, named, isHistory ? [] : [run, ...former], alerts)
   const requests = [...(await resolveRaised(trx, ended, at))]
   // Of the same run: what another run had under the key was lost, and not replaced.
   const contents = await trx

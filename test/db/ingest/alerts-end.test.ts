@@ -61,6 +61,21 @@ test('a wrong checksum is not mended by a file that nobody can read, only by a g
   expect((await lines()).at(-1)).toBe(`resolve checksum-mismatch ${key}`)
 })
 
+test('a good file that is deleted while it is read does not end the alert about a wrong checksum', async () => {
+  await put(await bytes(), { md5: 'f'.repeat(32) })
+  let heads = 0
+  const send = (command: { readonly constructor: { readonly name: string } }, ...more: unknown[]) =>
+    command.constructor.name === 'HeadObjectCommand' && heads++ > 0
+      ? Promise.reject(
+          Object.assign(new Error('no'), { name: 'NotFound', $metadata: { httpStatusCode: 404 } }),
+        )
+      : (context.s3.send as (...all: unknown[]) => Promise<unknown>)(command, ...more)
+  const good = await context.put(key, await bytes({ seed: 7 }))
+  expect(await process(good, { ...context, s3: { send } as unknown as TestContext['s3'] })).toBe('catalogued')
+  expect(heads).toBeGreaterThan(1)
+  expect(await lines()).toEqual([`raise checksum-mismatch ${key}`])
+})
+
 test('an incomplete file ends as an alert when a whole one replaces it', async () => {
   const whole = await bytes()
   await put(whole.subarray(0, whole.length - 400))
