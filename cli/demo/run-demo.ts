@@ -147,7 +147,7 @@ async function watchRun(
       `run ${file.runNumber}  on tape after ${duration((performance.now() - putAt) / 1000)}, verified: ${copy.verifiedBy}`,
     )
   const live = details?.files.find((candidate) => candidate.isLive)
-  const alert = details?.requests.find((request) => request.queue === 'alerts')
+  const alert = details?.requests.find(({ name }) => name.startsWith('alert:'))
   const seen = {
     runNumber: file.runNumber,
     tag: run.simulation.tag,

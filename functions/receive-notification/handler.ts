@@ -1,6 +1,5 @@
 /** HTTP: the webhook of the stores; it writes to the catalogue's ledger and the queue `runs`. */
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
-import { refusedNotificationsAlert } from '../../shared/catalogue/next-steps.ts'
 import { noteNotificationTest } from '../../shared/catalogue/notification-tests.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
 import { encodeNotification } from '../../shared/messages/runs.ts'
@@ -8,7 +7,7 @@ import { routeKey } from '../../shared/notifications/route-key.ts'
 import { clientAddress } from '../../shared/runtime/client-address.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues } from '../../shared/runtime/open-context.ts'
-import { addRequests } from '../../shared/work/outbox.ts'
+import { raiseDaily } from '../../shared/work/raised-alerts.ts'
 import { sendRequests } from '../../shared/work/send-requests.ts'
 import { createWebhook } from './webhook.ts'
 
@@ -44,10 +43,13 @@ export function createHandler(context: ContextOf<typeof needs>): HttpApp {
     bodyLimitBytes: config.ingest.notificationBodyBytes,
     addressOf: (connection, forwardedFor) =>
       clientAddress(connection, forwardedFor, config.access.trustedProxies),
-    async alert(refusal) {
-      const alert = refusedNotificationsAlert(refusal, now())
-      await addRequests(database, [alert], now())
-      await sendRequests(context, [alert], timeLimit())
+    // One alert for a reason, whatever the number of sources.
+    async alert({ reason, source, count }) {
+      const summary = `receive-notification refused ${count} requests of ${source ?? 'an unknown address'} in a minute: ${reason}. Runs are found by listings, minutes later; see "cygnet notifications show"`
+      const facts = { requestsInAMinute: count, source: source ?? 'unknown' }
+      const about = { rule: 'notifications-refused', severity: 'error', subject: reason } as const
+      const request = await raiseDaily(database, { ...about, summary, facts }, now())
+      await sendRequests(context, [request], timeLimit())
     },
     log,
     now,

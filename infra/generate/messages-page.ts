@@ -1,6 +1,6 @@
 /** docs/messages.md: the messages of each queue, from the schemas that encode and parse them. */
 import * as z from 'zod'
-import { ALERT_RULES } from '../../shared/messages/alert-rules.ts'
+import { ALERT_RULES, type AlertEnd } from '../../shared/messages/alert-rules.ts'
 import type { QueueDescription } from '../../shared/messages/format.ts'
 import { REQUEST_FORMATS } from '../../shared/messages/requests.ts'
 import { runs } from '../../shared/messages/runs.ts'
@@ -8,9 +8,16 @@ import type { QueueName } from '../../shared/queue/queues.ts'
 
 const FORMATS: Readonly<Record<QueueName, QueueDescription>> = { runs, ...REQUEST_FORMATS }
 
+const ENDS: Readonly<Record<AlertEnd, string>> = {
+  condition: 'it has ended',
+  acknowledgement: 'acknowledged',
+  'at-once': 'reported',
+}
+
 export function messagesPage(): string {
   const rules = Object.entries(ALERT_RULES).map(
-    ([rule, { severities, meaning }]) => `| \`${rule}\` | ${severities.join(' or ')} | ${meaning} |`,
+    ([rule, { severities, ends, runbook, meaning }]) =>
+      `| \`${rule}\` | ${severities.join(' or ')} | ${ENDS[ends]} | ${meaning} | [what to do](runbook.md#${runbook}) |`,
   )
   return `# Messages of the queues
 
@@ -20,8 +27,11 @@ repeated work by \`request\`. A message is a wake-up, the row is the work ([ADR 
 ${Object.entries(FORMATS).map(queueSection).join('\n')}
 ## The rules of alerts
 
-| rule | severity | when |
-|---|---|---|
+An alert lasts until the condition has ended, which its rule finds; or, where it may have no end, until a person
+acknowledges it. Information is over when it was reported.
+
+| rule | severity | lasts until | when | runbook |
+|---|---|---|---|---|
 ${rules.join('\n')}
 `
 }

@@ -62,7 +62,7 @@ const rowOf = (arrival: ObjectArrival, at: Date) => ({
 
 /** Writes arrivals into the ledger as `received` and due; existing rows are left unchanged. */
 export async function recordArrivals(
-  database: Database,
+  database: Executor,
   arrivals: readonly ObjectArrival[],
   at: Date,
 ): Promise<void> {
@@ -120,6 +120,7 @@ export async function claimNewArrival(
     table: 'arrivals',
     id,
     owner: options.owner,
+    isNew: true,
     attempt: 1,
     restarts: 0,
     storeFailed: Boolean(storeFailed),
@@ -239,6 +240,8 @@ const deathsOf = (found: Arrival): number =>
 /** The lease on an arrival. */
 export interface ArrivalLease extends Lease {
   readonly table: 'arrivals'
+  /** The version was not in the ledger before: nothing was ever alerted about it. */
+  readonly isNew: boolean
   /** 1 for the first try. */
   readonly attempt: number
   readonly restarts: number
@@ -283,7 +286,15 @@ export async function claimArrival(
   const result = await claim.executeTakeFirst()
   return result.numUpdatedRows === 0n
     ? null
-    : { table: 'arrivals', id: found.id, owner: options.owner, attempt, restarts, storeFailed: true }
+    : {
+        table: 'arrivals',
+        id: found.id,
+        owner: options.owner,
+        isNew: false,
+        attempt,
+        restarts,
+        storeFailed: true,
+      }
 }
 
 /** The row after an attempt that did not finish the arrival: `failed` from the sixth failure on. */
@@ -424,7 +435,7 @@ export async function closeArrival(
 
 /** Records as invalid an arrival whose key cannot be that of a run; the object is not read. */
 export async function rejectArrival(
-  database: Database,
+  database: Executor,
   arrival: ObjectArrival,
   reason: string,
   at: Date,

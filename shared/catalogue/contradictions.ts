@@ -5,13 +5,15 @@
 import type { Transaction } from 'kysely'
 import type { Executor } from '../database/connect.ts'
 import type { RunFile, Schema } from '../database/schema.ts'
-import type { ObjectVersion } from '../run.ts'
+import { type ObjectVersion, parseRunKey } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
+import { resolveRaised } from '../work/raised-alerts.ts'
 import { type ArrivalLease, endAttempt } from './arrivals.ts'
 import { comparesContent } from './evidence.ts'
 import { otherCopies } from './other-copies.ts'
 import { badCopyAlert } from './replica-alerts.ts'
 import { contentOfFile, recordCloudFinding, replicasOfContent } from './replicas.ts'
+import { endedByReading } from './run-alerts.ts'
 import { lockRunOfFile } from './run-generations.ts'
 import { addHistory, findLiveFile, refreshRun, supersedeFile } from './runs.ts'
 
@@ -106,6 +108,8 @@ export async function recordContradiction(
   await addHistory(trx, [{ runId: catalogued.runId, what: 'copy suspicious', detail }], at)
   const alert = badCopyAlert(copy, { kind: 'suspicious', reason }, await otherCopies(trx, copy))
   await addRequests(trx, [alert], at)
+  const ended = endedByReading(version, parseRunKey(version.key) ?? run, `${version.key} was read`)
+  const over = lease.isNew ? [] : await resolveRaised(trx, ended, at)
   await endAttempt(trx, lease, { state: 'done', outcome: 'suspicious', reason })
-  return [alert]
+  return [...over, alert]
 }

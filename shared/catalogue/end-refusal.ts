@@ -2,6 +2,8 @@
 import { type Database, inTransaction } from '../database/connect.ts'
 import { type ObjectName, parseRunKey } from '../run.ts'
 import { DATABASE_NOW } from '../work/lease.ts'
+import { resolveRaised } from '../work/raised-alerts.ts'
+import { endedByReading } from './run-alerts.ts'
 import { lockGenerations } from './run-generations.ts'
 import { generationInRunlog, refreshRun } from './runs.ts'
 
@@ -15,8 +17,15 @@ export async function endRefusal(database: Database, object: ObjectName, at: Dat
       .where('objectKey', '=', object.key)
       .where('state', '=', 'invalid')
       .executeTakeFirst()
+    if (ended === 0n) return
     const run = parseRunKey(object.key)
-    if (ended === 0n || run === null) return
+    const summary = `${object.key} is not in the store any more`
+    const over =
+      run === null
+        ? [{ rule: 'misnamed-object', object, summary } as const]
+        : endedByReading(object, run, summary)
+    await resolveRaised(trx, over, at)
+    if (run === null) return
     const { generations } = await lockGenerations(trx, run, at)
     if (generations.length === 0) return
     const generation = generations.find(({ isCurrent }) => isCurrent) ?? generationInRunlog(generations)

@@ -1,13 +1,11 @@
-/** Decides what follows when a file was catalogued: tape copy, reconstruction, alerts. Pure. */
+/** Decides what follows when a file was catalogued: tape copy and reconstruction. Alerts: run-alerts.ts. Pure. */
 import type { CataloguedRun, DigestComparison, Integrity } from '../database/schema.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
-import type { AlertRule, SeverityOf } from '../messages/alert-rules.ts'
-import type { ObjectName, ObjectVersion } from '../run.ts'
+import type { ObjectVersion } from '../run.ts'
 import type { Request } from '../work/outbox.ts'
-import { alert } from '../work/raise-alert.ts'
 import type { RunSummary } from './aggregate.ts'
 import { identityOf } from './arrivals.ts'
-import { cameraBanks, lacksCamera, triggerEvents } from './open-problems.ts'
+import { cameraBanks, triggerEvents } from './open-problems.ts'
 
 export interface CataloguedFile {
   readonly run: CataloguedRun
@@ -24,139 +22,11 @@ export interface CataloguedFile {
   readonly counts: boolean
 }
 
-/**
- * A message for `alerts`. The fingerprint identifies the condition, so that it is alerted and cleared once.
- */
-export function alertRequest<Rule extends AlertRule>(alert_: {
-  readonly rule: Rule
-  readonly severity: SeverityOf<Rule>
-  readonly summary: string
-  readonly tag: string | null
-  readonly runNumber: number | null
-  readonly runId: number | null
-  readonly object: ObjectName | null
-  /** Distinguishes this occurrence from others of the same rule, e.g. the object version. */
-  readonly occurrence: string
-}): Request {
-  const { runId, occurrence, runNumber, ...about } = alert_
-  const { tag } = about
-  const run = tag === null || runNumber === null ? null : { id: runId, tag, runNumber }
-  return alert({ ...about, run, cause: occurrence })
-}
-
-/** Notifications are refused again and again. Once a reason and day, whatever the number of sources. */
-export function refusedNotificationsAlert(
-  {
-    reason,
-    source,
-    count,
-  }: { readonly reason: string; readonly source: string | null; readonly count: number },
-  at: Date,
-): Request {
-  return alertRequest({
-    rule: 'notifications-refused',
-    severity: 'error',
-    summary: `receive-notification refused ${count} requests of ${source ?? 'an unknown address'} in a minute: ${reason}. Runs are found by listings, minutes later; see "cygnet notifications show"`,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: `${reason}:${at.toISOString().slice(0, 10)}`,
-  })
-}
-
-const STORE = {
-  rule: 'store-fails',
-  what: 'the bucket',
-  wait: 'arrivals, copies and recalls wait, nothing is lost',
-} as const
-const TAPE = {
-  rule: 'tape-endpoint-fails',
-  what: 'the tape endpoint',
-  wait: 'copies to it wait, nothing is lost',
-} as const
-// The copies on tape are not affected.
-const TAPE_READ = {
-  rule: 'tape-endpoint-fails',
-  what: 'reading from the tape endpoint',
-  wait: 'recalls wait, and the outage does not count in CYGNET_RECALL_HOURS',
-} as const
-
-/** The alert when a tape endpoint or a store fails: one each time that its breaker opens. */
-export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
-  const [kind, name] = dependency.split(/:(.*)/s)
-  const { rule, what, wait } = kind === 'tape' ? TAPE : kind === 'tape-read' ? TAPE_READ : STORE
-  return alertRequest({
-    rule,
-    severity: 'error',
-    summary: `${what} ${name} fails since ${since.toISOString()}: ${reason}; ${wait}`,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: `${dependency.slice(0, 200)}:${since.toISOString()}`,
-  })
-}
-
-/**
- * Another run has the same number. `object`: the file of the new run, null if only the logger recorded it.
- */
-export function reusedNumberAlert(
-  run: CataloguedRun,
-  startedEpoch: number,
-  object: ObjectName | null,
-): Request {
-  const name = `run number ${run.runNumber} of ${run.tag}`
-  return alertRequest({
-    rule: 'run-number-reused',
-    severity: 'error',
-    summary:
-      object === null
-        ? `${name} is used again: the entry of the earlier run is kept, but its file will be overwritten if the new file has the same name`
-        : `${name} was used again: the entry of the earlier run is kept, but its file under ${object.key} may be overwritten`,
-    tag: run.tag,
-    runNumber: run.runNumber,
-    runId: run.id,
-    object,
-    occurrence: `${run.tag}/${run.runNumber}/${startedEpoch}`,
-  })
-}
-
-/** A file has the bytes of a file of another run, which is under another tag or number. */
-export function sameContentsAlert(
-  run: CataloguedRun,
-  object: ObjectName,
-  twin: { readonly runId: number; readonly objectKey: string },
-  sha256: string,
-): Request {
-  return alertRequest({
-    rule: 'same-contents',
-    severity: 'warning',
-    summary: `${object.key} has the same bytes as ${twin.objectKey}: one of them was probably sent under a wrong tag or name`,
-    tag: run.tag,
-    runNumber: run.runNumber,
-    runId: run.id,
-    object: { bucket: object.bucket, key: object.key },
-    occurrence: `${sha256}:${[run.id, twin.runId].toSorted((a, b) => a - b).join('-')}`,
-  })
-}
-
-/** The Runlog and the file state different begins of a run. Both times are quoted as written there. */
-export function differingStartAlert(run: CataloguedRun, inRunlog: string, inFile: string): Request {
-  return alertRequest({
-    rule: 'runlog-start-differs',
-    severity: 'warning',
-    summary: `the Runlog stated ${inRunlog} as the begin of run ${run.runNumber} of ${run.tag}, but its file states ${inFile}, which counts`,
-    tag: run.tag,
-    runNumber: run.runNumber,
-    runId: run.id,
-    object: null,
-    occurrence: `${run.tag}/${run.runNumber}/${inRunlog}`,
-  })
-}
-
 /** Identifies this version under its key. A version that returns after other contents is a new occurrence. */
-function occurrenceOf({ version, otherContents }: Pick<CataloguedFile, 'version' | 'otherContents'>): string {
+export function occurrenceOf({
+  version,
+  otherContents,
+}: Pick<CataloguedFile, 'version' | 'otherContents'>): string {
   return `${identityOf(version).toString('hex')}${otherContents === 0 ? '' : `:${otherContents}`}`
 }
 
@@ -239,48 +109,4 @@ export function recoRequest(
       },
     },
   }
-}
-
-/**
- * The alerts about a file, at most one per condition. Of a file that does not count only the contents and the
- * name matter: it makes no run incomplete.
- */
-export function fileAlerts(file: CataloguedFile): readonly Request[] {
-  const { metadata, run, version } = file
-  const about = {
-    tag: run.tag,
-    runNumber: run.runNumber,
-    runId: run.id,
-    object: { bucket: version.bucket, key: version.key },
-  }
-  const occurrence = occurrenceOf(file)
-  const fileName = version.key.slice(version.key.lastIndexOf('/') + 1)
-  const ofRun = file.counts ? `run ${run.runNumber} of` : `does not count for run ${run.runNumber} of`
-  const named = `${fileName} (${ofRun} ${run.tag})`
-  const alerts: Request[] = []
-  if (file.integrity === 'mismatch') {
-    const wrong = file.comparisons.find((comparison) => !comparison.agrees)
-    const summary = `${named}: the ${wrong?.algorithm} in the store differs from the one stated by the ${wrong?.by}; keep the local file`
-    alerts.push(alertRequest({ rule: 'checksum-mismatch', severity: 'page', summary, occurrence, ...about }))
-  }
-  if (file.counts && metadata.problem !== null) {
-    const summary = `${named} is incomplete: ${metadata.problem.message}`
-    alerts.push(alertRequest({ rule: 'incomplete-file', severity: 'warning', summary, occurrence, ...about }))
-  }
-  const mismatch = metadata.warnings.find((warning) => warning.code === 'run-number-mismatch')
-  if (mismatch !== undefined)
-    alerts.push(
-      alertRequest({
-        rule: 'run-number-mismatch',
-        severity: 'error',
-        summary: `${named}: ${mismatch.message}`,
-        occurrence,
-        ...about,
-      }),
-    )
-  if (file.counts && lacksCamera(metadata)) {
-    const summary = `${named} has ${triggerEvents(metadata)} triggers and no camera frame (bank CAM0 to CAM9)`
-    alerts.push(alertRequest({ rule: 'no-camera-bank', severity: 'warning', summary, occurrence, ...about }))
-  }
-  return alerts
 }

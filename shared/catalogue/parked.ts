@@ -7,7 +7,7 @@ import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import { cutText } from '../text.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
-import { alertRequest } from './next-steps.ts'
+import { alert } from '../work/raise-alert.ts'
 
 /** A longer body is cut, which `reason` states. */
 const MAX_BODY_CHARACTERS = 1_000_000
@@ -31,18 +31,20 @@ export async function parkNotification(
     })
     .onDuplicateKeyUpdate({ times: sql`times + 1` })
     .execute()
-  const alert = alertRequest({
+  const { id } = await database
+    .selectFrom('parkedNotifications')
+    .select('id')
+    .where('digest', '=', digest)
+    .executeTakeFirstOrThrow()
+  const parked = alert({
     rule: 'parked-notification',
     severity: 'warning',
+    subject: `p${id}`,
     summary: `a notification could not be understood and was kept: ${reason}`,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: digest.toString('hex'),
+    cause: digest.toString('hex'),
   })
-  await addRequests(database, [alert], at)
-  return alert
+  await addRequests(database, [parked], at)
+  return parked
 }
 
 export async function listParked(database: Database, limit: number) {

@@ -6,20 +6,14 @@ import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { CataloguedRun, DigestComparison, Integrity, RunFile, Schema } from '../database/schema.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
-import type { ObjectVersion } from '../run.ts'
+import { type ObjectVersion, parseRunKey } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
+import { alert } from '../work/raise-alert.ts'
+import { resolveRaised } from '../work/raised-alerts.ts'
 import type { RunSummary } from './aggregate.ts'
 import { type ArrivalLease, endAttempt, identityOf, lockVersions, namedRunOf } from './arrivals.ts'
 import { findEarlierReadings, isConfirmed, recordContradiction } from './contradictions.ts'
-import {
-  alertRequest,
-  fileAlerts,
-  type RunInput,
-  recoRequest,
-  reusedNumberAlert,
-  sameContentsAlert,
-  tapeRequest,
-} from './next-steps.ts'
+import { type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import {
   type Content,
   hasCloudReplica,
@@ -27,6 +21,13 @@ import {
   recordCloudReplica,
   replaceCloudReplicas,
 } from './replicas.ts'
+import {
+  endedByFile,
+  endedByReading,
+  fileAlerts,
+  reusedNumberAlert,
+  sameContentsAlert,
+} from './run-alerts.ts'
 import { lockGenerations, lockRunForNewFile, lockRunOfFile } from './run-generations.ts'
 import {
   addHistory,
@@ -37,6 +38,7 @@ import {
   refreshRun,
   supersedeFile,
 } from './runs.ts'
+import { settleCopyAlerts } from './settle-copy-alerts.ts'
 import { settleHistory } from './take-over.ts'
 
 type Trx = Transaction<Schema>
@@ -101,7 +103,7 @@ export async function recordFile(
     const { at } = options
     const { version, metadata } = file
     const key = { tag: file.tag, runNumber: metadata.runNumber }
-    const current = await lockAndCheckCurrent(trx, version, options.stillCurrent)
+    const { current, versions } = await lockAndCheckCurrent(trx, version, options.stillCurrent)
     if (current === 'no') return { kind: 'superseded' }
     if (file.contradicts !== null && (await isConfirmed(trx, file.contradicts))) {
       const reason = `its md5 is ${metadata.checksums.md5} instead of ${file.contradicts.md5}`
@@ -153,16 +155,58 @@ export async function recordFile(
       next.requests.push(sameContentsAlert(run, version, twin, metadata.checksums.sha256))
     if (released > 0)
       next.notes.push({ runId: run.id, what: 'history adopted', detail: 'a file of it is new' })
-    const requests =
-      !isHistory && (reused || (firstFile && locked.generations.length > 1))
-        ? [...next.requests, reusedNumberAlert(run, metadata.startedAt ?? 0, version)]
-        : next.requests
+    if (!isHistory && (reused || (firstFile && locked.generations.length > 1)))
+      next.requests.push(reusedNumberAlert(run, metadata.startedAt ?? 0, version))
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'
     await addHistory(trx, [{ runId: run.id, what, detail: historyLine(file) }, ...next.notes], at)
-    await addRequests(trx, requests, at)
+    await addRequests(trx, next.requests, at)
+    const isFirst = file.lease.isNew && versions === 1 && before === null
+    const known = { ...file, isHistory, inStore }
+    const ended = isFirst ? [] : await endAlerts(trx, known, run, before, next.requests, at)
+    const requests = [...next.requests, ...ended]
     await endAttempt(trx, file.lease, { state: 'done', outcome: 'catalogued' })
     return { kind: 'recorded', run, summary: refreshed.summary, requests, reused }
   })
+}
+
+/**
+ * What was alerted about the object, or about the file that was under its key, and is over now. Of an object that was
+ * deleted while it was read only that it could not be read; of history nobody was told what is wrong with it now.
+ */
+async function endAlerts(
+  trx: Trx,
+  { version, tag, isHistory, inStore }: FileToRecord & { readonly inStore: boolean },
+  run: CataloguedRun,
+  before: RunFile | null,
+  alerts: readonly Request[],
+  at: Date,
+): Promise<readonly Request[]> {
+  const named = { tag, runNumber: (parseRunKey(version.key) ?? run).runNumber }
+  const summary = `${version.key} was read`
+  if (!inStore)
+    return await resolveRaised(trx, endedByReading(version, named, summary, ['arrival-failed']), at)
+  const former =
+    before === null || before.runId === run.id
+      ? []
+      : await trx
+          .selectFrom('runs')
+          .select(['id', 'tag', 'runNumber'])
+          .where('id', '=', before.runId)
+          .execute()
+  const ended = endedByFile(version, named, isHistory ? [] : [run, ...former], alerts)
+  const requests = [...(await resolveRaised(trx, ended, at))]
+  // Of the same run: what another run had under the key was lost, and not replaced.
+  const contents = await trx
+    .selectFrom('replicas')
+    .select('sha256')
+    .where('bucket', '=', version.bucket)
+    .where('objectKey', '=', version.key)
+    .where('kind', '=', 'cloud')
+    .where('runId', '=', run.id)
+    .execute()
+  for (const { sha256 } of contents)
+    requests.push(...(await settleCopyAlerts(trx, { bucket: version.bucket, key: version.key, sha256 }, at)))
+  return requests
 }
 
 async function recordSuspicious(
@@ -196,7 +240,7 @@ export async function recordInvalid(
   options: Pick<RecordOptions, 'at' | 'stillCurrent'>,
 ): Promise<{ readonly kind: 'invalid'; readonly requests: readonly Request[] } | NotRecorded> {
   return await inTransaction(database, async (trx) => {
-    const current = await lockAndCheckCurrent(trx, file.version, options.stillCurrent)
+    const { current } = await lockAndCheckCurrent(trx, file.version, options.stillCurrent)
     if (current === 'no') return { kind: 'superseded' }
     const { undisputed } = await findEarlierReadings(trx, file.version)
     if (undisputed !== null) {
@@ -221,19 +265,24 @@ export async function recordInvalid(
         problem,
       })
     } else await recordRefusedFile(trx, file, options.at)
-    if (file.isHistory) return { kind: 'invalid', requests: [] }
-    const alert = alertRequest({
+    const summary = `${file.version.key} is not a readable run: ${file.reason}`
+    const ended = file.lease.isNew
+      ? []
+      : endedByReading(file.version, file, summary, ['arrival-failed', 'object-gone'])
+    const requests = [...(await resolveRaised(trx, ended, options.at))]
+    if (file.isHistory) return { kind: 'invalid', requests }
+    const { bucket, key, sizeBytes } = file.version
+    const alerted = alert({
       rule: 'invalid-file',
       severity: 'error',
-      summary: `${file.version.key} is not a readable run: ${file.reason}`,
-      tag: file.tag,
-      runNumber: file.runNumber,
-      runId: before?.runId ?? null,
-      object: { bucket: file.version.bucket, key: file.version.key },
-      occurrence: identityOf(file.version).toString('hex'),
+      summary,
+      facts: { sizeBytes },
+      run: { id: before?.runId ?? null, tag: file.tag, runNumber: file.runNumber },
+      object: { bucket, key },
+      cause: identityOf(file.version).toString('hex'),
     })
-    await addRequests(trx, [alert], options.at)
-    return { kind: 'invalid', requests: [alert] }
+    await addRequests(trx, [alerted], options.at)
+    return { kind: 'invalid', requests: [...requests, alerted] }
   })
 }
 
@@ -252,7 +301,8 @@ async function recordRefusedFile(
 }
 
 /**
- * Locks the object and returns whether the version that was read counts (`no`: it does not). The store is
+ * Locks the object and returns whether the version that was read counts (`no`: it does not), and how many versions
+ * the ledger has. The store is
  * asked under the lock in every case: the object may have been deleted or replaced while it was read, also
  * when no other version is in the ledger, and the transaction that commits last checked the store last.
  */
@@ -260,20 +310,17 @@ async function lockAndCheckCurrent(
   trx: Trx,
   version: ObjectVersion,
   stillCurrent: () => Promise<StillCurrent>,
-): Promise<StillCurrent> {
-  await lockVersions(trx, version)
+): Promise<{ readonly current: StillCurrent; readonly versions: number }> {
+  const versions = await lockVersions(trx, version)
   const current = await stillCurrent()
-  if (current !== 'deleted') return current
+  if (current !== 'deleted') return { current, versions }
   // Read completely and deleted since: it is recorded, unless a later version was recorded before it was
   // deleted.
   const live = await findLiveFile(trx, version, true)
   const { lastModified } = version
-  return live === null ||
-    live.etag === version.etag ||
-    lastModified === null ||
-    live.lastModified < lastModified
-    ? 'deleted'
-    : 'no'
+  const isLast =
+    live === null || live.etag === version.etag || lastModified === null || live.lastModified < lastModified
+  return { current: isLast ? 'deleted' : 'no', versions }
 }
 
 async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date): Promise<void> {

@@ -1,9 +1,10 @@
 /** Alerts about one copy. Pure. */
 import type { Replica } from '../database/replica-schema.ts'
-import type { AlertRule, SeverityOf } from '../messages/alert-rules.ts'
+import type { AlertRule } from '../messages/alert-rules.ts'
 import type { Request } from '../work/outbox.ts'
-import { alertRequest } from './next-steps.ts'
+import { alert, type Ended } from '../work/raise-alert.ts'
 import { type OtherCopies, searchAdvice } from './other-copies.ts'
+import { replicaIdentity } from './replicas.ts'
 
 export const nameOf = (replica: Pick<Replica, 'runNumber' | 'tag' | 'objectKey'>) =>
   `${replica.objectKey} (run ${replica.runNumber} of ${replica.tag})`
@@ -12,28 +13,33 @@ export const nameOf = (replica: Pick<Replica, 'runNumber' | 'tag' | 'objectKey'>
 export const requestOf = ({ requestedAt }: { readonly requestedAt: Date }): string =>
   String(Math.floor(requestedAt.getTime() / 1000))
 
-/** The subject of an alert: a copy, or a recall. */
-type Subject = Pick<Replica, 'identity' | 'tag' | 'runNumber' | 'runId' | 'bucket' | 'objectKey'>
+/** What an alert about a copy or a recall is about. */
+type Subject = Pick<Replica, 'identity' | 'tag' | 'runNumber' | 'runId' | 'bucket' | 'objectKey' | 'sha256'>
 
-/** One alert for each rule and copy; `episode` distinguishes a later occurrence. */
-export function replicaAlert<Rule extends AlertRule>(
-  replica: Subject,
-  rule: Rule,
-  severity: SeverityOf<Rule>,
-  summary: string,
-  episode = '',
-): Request {
-  return alertRequest({
-    rule,
-    severity,
-    summary,
-    tag: replica.tag,
-    runNumber: replica.runNumber,
-    runId: replica.runId,
-    object: { bucket: replica.bucket, key: replica.objectKey },
-    occurrence: `${replica.identity.toString('hex').slice(0, 32)}${episode === '' ? '' : `:${episode}`}`,
-  })
+export const fileOf = ({ tag, runNumber, runId, bucket, objectKey, sha256 }: Subject) => ({
+  run: { id: runId, tag, runNumber },
+  object: { bucket, key: objectKey },
+  contents: sha256,
+})
+
+/** Of the same copy; `again` distinguishes a later occurrence. */
+export const causeOf = ({ identity }: Pick<Subject, 'identity'>, again = ''): string =>
+  `${identity.toString('hex').slice(0, 32)}${again === '' ? '' : `:${again}`}`
+
+/** Which copy of the file it is. At an endpoint there may be a second one, under an alternate name. */
+function placeOf(replica: Replica): string {
+  const { kind, endpoint, bucket, objectKey: key, sha256, identity } = replica
+  if (kind === 'cloud') return 'the store'
+  return identity.equals(replicaIdentity(kind, endpoint, { bucket, key, sha256 }))
+    ? endpoint
+    : `${endpoint}, alternate name`
 }
+
+const badCopy = <Rule extends AlertRule>(rule: Rule, replica: Replica) => ({
+  rule,
+  subject: placeOf(replica),
+  ...fileOf(replica),
+})
 
 /**
  * The alert for a copy that is missing or suspicious, once for each time that it was verified before.
@@ -46,20 +52,31 @@ export function badCopyAlert(
 ): Request {
   const what = finding.kind === 'missing' ? 'is missing' : `is suspicious (${finding.reason})`
   const about = `${nameOf(replica)}: ${replica.url} ${what}`
-  const episode = replica.verifiedAt?.toISOString() ?? 'never'
+  const common = {
+    facts: { sizeBytes: replica.sizeBytes, md5: replica.md5 },
+    cause: causeOf(replica, replica.verifiedAt?.toISOString() ?? 'never'),
+  }
   if (others.verified.length === 0) {
     const verify = `cygnet verify --run ${replica.runNumber} --tag ${replica.tag}`
     const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: ${searchAdvice(others)} and push it again${replica.kind === 'cloud' ? ' with --overwrite' : ''}, have the place inspected, then run \`${verify}\``
-    return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, episode)
+    return alert({ ...badCopy('last-copy-in-danger', replica), severity: 'page', summary, ...common })
   }
-  return replicaAlert(
-    replica,
-    `copy-${finding.kind}`,
-    'error',
-    `${about}; ${remedy(replica, finding.kind, others.verified)}`,
-    episode,
-  )
+  const summary = `${about}; ${remedy(replica, finding.kind, others.verified)}`
+  return alert({ ...badCopy(`copy-${finding.kind}`, replica), severity: 'error', summary, ...common })
 }
+
+/** The alerts about a bad copy that end when another copy is verified. */
+export const savedCopy = (replica: Replica): Ended => ({
+  ...badCopy('last-copy-in-danger', replica),
+  summary: `another copy of ${nameOf(replica)} is verified`,
+})
+
+/** The alerts about a bad copy that end when it is good again, or none is expected any more. */
+export const mendedCopy = (replica: Replica): readonly Ended[] =>
+  (['copy-missing', 'copy-suspicious', 'last-copy-in-danger'] as const).map((rule) => ({
+    ...badCopy(rule, replica),
+    summary: `${replica.url} is ${replica.state}${replica.verifiedBy === null ? '' : `, verified: ${replica.verifiedBy}`}`,
+  }))
 
 function remedy(replica: Replica, found: 'missing' | 'suspicious', others: readonly Replica[]): string {
   const other = others.find(({ kind }) => kind === (replica.kind === 'tape' ? 'cloud' : 'tape')) ?? others[0]

@@ -3,9 +3,10 @@
  * history: it is catalogued after all others, and nothing else follows from it until it is adopted (ADR 19).
  */
 import { type SqlBool, sql, type Transaction } from 'kysely'
-import type { Database, Executor } from '../database/connect.ts'
+import { type Database, type Executor, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import { folderOf, type ObjectName, parseRunKey } from '../run.ts'
+import { raisedOf, resolveRaised } from '../work/raised-alerts.ts'
 
 /** The row for every tag without one of its own. */
 export const OTHER_TAGS = '*'
@@ -29,21 +30,29 @@ export async function takeOverTimes(executor: Executor): Promise<(tag: string) =
 }
 
 /**
- * Sets the time in whole seconds, since some stores state no fractions of the times of their objects.
+ * Sets the time in whole seconds, since some stores state no fractions of the times of their objects. Nothing waits
+ * for it any more.
  * `keep`: a time that was set before is left as it is.
  */
 export async function setTakeOver(
-  executor: Executor,
+  database: Database,
   tag: string,
   since: Date,
   options: { readonly at: Date; readonly keep?: boolean },
 ): Promise<void> {
   const value = { since: new Date(Math.floor(since.getTime() / 1000) * 1000), setAt: options.at }
-  await executor
-    .insertInto('takeOvers')
-    .values({ tag, ...value })
-    .onDuplicateKeyUpdate(options.keep === true ? { tag } : value)
-    .execute()
+  await inTransaction(database, async (trx) => {
+    await trx
+      .insertInto('takeOvers')
+      .values({ tag, ...value })
+      .onDuplicateKeyUpdate(options.keep === true ? { tag } : value)
+      .execute()
+    const waiting = await raisedOf(trx, 'tag-not-adopted')
+    const ended = waiting
+      .filter((held) => tag === OTHER_TAGS || held.tag === tag)
+      .map((held) => ({ rule: 'tag-not-adopted', ...held, summary: 'it has a take-over time' }) as const)
+    await resolveRaised(trx, ended, options.at)
+  })
 }
 
 /**

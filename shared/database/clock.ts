@@ -26,8 +26,18 @@ export interface MachineClocks {
   readonly steadyMs: () => number
 }
 
-/** Alerts a difference of more than a minute, at each measurement; `at` is the database's time. */
-export type AlertDifference = (differenceMs: number, at: Date) => Promise<void>
+/** What measurements find; `at` is the database's time. */
+export interface ClockReports {
+  /** A difference of more than a minute, at each measurement. */
+  differs(differenceMs: number, at: Date): Promise<void>
+  /** Less, at the first measurement of the process, and at the first after a difference. */
+  agrees(differenceMs: number, at: Date): Promise<void>
+}
+
+/** Less is the delay of a busy server. */
+const ALERTED_MS = 60_000
+
+export const differs = (differenceMs: number): boolean => Math.abs(differenceMs) > ALERTED_MS
 
 const MACHINE: MachineClocks = { wallMs: () => Date.now(), steadyMs: () => performance.now() }
 
@@ -39,7 +49,6 @@ const OPENED_WITHIN_MS = 5000
 /** When the clocks of the machine moved apart by this much, one was set, or the machine was suspended. */
 const JUMP_MS = 1000
 const REPORTED_MS = 5000
-const ALERTED_MS = 60_000
 
 /** The time of the database at this statement. */
 export async function databaseTime(database: Database): Promise<Date> {
@@ -57,7 +66,7 @@ export async function databaseTime(database: Database): Promise<Date> {
 export async function startClock(
   database: Database,
   log: Logger,
-  alertDifference: AlertDifference,
+  reports: ClockReports,
   { wallMs, steadyMs }: MachineClocks = MACHINE,
 ): Promise<DatabaseClock> {
   /** Database's time minus the steady clock; null until it was measured. */
@@ -67,6 +76,8 @@ export async function startClock(
   let failure: unknown = new TransientError('the database has not stated its time yet')
   /** The difference that was logged last; 0: none. */
   let loggedMs = 0
+  /** A difference may be reported: by this process, or by one before it on this machine. */
+  let mayBeReported = true
   let measuring: Promise<void> | null = null
   let triedAtMs = Number.NEGATIVE_INFINITY
 
@@ -83,14 +94,20 @@ export async function startClock(
       wallOffsetMs = wallBefore - before
       const differenceMs = wallBefore - before - offsetMs
       logChange(differenceMs)
-      if (Math.abs(differenceMs) > ALERTED_MS)
-        await alertDifference(differenceMs, new Date(time)).catch((error) =>
-          log.warn({ error }, 'clock-not-alerted'),
-        )
+      await report(differenceMs, new Date(time)).catch((error) => log.warn({ error }, 'clock-not-alerted'))
     } catch (error) {
       failure = error
     } finally {
       measuring = null
+    }
+  }
+  const report = async (differenceMs: number, at: Date) => {
+    if (differs(differenceMs)) {
+      mayBeReported = true
+      await reports.differs(differenceMs, at)
+    } else if (mayBeReported) {
+      await reports.agrees(differenceMs, at)
+      mayBeReported = false
     }
   }
   /** Also when the database has failed over to a host with another clock, or the difference has ended. */

@@ -10,7 +10,6 @@ import {
   type UnfinishedArrival,
   unfinishedArrival,
 } from '../catalogue/arrivals.ts'
-import { alertRequest, dependencyAlert } from '../catalogue/next-steps.ts'
 import { alreadyNew } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
@@ -21,6 +20,7 @@ import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, RunFileId } from '../run.ts'
 import { noteFailure, storeBreaker } from '../work/breaker.ts'
 import { addRequests } from '../work/outbox.ts'
+import { alert } from '../work/raise-alert.ts'
 import type { UnfinishedEnding } from '../work/retry-policy.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import type { Outcome } from './outcome.ts'
@@ -161,9 +161,7 @@ async function classifyFailure(
   const dependency = storeBreaker(object.bucket)
   const task = `arrival:${arrivalId}`
   const failure = { task, hasFailedBefore: attempts > 1, step, error, reason, at }
-  const { isOpen, requests } = await noteFailure(context.database, dependency, failure, (since) =>
-    dependencyAlert(dependency, since, reason),
-  )
+  const { isOpen, requests } = await noteFailure(context.database, dependency, failure)
   await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
   return unfinished(isOpen ? 'unavailable' : 'failed')
 }
@@ -181,15 +179,14 @@ async function writeUnfinished(
 ): Promise<boolean> {
   const isLast = nextAttemptAt === null
   const what = `${object.key} could not be catalogued after ${attempts} tries`
-  const failed = alertRequest({
+  const failed = alert({
     rule: 'arrival-failed',
     severity: 'error',
     summary: `${what}${isLast ? ', and its regular tries have ended' : ''}: ${reason}`,
-    tag: run.tag,
-    runNumber: run.runNumber,
-    runId: null,
+    facts: { attempts },
+    run: { id: null, tag: run.tag, runNumber: run.runNumber },
     object: { bucket: object.bucket, key: object.key },
-    occurrence: `arrival/${arrivalId}/${restarts}${isLast ? '/given-up' : ''}`,
+    cause: `arrival/${arrivalId}/${restarts}${isLast ? '/given-up' : ''}`,
   })
   const alerts = await inTransaction(context.database, async (trx) => {
     if (!(await write(trx))) return null

@@ -6,10 +6,11 @@ import { alreadyNew, isBefore, OTHER_TAGS, takeOverTimes } from '../catalogue/ta
 import type { Context } from '../context.ts'
 import type { Database } from '../database/connect.ts'
 import { folderOf, isTag, type ObjectVersion } from '../run.ts'
+import { cutText } from '../text.ts'
 import { addRequests } from '../work/outbox.ts'
+import { alert } from '../work/raise-alert.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { listTag, unknownOf } from './list-tag.ts'
-import { named, tagAlert } from './tag-alert.ts'
 
 /** An object that is not in the ledger (or is, when `isKnown`) and has to be announced. */
 export interface Missing {
@@ -123,6 +124,20 @@ const commandFor = ({ tag, oldest }: Waiting) =>
 
 const dayOf = (at: Date) => at.toISOString().slice(0, 10)
 
+/** Longest part of a tag in an alert, characters. */
+const LONGEST = 180
+
+/** For people. @param tag '' for objects without a tag. */
+export const namedTag = (tag: string): string => (tag === '' ? 'no tag' : tag)
+
+/** What an alert about the objects of a tag is about. Folders that are no tag have alerts too. */
+export const ofTag = (tag: string) =>
+  isTag(tag) ? { tag } : { tag: null, subject: cutText(namedTag(tag), LONGEST) }
+
+/** Identifies an alert about the objects of a tag. */
+export const causeOfTag = (tag: string, occurrence: string): string =>
+  `${cutText(tag, LONGEST)}:${occurrence}`
+
 /** Logs the plan at each listing, and alerts once a tag, day of the newest object and calendar month. */
 export async function alertHeldTags(
   context: Context<'database' | 'queues'>,
@@ -132,9 +147,15 @@ export async function alertHeldTags(
   const at = context.now()
   const alerts = held.map(({ tag, objects, oldest, newest, command }) => {
     context.log.error({ tag, objects, oldest, newest, command }, 'tag-not-adopted')
-    const episode = `${dayOf(newest)}:${dayOf(at).slice(0, 7)}`
-    const summary = `${objects} unknown objects under ${named(tag)}, stored from ${oldest.toISOString()} to ${newest.toISOString()}, wait: the tag has no take-over time. If runs among them were missed, treat all ${objects} as new (copied to tape and reconstructed): ${command}. If they are old data from before Cygnet, give a later time: objects stored before it are history, and only catalogued. A missed run that becomes history is not copied to tape, so in doubt choose the earlier time`
-    return tagAlert('tag-not-adopted', 'error', tag, episode, summary)
+    const summary = `${objects} unknown objects under ${namedTag(tag)}, stored from ${oldest.toISOString()} to ${newest.toISOString()}, wait: the tag has no take-over time. If runs among them were missed, treat all ${objects} as new (copied to tape and reconstructed): ${command}. If they are old data from before Cygnet, give a later time: objects stored before it are history, and only catalogued. A missed run that becomes history is not copied to tape, so in doubt choose the earlier time`
+    return alert({
+      rule: 'tag-not-adopted',
+      severity: 'error',
+      ...ofTag(tag),
+      summary,
+      facts: { objects, oldest: oldest.toISOString(), newest: newest.toISOString() },
+      cause: causeOfTag(tag, `${dayOf(newest)}:${dayOf(at).slice(0, 7)}`),
+    })
   })
   await addRequests(context.database, alerts, at)
   await sendRequests(context, alerts, signal)

@@ -4,8 +4,9 @@ import { historyByTag, takeOverTimes } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import type { Database } from '../database/connect.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
+import { alert } from '../work/raise-alert.ts'
 import { sendRequests } from '../work/send-requests.ts'
-import { named, tagAlert } from './tag-alert.ts'
+import { causeOfTag, namedTag, ofTag } from './held-tags.ts'
 
 /** Alerts once for each tag and take-over time. */
 export async function summarizeHistory(
@@ -20,13 +21,15 @@ export async function summarizeHistory(
     const { tag, objects } = history
     const since = statedTime(takeOverOf(tag))
     if (since === null) continue
-    const found = `${objects} objects of ${named(tag)} are older than its take-over time ${since}: they are catalogued as history, after all new runs, and no copy on tape and no reconstruction of them is requested until \`cygnet adopt --history\``
-    alerts.push(tagAlert('history-found', 'info', tag, since, found))
+    const found = `${objects} objects of ${namedTag(tag)} are older than its take-over time ${since}: they are catalogued as history, after all new runs, and no copy on tape and no reconstruction of them is requested until \`cygnet adopt --history\``
+    const about = { severity: 'info', ...ofTag(tag), cause: causeOfTag(tag, since) } as const
+    alerts.push(alert({ rule: 'history-found', ...about, summary: found, facts: { objects } }))
     if (history.waiting > 0) continue
     const counts = { ...history, ...(await wrongFiles(database, tag)) }
     log.info(counts, 'history-catalogued')
-    const read = `all ${objects} objects of ${named(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees, ${counts.twins} with the bytes of another run`
-    alerts.push(tagAlert('history-catalogued', 'info', tag, since, read))
+    const read = `all ${objects} objects of ${namedTag(tag)} that are older than its take-over time ${since} were read: ${counts.invalid} invalid, ${counts.failed} not readable yet, ${counts.incomplete} files incomplete, ${counts.mismatches} with a checksum that disagrees, ${counts.twins} with the bytes of another run`
+    const { tag: _, waiting: __, ...facts } = counts
+    alerts.push(alert({ rule: 'history-catalogued', ...about, summary: read, facts }))
   }
   await addRequests(database, alerts, context.now())
   await sendRequests(context, alerts, signal)

@@ -3,13 +3,13 @@
  * files arrives. How the logger writes: docs/deploy/logger.md.
  */
 import { sql } from 'kysely'
-import { alertRequest } from '../catalogue/next-steps.ts'
 import { lockGenerations } from '../catalogue/run-generations.ts'
 import type { Context } from '../context.ts'
 import { type Database, inTransaction } from '../database/connect.ts'
 import { isTag, type RunId } from '../run.ts'
 import { cutText } from '../text.ts'
 import { addRequests } from '../work/outbox.ts'
+import { alert } from '../work/raise-alert.ts'
 
 /**
  * Rows read in one call, of those that have waited longest and of the newest: a run that is being taken does not
@@ -47,21 +47,20 @@ export async function takeLoggedRuns({
   return taken
 }
 
-/** One alert per tag and day: a logger without its tag is one condition, however many runs it writes. */
+/** One alert per tag, counted once a day: a logger without its tag is one condition, however many runs it writes. */
 async function refuseRow(database: Database, { tag, runNumber }: RunId, at: Date): Promise<void> {
   const named = JSON.stringify(tag)
-  const alert = alertRequest({
+  const subject = cutText(named, 200)
+  const unusable = alert({
     rule: 'runlog-tag-unusable',
     severity: 'error',
+    subject,
     summary: `the Runlog has rows of the tag ${named}, which no run can have: they make no run, e.g. ${runNumber}`,
-    tag: null,
-    runNumber,
-    runId: null,
-    object: null,
-    occurrence: `${cutText(named, 200)}:${at.toISOString().slice(0, 10)}`,
+    facts: { runNumber },
+    cause: `${subject}:${at.toISOString().slice(0, 10)}`,
   })
   await inTransaction(database, async (trx) => {
-    await addRequests(trx, [alert], at)
+    await addRequests(trx, [unusable], at)
     await sql`UPDATE Runlog SET logged_at = NULL WHERE tag = ${tag} AND run_number = ${runNumber}`.execute(
       trx,
     )

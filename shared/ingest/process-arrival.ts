@@ -2,18 +2,12 @@
  * From a notification to a run in the catalogue: reads the current version of the object once, and records
  * the result.
  */
-import {
-  type ArrivalLease,
-  claimNewArrival,
-  closeArrival,
-  endAttempt,
-  identityOf,
-  recordArrivals,
-} from '../catalogue/arrivals.ts'
+import { type ArrivalLease, claimNewArrival, endAttempt, identityOf } from '../catalogue/arrivals.ts'
 import { noteNotificationTest } from '../catalogue/notification-tests.ts'
 import { type NotRecorded, recordFile, recordInvalid } from '../catalogue/record-file.ts'
 import { isHistory as isHistoryOf } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
+import { inTransaction } from '../database/connect.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
@@ -29,7 +23,7 @@ import { claimKnown } from './claim.ts'
 import { extractAndCompare } from './extract-and-compare.ts'
 import { recordFailure, recordUndescribed } from './failed-attempt.ts'
 import type { Outcome } from './outcome.ts'
-import { rejectMisnamed, reportMissing } from './refuse.ts'
+import { closeHint, rejectMisnamed, reportMissing } from './refuse.ts'
 
 /** Attempts at the current version of a key that is overwritten while it is read. */
 const VERSION_ATTEMPTS = 3
@@ -127,7 +121,7 @@ async function processCurrentVersion(
   const fresh = await claimNewArrival(context.database, hint, object, options)
   const claim = fresh ?? (await claimKnown(context, object, run, options))
   // After the claim: if the function dies in between, one of the two arrivals is still due.
-  if (!identityOf(hint).equals(identityOf(object))) await supersedeHint(context, hint, object)
+  if (!identityOf(hint).equals(identityOf(object))) await supersedeHint(context, hint, run, object)
   if (typeof claim === 'string') return { outcome: claim }
   const claimed = { hint, run, object, isHistory, lease: claim }
   const { outcome, reason, requests } = await whileHeld(
@@ -167,14 +161,12 @@ async function describe(
 async function supersedeHint(
   context: Context<'database'>,
   hint: ObjectArrival,
+  run: RunFileId,
   object: ObjectDescription,
 ): Promise<void> {
-  await recordArrivals(context.database, [hint], context.now())
-  await closeArrival(
-    context.database,
-    hint,
-    'superseded',
-    `the store now holds ${object.versionId ?? object.etag}`,
+  const reason = `the store now holds ${object.versionId ?? object.etag}`
+  await inTransaction(context.database, (trx) =>
+    closeHint(trx, hint, run, 'superseded', reason, context.now()),
   )
 }
 

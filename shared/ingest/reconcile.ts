@@ -4,8 +4,8 @@
  * catalogue, so that it can resume after a crash.
  */
 import { type KnownArrival, lookUpArrivals, MOST_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
-import { alertRequest } from '../catalogue/next-steps.ts'
 import type { Context } from '../context.ts'
+import { differs } from '../database/clock.ts'
 import { classify } from '../errors.ts'
 import { withoutSecrets } from '../log.ts'
 import { encodeNotification } from '../messages/runs.ts'
@@ -13,8 +13,8 @@ import { pastIgnored } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
 import { listObjects, type UndescribedEntry } from '../storage/objects.ts'
 import { storeClockDifference } from '../storage/store-clock.ts'
-import { alertClock } from '../work/clock-alert.ts'
-import { addRequests } from '../work/outbox.ts'
+import { reportClock } from '../work/clock-alert.ts'
+import { raiseDaily, resolveRaised } from '../work/raised-alerts.ts'
 import { sendRequests } from '../work/send-requests.ts'
 import { alertAwaitedFiles } from './awaited-files.ts'
 import { alertHeldTags, type HeldTag, type Missing, openGate } from './held-tags.ts'
@@ -94,7 +94,9 @@ export async function reconcile(
       held: gate.held(),
       finished: startAfter === null,
     }
+    const isFirstPage = progress.listed === page.keys.length
     await saveProgress(context, options, startAfter, progress, false)
+    if (isFirstPage) await endStalled(context, options, signal)
     options.onProgress?.(progress)
     if (progress.finished) break
   }
@@ -103,19 +105,17 @@ export async function reconcile(
   return progress
 }
 
-/** Less is the delay of a busy store. */
-const ALERTED_CLOCK_MS = 60_000
-
 /** The store's clock decides what is older than a take-over time. A store that does not answer fails the listing. */
 async function checkStoreClock(
   { s3, database, now, log }: Context<'database' | 's3'>,
   bucket: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const differenceMs = await storeClockDifference(s3, bucket, now, signal).catch(() => 0)
-  if (Math.abs(differenceMs) < ALERTED_CLOCK_MS) return
-  log.warn({ bucket, seconds: Math.round(differenceMs / 1000) }, 'store-clock-differs')
-  await alertClock(database, `the store of ${bucket}`, differenceMs, now())
+  const differenceMs = await storeClockDifference(s3, bucket, now, signal).catch(() => null)
+  if (differenceMs === null) return
+  if (differs(differenceMs))
+    log.warn({ bucket, seconds: Math.round(differenceMs / 1000) }, 'store-clock-differs')
+  await reportClock(database, `the store of ${bucket}`, differenceMs, now())
 }
 
 const DAY_MS = 86_400_000
@@ -246,7 +246,7 @@ function needsAnnouncement({ arrival, live }: KnownArrival, object: ObjectVersio
   return attempts < MOST_ATTEMPTS || announcedAt.getTime() < now - DAY_MS
 }
 
-/** Alerts, once a bucket and day, when its listing has made no progress for an hour. */
+/** Alerts, counted once a day, when the listing of a bucket has made no progress for an hour. */
 export async function alertStalledListing(
   context: Context<'database' | 'queues'>,
   bucket: string,
@@ -256,18 +256,29 @@ export async function alertStalledListing(
   const stalled = await findUnfinished(context, { bucket, prefix: '' })
   if (stalled === undefined || at.getTime() - stalled.updatedAt.getTime() < STALLED_AFTER_MS) return
   const reason = withoutSecrets(classify(thrown).message)
-  const alert = alertRequest({
-    rule: 'listing-fails',
+  const since = stalled.updatedAt.toISOString()
+  const summary = `the listing of ${bucket} has made no progress since ${since}: ${reason}`
+  const found = {
+    ...stalledListing(bucket),
     severity: 'error',
-    summary: `the listing of ${bucket} has made no progress since ${stalled.updatedAt.toISOString()}: ${reason}`,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: `${bucket}:${at.toISOString().slice(0, 10)}`,
-  })
-  await addRequests(context.database, [alert], at)
-  await sendRequests(context, [alert], AbortSignal.timeout(ENDING_MS))
+    summary,
+    facts: { stalledSince: since },
+  } as const
+  const request = await raiseDaily(context.database, found, at)
+  await sendRequests(context, [request], AbortSignal.timeout(ENDING_MS))
+}
+
+const stalledListing = (bucket: string) => ({ rule: 'listing-fails', subject: bucket, bucket }) as const
+
+/** After the first page of a call: the next call does so if this one dies in between. */
+async function endStalled(
+  context: Context<'database' | 'queues'>,
+  { bucket, prefix }: Pick<ReconcileOptions, 'bucket' | 'prefix'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (prefix !== '') return
+  const ended = [{ ...stalledListing(bucket), summary: `the listing of ${bucket} makes progress` }] as const
+  await sendRequests(context, await resolveRaised(context.database, ended, context.now()), signal)
 }
 
 const findUnfinished = (

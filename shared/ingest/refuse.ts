@@ -1,29 +1,28 @@
 /** Closes arrivals that cannot be read (no run's key, or no object), with an alert. */
-import { closeArrival, identityOf, recordArrivals, rejectArrival } from '../catalogue/arrivals.ts'
-import { alertRequest } from '../catalogue/next-steps.ts'
+import type { Transaction } from 'kysely'
+import {
+  closeArrival,
+  findArrival,
+  identityOf,
+  recordArrivals,
+  rejectArrival,
+} from '../catalogue/arrivals.ts'
+import { endedByReading } from '../catalogue/run-alerts.ts'
 import { findLiveFile } from '../catalogue/runs.ts'
 import { isHistory } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
+import { inTransaction } from '../database/connect.ts'
+import type { Schema } from '../database/schema.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { RunFileId } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
+import { alert } from '../work/raise-alert.ts'
+import { resolveRaised } from '../work/raised-alerts.ts'
 import { sendRequests } from '../work/send-requests.ts'
 
-/**
- * Writes the alert, closes the arrival, then sends the alert. In this order: if the function dies in between,
- * the arrival is still due. History is counted in the summary of its tag.
- */
-async function alertAndClose(
-  context: Context<'database' | 'queues'>,
-  hint: ObjectArrival,
-  alert: Request,
-  close: () => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  if (await isHistory(context.database, { ...hint, at: hint.eventTime })) return await close()
-  await addRequests(context.database, [alert], context.now())
-  await close()
-  await sendRequests(context, [alert], signal)
+/** History is counted in the summary of its tag. */
+async function isReported({ database }: Context<'database'>, hint: ObjectArrival): Promise<boolean> {
+  return !(await isHistory(database, { ...hint, at: hint.eventTime }))
 }
 
 /** Rejects an arrival whose key resembles that of a run but is not valid. */
@@ -33,18 +32,22 @@ export async function rejectMisnamed(
   reason: string,
   signal: AbortSignal,
 ): Promise<'invalid'> {
-  const misnamed = alertRequest({
+  const at = context.now()
+  const { bucket, key, sizeBytes } = hint
+  const misnamed = alert({
     rule: 'misnamed-object',
     severity: 'warning',
     summary: reason,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: hint,
-    occurrence: identityOf({ ...hint, versionId: null, etag: null }).toString('hex'),
+    facts: sizeBytes === null ? {} : { sizeBytes },
+    object: { bucket, key },
+    cause: identityOf({ ...hint, versionId: null, etag: null }).toString('hex'),
   })
-  const reject = () => rejectArrival(context.database, hint, reason, context.now())
-  await alertAndClose(context, hint, misnamed, reject, signal)
+  const requests = (await isReported(context, hint)) ? [misnamed] : []
+  await inTransaction(context.database, async (trx) => {
+    await addRequests(trx, requests, at)
+    await rejectArrival(trx, hint, reason, at)
+  })
+  await sendRequests(context, requests, signal)
   return 'invalid'
 }
 
@@ -56,22 +59,44 @@ export async function reportMissing(
   signal: AbortSignal,
 ): Promise<'gone'> {
   const reason = 'the object was not in the bucket when it was checked'
-  await recordArrivals(context.database, [hint], context.now())
-  const close = () => closeArrival(context.database, hint, 'gone', reason)
-  if ((await findLiveFile(context.database, hint)) !== null) {
-    await close()
-    return 'gone'
-  }
-  const alert = alertRequest({
+  const { database } = context
+  const at = context.now()
+  const summary = `${hint.key} was announced but ${reason}; it was never catalogued`
+  const { bucket, key } = hint
+  const gone = alert({
     rule: 'object-gone',
     severity: 'error',
-    summary: `${hint.key} was announced but ${reason}; it was never catalogued`,
-    tag: run.tag,
-    runNumber: run.runNumber,
-    runId: null,
-    object: hint,
-    occurrence: identityOf(hint).toString('hex'),
+    summary,
+    run: { id: null, tag: run.tag, runNumber: run.runNumber },
+    object: { bucket, key },
+    cause: identityOf(hint).toString('hex'),
   })
-  await alertAndClose(context, hint, alert, close, signal)
+  const wasCatalogued = (await findLiveFile(database, hint)) !== null
+  const alerts = !wasCatalogued && (await isReported(context, hint)) ? [gone] : []
+  const requests = await inTransaction(database, async (trx) => {
+    const ended = await closeHint(trx, hint, run, 'gone', reason, at)
+    await addRequests(trx, alerts, at)
+    return [...ended, ...alerts]
+  })
+  await sendRequests(context, requests, signal)
   return 'gone'
+}
+
+/**
+ * Closes the arrival of a notification whose object is not in the store, or is another version by now: nobody waits
+ * for its reading any more. @returns what was written, to be sent.
+ */
+export async function closeHint(
+  trx: Transaction<Schema>,
+  hint: ObjectArrival,
+  run: RunFileId,
+  outcome: 'gone' | 'superseded',
+  reason: string,
+  at: Date,
+): Promise<readonly Request[]> {
+  await recordArrivals(trx, [hint], at)
+  const before = await findArrival(trx, hint)
+  await closeArrival(trx, hint, outcome, reason)
+  const ended = endedByReading(hint, run, `${hint.key}: ${reason}`, ['arrival-failed'])
+  return before?.state === 'failed' ? await resolveRaised(trx, ended, at) : []
 }

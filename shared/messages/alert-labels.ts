@@ -23,10 +23,16 @@ export interface AlertAbout {
   readonly runNumber: number | null
   readonly bucket: string | null
   readonly key: string | null
+  /** Of a copy: the SHA-256 of what it is a copy of. A key may have had several contents. */
+  readonly contents?: string | undefined
 }
 
+/** Digits of a SHA-256 that distinguish the contents of one key. */
+const CONTENTS_DIGITS = 12
+
 /** Labels without a value are left out, as in Prometheus, where an empty label is none. */
-export function labelsOf({ rule, severity, subject, tag, runNumber, bucket, key }: AlertAbout): Labels {
+export function labelsOf(about: AlertAbout): Labels {
+  const { rule, severity, subject, tag, runNumber, bucket, key, contents } = about
   const run = runNumber === null ? '' : String(runNumber)
   const all = {
     alertname: rule,
@@ -36,6 +42,7 @@ export function labelsOf({ rule, severity, subject, tag, runNumber, bucket, key 
     run,
     bucket: bucket ?? '',
     key: key ?? '',
+    contents: contents?.slice(0, CONTENTS_DIGITS) ?? '',
   }
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ''))
 }

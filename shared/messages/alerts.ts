@@ -31,18 +31,16 @@ const schema = z.object({
   attachment: attachment.nullable().describe('a picture in the store; null: none'),
 })
 
-/** What is shown of an alert. Its rule may be one of an earlier version of Cygnet. */
-export const shownAlert = schema
-  .pick({ severity: true, summary: true, tag: true, runNumber: true })
-  .extend({ rule: z.string() })
-
-/** Its rule may be one of an earlier version of Cygnet, which wrote no labels: its occurrence is its subject. */
+/**
+ * Its rule may be one of an earlier version of Cygnet, which wrote no labels: without a file the occurrence is the
+ * subject.
+ */
 const relied = schema
   .omit({ request: true })
   .partial({ kind: true, labels: true, subject: true, facts: true, attachment: true })
   .extend({ rule: z.string() })
   .transform((message) => {
-    const { subject = message.fingerprint } = message
+    const { subject = message.key === null ? message.fingerprint : '' } = message
     const labels = message.labels ?? labelsOf({ ...message, subject })
     const { kind = 'raise', facts = {}, attachment = null } = message
     return { ...message, kind, subject, labels, fingerprint: fingerprintOf(labels), facts, attachment }

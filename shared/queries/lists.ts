@@ -6,8 +6,8 @@ import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { CopyKind, CopyState } from '../database/replica-schema.ts'
 import type { ArrivalState } from '../database/schema.ts'
-import { shownAlert } from '../messages/alerts.ts'
 import { parseRunKey } from '../run.ts'
+import { type AlertState, isInState, selectAlerts } from './alerts.ts'
 import { tagsWithRuns, type VisibleTags } from './site-state.ts'
 
 export interface ListFilter {
@@ -19,8 +19,6 @@ export interface ListFilter {
   readonly from?: number | undefined
   readonly to?: number | undefined
 }
-
-type Batches<Row> = AsyncGenerator<readonly Row[]>
 
 /** Rows of the table that the first statement reads, since most pages need no more, and at most. */
 const FIRST_WINDOW = 500
@@ -37,7 +35,7 @@ type TableOfRuns = 'replicas' | 'recalls' | 'runFiles' | 'runHistory'
 /** Ids may have large gaps: the window is counted in rows. @param ids of runs, if only their rows are wanted. */
 async function* windows(
   database: Database,
-  table: TableOfRuns | 'arrivals' | 'outbox' | 'parkedNotifications',
+  table: TableOfRuns | 'arrivals' | 'alerts' | 'parkedNotifications',
   after: number | null,
   ids: readonly number[] | null = null,
 ): AsyncGenerator<Window> {
@@ -261,25 +259,25 @@ const isShown = (tags: VisibleTags, tag: string | null): boolean =>
 const isBetween = (runNumber: number | null, from = 0, to = Number.POSITIVE_INFINITY): boolean =>
   runNumber === null ? from === 0 && to === Number.POSITIVE_INFINITY : runNumber >= from && runNumber <= to
 
-/** Alerts, from the outbox; those without a tag only for callers who may see all. */
+/** Alerts, each from when it was found until it ended; those without a tag only for callers who may see all. */
 export async function* listAlerts(
   database: Database,
-  { tags, after, since }: ListFilter & { readonly since?: Date | undefined },
-): Batches<{ readonly id: number; readonly at: Date } & ReturnType<typeof shownAlert.parse>> {
-  for await (const { bottom, top } of windows(database, 'outbox', after)) {
-    const rows = await database
-      .selectFrom('outbox')
-      .select(['id', 'createdAt as at', 'body'])
+  {
+    tags,
+    after,
+    since,
+    states,
+  }: ListFilter & { readonly since?: Date | undefined; readonly states?: readonly AlertState[] | undefined },
+) {
+  for await (const { bottom, top } of windows(database, 'alerts', after)) {
+    const rows = await selectAlerts(database, tags)
       .where('id', '>=', bottom)
       .where('id', '<', top)
-      .where('queue', '=', 'alerts')
-      .$if(since !== undefined, (query) => query.where('createdAt', '>=', since ?? new Date(0)))
+      .$if(since !== undefined, (query) => query.where('lastSeen', '>=', since ?? new Date(0)))
+      .$if(states !== undefined, (query) => query.where(isInState(states ?? [])))
       .orderBy('id', 'desc')
       .execute()
-    yield rows.flatMap(({ id, at, body }) => {
-      const { data } = shownAlert.safeParse(JSON.parse(body))
-      return data !== undefined && isShown(tags, data.tag) ? [{ id, at, ...data }] : []
-    })
+    yield rows.map((alert) => ({ at: alert.since, ...alert }))
   }
 }
 

@@ -121,7 +121,7 @@ export const parametersView = (run: Run) => ({
  * current one first.
  */
 export function runDetailsView(
-  { run, files, refused, replicas, requests, history, ...more }: RunDetails,
+  { run, files, refused, replicas, requests, alerts, history, ...more }: RunDetails,
   uses: readonly Run[],
 ) {
   return {
@@ -136,6 +136,13 @@ export function runDetailsView(
       ...request,
       createdAt: iso(request.createdAt),
       sentAt: isoOrNull(request.sentAt),
+    })),
+    alerts: alerts.map((alert) => ({
+      ...alert,
+      since: iso(alert.since),
+      lastSeen: iso(alert.lastSeen),
+      acknowledgedAt: isoOrNull(alert.acknowledgedAt),
+      resolvedAt: isoOrNull(alert.resolvedAt),
     })),
     history: history.map((line) => ({ ...line, at: iso(line.at) })),
     uses: uses.map((use) => ({

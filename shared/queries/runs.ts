@@ -7,6 +7,7 @@ import type { Database } from '../database/connect.ts'
 import type { ShownCopy } from '../database/replica-schema.ts'
 import type { Arrival, Run, RunFile } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
+import { type Alert, alertsOfRun } from './alerts.ts'
 
 /** Every generation of a run number, in all tags unless one is named; the current one of a tag first. */
 export async function findRuns(
@@ -115,6 +116,8 @@ export interface RunDetails {
     readonly createdAt: Date
     readonly sentAt: Date | null
   }[]
+  /** About the run and its files, newest first, also those that have ended. */
+  readonly alerts: readonly Alert[]
   /** In the order in which they became known; then recalls. */
   readonly replicas: readonly ShownCopy[]
   /** Where the run is, for its current contents. */
@@ -124,7 +127,7 @@ export interface RunDetails {
 
 /** All details of one generation of a run number; banks and events are summed over the files that count. */
 export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
-  const [files, requests, history, replicas, recalls, refused] = await Promise.all([
+  const [files, requests, history, replicas, recalls, refused, alerts] = await Promise.all([
     database
       .selectFrom('runFiles')
       .selectAll()
@@ -149,6 +152,7 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
     replicasOfRun(database, run.id),
     recallsOfRuns(database, [run.id]),
     run.isCurrent ? refusedFilesOf(database, run) : [],
+    alertsOfRun(database, run),
   ])
   const counting = files.filter((file) => file.isLive && file.counts)
   const storage = summarizeStorage(counting, replicas)
@@ -159,6 +163,7 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
     banks: sumBanks(counting),
     events: sumEvents(counting),
     requests,
+    alerts,
     replicas: [...replicas, ...recalls],
     storage,
     history,

@@ -11,7 +11,7 @@ import { createSqsClient } from '../queue/client.ts'
 import { createQueues } from '../queue/queues.ts'
 import { createPublicS3Client, createS3Client } from '../storage/client.ts'
 import { openTapeDriver } from '../tape/open-driver.ts'
-import { alertClock } from '../work/clock-alert.ts'
+import { reportClock } from '../work/clock-alert.ts'
 import { createTapeRestMemory } from './tape-rest-memory.ts'
 
 interface Opened<Value> {
@@ -40,9 +40,8 @@ export const database: Opener<'database'> = {
   name: 'database',
   async open({ database: { url, connections } }, log) {
     const value = openDatabase(url, connections)
-    const clock = await startClock(value, log, (differenceMs, at) =>
-      alertClock(value, hostname(), differenceMs, at),
-    )
+    const report = (differenceMs: number, at: Date) => reportClock(value, hostname(), differenceMs, at)
+    const clock = await startClock(value, log, { differs: report, agrees: report })
     const close = () => {
       clock.close()
       return value.destroy()

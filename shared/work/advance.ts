@@ -305,7 +305,7 @@ async function followUp<Host extends TaskContext, Subject, Result>(
 }
 
 async function endingOfFailure<Host extends TaskContext, Subject, Result>(
-  { context, kind, work: { task }, signal, probes, step, held }: Attempt<Host, Subject, Result>,
+  { context, work: { task }, signal, probes, step, held }: Attempt<Host, Subject, Result>,
   error: ReturnType<typeof classify>,
 ): Promise<Ending<Result>> {
   if (signal.aborted) return STOPPED
@@ -316,12 +316,11 @@ async function endingOfFailure<Host extends TaskContext, Subject, Result>(
   if (error instanceof TransientError && step !== null && !held.aborted && !isDatabaseError(error)) {
     const at = context.now()
     const { dependency: blamed = task.dependency } = error.details
-    const failure = { task: task.name, hasFailedBefore: task.attempts > 1, step, error, reason, at }
     const mayBeOwn = blamed === task.dependency && (await isOnlyFailing(context.database, task, error))
-    const stated = mayBeOwn ? `${reason} (no other work has failed there)` : reason
-    const { isOpen, requests } = await noteFailure(context.database, String(blamed), failure, (since) =>
-      kind.dependencyAlert(String(blamed), since, stated),
-    )
+    const hint = mayBeOwn ? ' (no other work has failed there)' : ''
+    const hasFailedBefore = task.attempts > 1
+    const failure = { task: task.name, hasFailedBefore, step, error, reason, hint, at }
+    const { isOpen, requests } = await noteFailure(context.database, String(blamed), failure)
     probes.delete(String(blamed))
     await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
     if (isOpen) return { kind: 'unavailable', reason, mayBeOwn }

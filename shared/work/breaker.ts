@@ -17,7 +17,9 @@ import type { Task } from '../database/work-schema.ts'
 import { classify, TransientError } from '../errors.ts'
 import { cutText } from '../text.ts'
 import { isDue } from './due.ts'
+import { outageAlert, outageEnd } from './outages.ts'
 import { addRequests, type Request } from './outbox.ts'
+import { resolveRaised } from './raised-alerts.ts'
 
 /** Fewer failures in a row may be due to single tasks; this many are due to the dependency. */
 const FAILURES_TO_OPEN = 3
@@ -118,7 +120,9 @@ export async function noteSuccess(
   if (openSince === null) await close(database)
   else
     await inTransaction(database, async (trx) => {
-      if (await close(trx)) await extendDeadlines(trx, dependency, openSince, at)
+      if (!(await close(trx))) return
+      await extendDeadlines(trx, dependency, openSince, at)
+      await resolveRaised(trx, [outageEnd(dependency, openSince)], at)
     })
   if (step === 'check') await endProbe(database, dependency, at)
 }
@@ -196,19 +200,20 @@ export interface DependencyFailure {
   readonly error: TransientError
   /** The error's message, without secrets. */
   readonly reason: string
+  /** For people who read the alert. */
+  readonly hint?: string
   readonly at: Date
 }
 
 /**
- * Counts a failure that may be due to the dependency.
- * @param alert makes the alert of an outage, once the breaker has been open for a minute.
+ * Counts a failure that may be due to the dependency. An outage of more than a minute is alerted, until
+ * `noteSuccess` closes the breaker.
  * @returns whether the breaker is open now, and the alert that is due, already in the outbox.
  */
 export async function noteFailure(
   database: Database,
   dependency: string,
-  { task, hasFailedBefore, step, error, reason, at }: DependencyFailure,
-  alert: (since: Date) => Request,
+  { task, hasFailedBefore, step, error, reason, hint = '', at }: DependencyFailure,
 ): Promise<{ readonly isOpen: boolean; readonly requests: readonly Request[] }> {
   return await inTransaction(database, async (trx) => {
     await lockBreaker(trx, dependency, at)
@@ -242,7 +247,7 @@ export async function noteFailure(
       .where('dependency', '=', dependency)
       .execute()
     const isDue = openSince !== null && at.getTime() - openSince.getTime() >= ALERTED_AFTER_MS
-    const requests = isDue ? [alert(openSince)] : []
+    const requests = isDue ? [outageAlert(dependency, openSince, reason + hint)] : []
     // The name contains the start of the outage: the outbox ignores a second alert of the same outage.
     await addRequests(trx, requests, at)
     return { isOpen: opens, requests }

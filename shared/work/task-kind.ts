@@ -127,8 +127,4 @@ export interface TaskKind<Host extends TaskContext, Subject, Result, RunId exten
     signal: AbortSignal,
     log: Logger,
   ): Promise<void>
-  /**
-   * The alert that a dependency fails. Its name must contain `since`, so that each outage is alerted once.
-   */
-  dependencyAlert(dependency: string, since: Date, reason: string): Request
 }

@@ -5,7 +5,7 @@
  * own. If this function dies, they are untried again after the lease.
  *
  * @example
- * await prepareTogether(context, { kind: 'recall', dependency, part: 'stage', most: 500, dependencyAlert },
+ * await prepareTogether(context, { kind: 'recall', dependency, part: 'stage', most: 500 },
  *   async (tasks, held) => ({ reference: await requestAll(tasks, held), tasks, leftOut: [] }), signal)
  */
 import { type SqlBool, sql } from 'kysely'
@@ -28,9 +28,11 @@ import {
 import { isAttemptDue } from './due.ts'
 import { assertHeld, isFree, leaseFor, leaseOwner, NO_LEASE, whileRenewed } from './lease.ts'
 import { sendRequests } from './send-requests.ts'
-import type { TaskContext, TaskKind } from './task-kind.ts'
+import type { TaskContext } from './task-kind.ts'
 
-export interface Together extends Pick<TaskKind<TaskContext, unknown, unknown>, 'kind' | 'dependencyAlert'> {
+export interface Together {
+  /** Of the tasks. */
+  readonly kind: string
   readonly dependency: string
   /** The part of the reference that the request fills; tasks that have it are left out. */
   readonly part: string
@@ -173,7 +175,7 @@ async function noteReference(
  */
 async function noteFailedRequest(
   context: TaskContext,
-  { dependency, dependencyAlert, hasProbed = false }: Together,
+  { dependency, hasProbed = false }: Together,
   tasks: readonly Task[],
   owner: string,
   thrown: unknown,
@@ -193,9 +195,7 @@ async function noteFailedRequest(
   if (error instanceof TransientError && !isDatabaseError(error)) {
     const task = tasks[0]?.name ?? dependency
     const failure = { task, hasFailedBefore: false, step: 'check', error, reason, at } as const
-    const noted = await noteFailure(database, dependency, failure, (since) =>
-      dependencyAlert(dependency, since, reason),
-    )
+    const noted = await noteFailure(database, dependency, failure)
     await sendRequests(context, noted.requests, AbortSignal.timeout(ENDING_MS))
   }
   await changeHeld(database, tasks, owner, {

@@ -6,6 +6,7 @@ import type { CopyState, Replica, ShownRecall } from '../../shared/database/repl
 import type { Task, TaskState } from '../../shared/database/work-schema.ts'
 import type { Logger } from '../../shared/log.ts'
 import { advanceNext } from '../../shared/work/advance.ts'
+import { drainRaised } from './alerts.ts'
 import { type RecallTape, recallTape } from './recall-tape.ts'
 import type { TestTapeContext } from './tape-context.ts'
 
@@ -16,7 +17,7 @@ export async function freshRecalls(
 ): Promise<{ readonly tape: RecallTape; readonly here: TestTapeContext }> {
   for (const table of ['tasks', 'breakers', 'recalls'] as const)
     await context.database.deleteFrom(table).execute()
-  await context.drain('alerts')
+  await drainRaised(context)
   const tape = recallTape()
   return { tape, here: { ...context, tape, now: () => new Date(nowMs()) } }
 }

@@ -15,6 +15,7 @@ import type { Caller } from '../../shared/access/caller.ts'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { refreshStorage } from '../../shared/catalogue/replicas.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
+import { asEpisodes } from './alerts.ts'
 import { copyToTape, record } from './catalogue.ts'
 import { signal } from './context.ts'
 import { insertCopies } from './copy-tasks.ts'
@@ -161,6 +162,7 @@ export async function fillSite(context: TestTapeContext): Promise<void> {
   }
   await makeRun(context, { tag: 'MAN', runNumber: 11_300, ago: 40 * DAY_SECONDS, sizeBytes: 55_000_000 })
   await copyToTape(database, 11_300, 'MAN')
+  await asEpisodes(database)
 }
 
 /** Adds copies that wait, that failed and that are old, as the rows that the functions leave. */

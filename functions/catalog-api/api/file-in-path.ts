@@ -4,11 +4,11 @@
  */
 import * as z from 'zod'
 import { MACHINE, machineOf, type TokenOfCaller } from '../../../shared/access/tokens.ts'
-import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
 import type { Context } from '../../../shared/context.ts'
 import { type ObjectName, parseRunKey } from '../../../shared/run.ts'
 import { isWellFormed } from '../../../shared/text.ts'
 import { addRequests } from '../../../shared/work/outbox.ts'
+import { alert } from '../../../shared/work/raise-alert.ts'
 import { sendRequests } from '../../../shared/work/send-requests.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext, Rule } from '../http/route.ts'
@@ -77,7 +77,7 @@ export async function requireMachine(
 
 const SEND_MS = 5_000
 
-/** Once per token and day. */
+/** Counted once a day for each token. */
 async function alertOtherMachine(
   context: Context<'database' | 'queues'>,
   { id, name, scopes }: TokenOfCaller,
@@ -86,18 +86,16 @@ async function alertOtherMachine(
 ): Promise<void> {
   const at = context.now()
   const rights = scopes.map((scope) => (scope.endsWith('*') ? `'${scope}'` : scope)).join(' ')
-  const alert = alertRequest({
+  const wrongToken = alert({
     rule: 'token-of-other-machine',
     severity: 'error',
+    subject: `token ${id}`,
     summary: `${host} reports files with the token "${name}" (${id}) of the machine ${machine}: they are not recorded, and none is deleted there. Make a token for it: cygnet token create --name ${name} --machine ${host} --scope ${rights}`,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: `${id}:${at.toISOString().slice(0, 10)}`,
+    facts: { token: name, machineOfToken: machine, reportedBy: host },
+    cause: `${id}:${at.toISOString().slice(0, 10)}`,
   })
-  await addRequests(context.database, [alert], at)
-  await sendRequests(context, [alert], AbortSignal.timeout(SEND_MS))
+  await addRequests(context.database, [wrongToken], at)
+  await sendRequests(context, [wrongToken], AbortSignal.timeout(SEND_MS))
 }
 
 const objectOf = (c: ApiContext): ObjectName => ({

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import { SHOWN_STATES } from '../../../shared/catalogue/replica-states.ts'
 import type { Context } from '../../../shared/context.ts'
+import type { AlertState } from '../../../shared/queries/alerts.ts'
 import { storageByDay } from '../../../shared/queries/dashboard.ts'
 import {
   listAlerts,
@@ -19,6 +20,7 @@ import { addList, addSmallList, anyOf, FILTERS } from './list-route.ts'
 import { readableTags } from './readable-tags.ts'
 import { daysFilter, sinceOfDays } from './replicas.ts'
 import { timeFilter } from './run-query.ts'
+import { alertFields } from './schemas.ts'
 
 const READERS = { right: 'read', anyTag: true } as const
 /** A queue belongs to no tag. */
@@ -109,13 +111,14 @@ const arrival = z.strictObject({
   history: z.boolean(),
 })
 
+const ALERT_STATES = ['firing', 'acknowledged', 'resolved'] as const satisfies readonly AlertState[]
+
 const alert = z.strictObject({
   id,
-  at: time,
+  at: time.openapi({ description: 'The same as `since`' }),
   severity: text,
   rule: text,
-  tag: textOrNull,
-  runNumber: z.int().nullable(),
+  ...alertFields,
   summary: text,
 })
 
@@ -245,13 +248,19 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       path: '/api/v1/alerts',
       group: 'Runs',
       summary: 'Alerts, newest first',
-      description: 'Alerts about no tag are listed for callers who may read all tags.',
+      description:
+        'One row is one episode of a condition, from when it was found first until it ended. Alerts about no tag are listed for callers who may read all tags.',
       name: 'alerts',
-      filters: { tag: FILTERS.tag, since: timeFilter('Raised at this time or later') },
+      filters: {
+        tag: FILTERS.tag,
+        state: anyOf(ALERT_STATES, 'State of the alert'),
+        since: timeFilter('Found at this time or later, if not for the first time'),
+      },
       row: alert,
       rule: READERS,
     },
-    (c, { tag, since }, after) => listAlerts(database, { tags: readableTags(c, tag ?? null), after, since }),
+    (c, { tag, since, state }, after) =>
+      listAlerts(database, { tags: readableTags(c, tag ?? null), after, since, states: state }),
   )
   addList(
     api,

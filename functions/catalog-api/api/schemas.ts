@@ -163,6 +163,35 @@ const replica = z
   })
   .openapi('Replica')
 
+/** Of an episode of a condition. */
+export const alertFields = {
+  fingerprint: z
+    .string()
+    .openapi({ description: 'Identifies the condition: the same for all episodes of it' }),
+  state: z
+    .enum(['firing', 'acknowledged', 'resolved'])
+    .openapi({ description: 'acknowledged: it lasts, and somebody takes care' }),
+  tag: z.string().nullable(),
+  runNumber: z.int().nullable(),
+  bucket: z.string().nullable(),
+  key: z.string().nullable(),
+  subject: z
+    .string()
+    .openapi({ description: 'The endpoint, bucket, machine … it is about; empty where it is a run or file' }),
+  since: time.openapi({ description: 'When it was found first' }),
+  lastSeen: time.openapi({ description: 'When it was found last' }),
+  count: z.int().openapi({ description: 'How often it was found' }),
+  acknowledgedAt: timeOrNull,
+  acknowledgedBy: z.string().nullable(),
+  comment: z.string().nullable().openapi({ description: 'Of whoever acknowledged it' }),
+  resolvedAt: timeOrNull,
+  resolvedBy: z.string().nullable().openapi({ description: 'rule, or the person' }),
+}
+
+const alert = z
+  .strictObject({ id: z.int(), rule: z.string(), severity: z.string(), ...alertFields, summary: z.string() })
+  .openapi('Alert')
+
 /** A run's parameters with their sources. */
 const parameterFields = {
   parameters,
@@ -207,6 +236,9 @@ export const runDetails = z
     requests: z.array(
       z.strictObject({ queue: z.string(), name: z.string(), createdAt: time, sentAt: timeOrNull }),
     ),
+    alerts: z
+      .array(alert)
+      .openapi({ description: 'About the run and its files, newest first, also those that have ended' }),
     history: z.array(z.strictObject({ at: time, what: z.string(), detail: z.string() })),
     uses: z.array(
       z.strictObject({

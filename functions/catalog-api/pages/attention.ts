@@ -24,11 +24,11 @@ const SHORT_LIVED_QUEUE: QueueName = 'tape-requests'
 
 export interface SiteOverview {
   readonly sites: Sites
-  /** Of the last day, newest first; `mostAlerts` is the limit of the query. */
+  /** What fires, newest first; `mostAlerts` is the limit of the query. */
   readonly alerts: readonly Alert[]
   readonly mostAlerts: number
-  /** The last alert of each tag whose old objects wait for a take-over time. */
-  readonly heldTags: readonly Alert[]
+  /** The tags whose old objects wait for a take-over time; null: objects without a tag. */
+  readonly heldTags: readonly (string | null)[]
   /** Empty for callers who may not see queues. */
   readonly queues: readonly QueueState[]
   /** After this many hours a live run should be on tape. */
@@ -53,7 +53,7 @@ ${problems.map((trouble) => html`<li><a href="${trouble.path}">${mark(trouble.to
 
 /** Lists what was checked and claims nothing else: a DAQ that takes no data may be meant to. */
 const nothingFoundText = ({ queues, tapeLateHours }: SiteOverview): string =>
-  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no new run that waits longer than ${tapeLateHours} h for tape; in the last day no refused file, no run with an open problem, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
+  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no new run that waits longer than ${tapeLateHours} h for tape; no alert that nobody has acknowledged; in the last day no refused file, no run with an open problem${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
 
 export function problemsOf({
   sites: { sites, elsewhere },
@@ -71,7 +71,7 @@ export function problemsOf({
       ...ofRuns(site),
     ]),
     ...elsewhere.flatMap((each) => ofArrivals(each.tag ?? 'without a tag', each, '#alerts', now)),
-    ...heldTags.map(({ tag }) =>
+    ...heldTags.map((tag) =>
       bad(`${tag ?? 'without a tag'}: old objects wait for a take-over time (cygnet adopt)`, '#alerts'),
     ),
     ...ofAlerts(alerts, mostAlerts),
@@ -155,21 +155,21 @@ function ofRuns({ tag, recent }: SiteState): readonly Problem[] {
   ]
 }
 
-/** By severity; alerts of severity `info` are not problems. */
+/** By severity; alerts of severity `info` are not problems, and of acknowledged ones somebody takes care. */
 function ofAlerts(alerts: readonly Alert[], most: number): readonly Problem[] {
   const more = alerts.length === most ? '+' : ''
   return (['page', 'error', 'warning'] as const).flatMap((severity) => {
-    const own = alerts.filter((alert) => alert.severity === severity).length
+    const own = alerts.filter((alert) => alert.severity === severity && alert.state === 'firing').length
     if (own === 0) return []
-    const what = `${count(own)}${more} ${own === 1 && more === '' ? NAMES[severity][0] : NAMES[severity][1]} in the last day`
+    const what = `${count(own)}${more} ${own === 1 && more === '' ? NAMES[severity][0] : NAMES[severity][1]}`
     return [{ tone: severity === 'warning' ? 'waiting' : 'bad', what, path: '#alerts' }] as const
   })
 }
 
 const NAMES = {
-  page: ['alert for the person on call', 'alerts for the person on call'],
-  error: ['error', 'errors'],
-  warning: ['warning', 'warnings'],
+  page: ['alert for the person on call fires', 'alerts for the person on call fire'],
+  error: ['error fires', 'errors fire'],
+  warning: ['warning fires', 'warnings fire'],
 } as const
 
 function ofQueue({ queue, depth, dead, oldest }: QueueState, now: Date): readonly Problem[] {

@@ -3,14 +3,15 @@ import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
-import { type Alert, heldTagAlerts, recentAlerts } from '../../../shared/queries/alerts.ts'
+import { heldTags, openAlerts } from '../../../shared/queries/alerts.ts'
 import { type SiteState, siteStates, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { type Api, addPage } from '../http/route.ts'
+import { aboutOf, alertList } from './alert-list.ts'
 import { attention, problemsOf, type SiteOverview } from './attention.ts'
 import { renderPage } from './layout.ts'
 import { originOf, type PageOptions } from './options.ts'
-import { agoOf, copyable, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
+import { copyable, type Html, mark, NOTHING, timeOf } from './parts.ts'
 import { createSingleFlight } from './single-flight.ts'
 import { sitePanel, siteSentence } from './site-panel.ts'
 import { listHead, useElsewhere } from './use-elsewhere.ts'
@@ -47,17 +48,17 @@ async function loadOverview(
 ): Promise<SiteOverview> {
   const now = context.now()
   const since = new Date(now.getTime() - DAY_MS)
-  const [sites, alerts, heldTags, queues] = await Promise.all([
+  const [sites, alerts, held, queues] = await Promise.all([
     siteStates(context.database, tags, since, now),
-    recentAlerts(context.database, tags, since, MOST_ALERTS),
-    heldTagAlerts(context.database, tags, now),
+    openAlerts(context.database, tags, MOST_ALERTS),
+    heldTags(context.database, tags),
     withQueues ? queueStates(context, AbortSignal.timeout(QUEUES_MS)) : [],
   ])
   return {
     sites,
     alerts,
     mostAlerts: MOST_ALERTS,
-    heldTags,
+    heldTags: held,
     queues,
     tapeLateHours: context.config.tape.lateHours,
     now,
@@ -74,27 +75,27 @@ function nowBody(overview: SiteOverview, origin: string): Html {
 ${isNew ? NOTHING : html`<ul class="verdict sentences" aria-label="Sites">${byActivity(sites.sites).map((site) => siteSentence(site, now))}</ul>`}
 ${isEmpty ? NOTHING : attention(overview)}
 ${isNew ? noSite : html`<div class="sites" id="sites">${byActivity(sites.sites).map((site) => sitePanel(site, now))}</div>`}
-${isEmpty ? NOTHING : html`<section id="alerts" aria-labelledby="alerts-heading">${listHead('alerts-heading', 'Alerts of the last day', useElsewhere({ id: 'now', origin, lists: listsOfNow(now) }))}${alertList(alerts, now)}</section>`}
+${isEmpty ? NOTHING : html`<section id="alerts" aria-labelledby="alerts-heading">${listHead('alerts-heading', 'Alerts', useElsewhere({ id: 'now', origin, lists: LISTS_OF_NOW }))}${alerts.length === 0 ? html`<p class="empty">No alert fires now.</p>` : alertList(alerts, now, aboutOf)}</section>`}
 ${queues.length === 0 ? NOTHING : html`<section id="queues" aria-labelledby="queues-heading"><h2 id="queues-heading">Queues</h2>${queueList(queues)}</section>`}
 </div>`
 }
 
-/** The lists behind what the page sums up. */
-const listsOfNow = (now: Date) =>
-  [
-    {
-      what: 'alerts of the last day',
-      path: '/api/v1/alerts',
-      query: { since: new Date(now.getTime() - DAY_MS).toISOString() },
-    },
-    { what: 'runs with open problems', path: '/api/v1/runs', query: { problem: 'any' } },
-    { what: 'files that wait or were refused', path: '/api/v1/arrivals', query: OPEN_ARRIVALS },
-    { what: 'copies in progress, failed or suspicious', path: '/api/v1/replicas/open' },
-  ] as const
+const OPEN_ALERTS = new URLSearchParams([
+  ['state', 'firing'],
+  ['state', 'acknowledged'],
+])
 
 const OPEN_ARRIVALS = new URLSearchParams(
   ['received', 'processing', 'invalid', 'failed'].map((state): [string, string] => ['state', state]),
 )
+
+/** The lists behind what the page sums up. */
+const LISTS_OF_NOW = [
+  { what: 'alerts that fire', path: '/api/v1/alerts', query: OPEN_ALERTS },
+  { what: 'runs with open problems', path: '/api/v1/runs', query: { problem: 'any' } },
+  { what: 'files that wait or were refused', path: '/api/v1/arrivals', query: OPEN_ARRIVALS },
+  { what: 'copies in progress, failed or suspicious', path: '/api/v1/replicas/open' },
+] as const
 
 /** The site from which a run came last comes first. */
 const byActivity = (sites: readonly SiteState[]): readonly SiteState[] =>
@@ -106,25 +107,6 @@ const lastSign = ({ last, arrived }: SiteState): number =>
 const noSite: Html = html`<div class="card"><p class="lead">No site has sent a run yet.</p>
 <p>A site appears here as soon as its DAQ has put a run into the store, as <code>TAG/run12345.mid.gz</code>. No configuration is needed: the tag is the name of the site.</p>
 ${copyable('play', 'To play a detector', 'cygnet simulate --runs 3 --first-run 12345 --events 12 --out /tmp/daq\ncygnet push /tmp/daq/LNGS/*.mid.gz --tag LNGS --new-tag')}</div>`
-
-const SEVERITIES = { info: 'none', warning: 'waiting', error: 'bad', page: 'bad' } as const
-
-const alertList = (alerts: readonly Alert[], now: Date): Html =>
-  alerts.length === 0
-    ? html`<p class="empty">No alert in the last day.</p>`
-    : html`<ol class="alerts">
-${alerts.map(
-  (alert) =>
-    html`<li><p>${mark(SEVERITIES[alert.severity], alert.severity)} <span class="about">${runOf(alert)}</span> <span class="quiet">${agoOf(alert.at, now)}</span></p><p>${alert.summary}</p></li>\n`,
-)}
-</ol>`
-
-function runOf({ tag, runNumber }: Alert): Html {
-  if (tag === null) return html`–`
-  return runNumber === null
-    ? html`${tag}`
-    : html`<a href="${runPath({ tag, runNumber })}">${tag} ${runNumber}</a>`
-}
 
 const queueList = (queues: readonly QueueState[]): Html => html`<ul class="queues">
 ${queues.map(

@@ -101,7 +101,7 @@ const REQUEST_TEXTS: Readonly<Record<string, string>> = {
 function stepOfRequest({ queue, name, createdAt, sentAt }: RunDetails['requests'][number]): Step {
   return {
     at: createdAt,
-    what: REQUEST_TEXTS[queue] ?? queue,
+    what: name.startsWith('resolved:') ? 'alert is over' : (REQUEST_TEXTS[queue] ?? queue),
     detail: sentAt === null ? mark('waiting', 'not sent yet') : '',
     more: name,
     by: null,

@@ -3,12 +3,14 @@ import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
 import type { Context } from '../../../shared/context.ts'
 import type { Run } from '../../../shared/database/schema.ts'
+import type { Alert } from '../../../shared/queries/alerts.ts'
 import { neighboursOf } from '../../../shared/queries/neighbours.ts'
 import { describeRun, findRuns } from '../../../shared/queries/runs.ts'
 import { LARGEST_RUN_NUMBER, type RunId } from '../../../shared/run.ts'
 import { LIST_COMMANDS } from '../api/link-lists.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
+import { alertList } from './alert-list.ts'
 import { apiSnippets, shellQuoted } from './api-snippets.ts'
 import { capitalized } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
@@ -63,6 +65,7 @@ ${useElsewhere({ id: 'run', origin: originOf(c, context), lists: listsOfRun({ ta
 <div class="cards">
 ${whatItIs(details, before, now)}
 ${whereItIs(details, { scrubDays, now })}
+${alertsSection(details.alerts, now)}
 ${historySection(details, now)}
 </div>
 ${allParameters(run, before)}
@@ -79,6 +82,12 @@ ${logs}
     },
   )
 }
+
+/** The file of each, since the run is on the page. */
+const alertsSection = (alerts: readonly Alert[], now: Date): Html =>
+  alerts.length === 0
+    ? NOTHING
+    : html`<section class="card" aria-labelledby="alerts-heading"><h2 id="alerts-heading">Alerts</h2>${alertList(alerts, now, ({ key }) => html`${key ?? ''}`)}</section>`
 
 /** The lists of its page for programs. */
 function listsOfRun({ tag, runNumber }: RunId) {

@@ -1,7 +1,8 @@
-/** The alerts of a run of the cleaner, each raised at most once a day. */
-import { alertRequest } from '../../catalogue/next-steps.ts'
+/** The alerts of a run of the cleaner, each counted at most once a day. */
 import type { Context } from '../../context.ts'
-import { addRequests } from '../../work/outbox.ts'
+import type { Request } from '../../work/outbox.ts'
+import type { Ended } from '../../work/raise-alert.ts'
+import { raiseDaily, resolveRaised } from '../../work/raised-alerts.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import type { StoreUsage } from './clean-policy.ts'
 import { type KeptFiles, keptFilesText } from './clean-reasons.ts'
@@ -12,41 +13,36 @@ export interface FullStore {
   readonly kept: KeptFiles
 }
 
-/** @param full null while the store has room, or while runs that are due can still be deleted. */
-export async function raiseCleanerAlerts(
+/**
+ * Raises what is so, and ends what is over.
+ * @param full null while the store has room, or while runs that are due can still be deleted.
+ * @param hasRoom the store was below its high-water mark before this run, or has none.
+ */
+export async function reportCleaner(
   context: Context<'database' | 'queues' | 'tape'>,
   at: Date,
   cleaned: Pick<CleanedRuns, 'capReached' | 'refused' | 'failed'>,
   full: FullStore | null,
+  hasRoom: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const common = {
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: at.toISOString().slice(0, 10),
-  }
-  const most = context.config.clean.mostRuns
-  const capSummary = `the cleaner deleted ${most} files of runs, its limit for one run (CYGNET_CLEAN_MOST_RUNS), and more were due`
-  const alerts = [
-    ...(cleaned.capReached
-      ? [alertRequest({ rule: 'cleaner-cap-reached', severity: 'warning', summary: capSummary, ...common })]
-      : []),
-    ...(full === null
-      ? []
-      : [
-          alertRequest({
-            rule: 'store-is-full',
-            severity: 'error',
-            summary: fullSummary(context, full, cleaned),
-            ...common,
-          }),
-        ]),
-  ]
-  if (alerts.length === 0) return
-  await addRequests(context.database, alerts, at)
-  await sendRequests(context, alerts, signal)
+  const { database, config } = context
+  const most = config.clean.mostRuns
+  const [cap, fullStore] = [{ rule: 'cleaner-cap-reached' }, { rule: 'store-is-full' }] as const
+  const raised: Request[] = []
+  const ended: Ended[] = []
+  if (cleaned.capReached) {
+    const summary = `the cleaner deleted ${most} files of runs, its limit for one run (CYGNET_CLEAN_MOST_RUNS), and more were due`
+    const facts = { deletedFiles: most }
+    raised.push(await raiseDaily(database, { ...cap, severity: 'warning', summary, facts }, at))
+  } else ended.push({ ...cap, summary: 'the cleaner deleted all that was due' })
+  if (full !== null) {
+    const { usedBytes, highBytes, capacityBytes } = full.room
+    const facts = { usedBytes, highBytes, capacityBytes }
+    const summary = fullSummary(context, full, cleaned)
+    raised.push(await raiseDaily(database, { ...fullStore, severity: 'error', summary, facts }, at))
+  } else if (hasRoom) ended.push({ ...fullStore, summary: 'the store is below its high-water mark' })
+  await sendRequests(context, [...raised, ...(await resolveRaised(database, ended, at))], signal)
 }
 
 function fullSummary(

@@ -15,7 +15,7 @@ import { type CloudDeletion, MIN_AGE_MS, permittedVersion } from '../delete/dele
 import { endUnreportedPermissions } from '../delete/permit-deletion.ts'
 import { refuseProtected } from '../delete/protected.ts'
 import { endStrandedTombstones } from '../delete/tombstones.ts'
-import { raiseCleanerAlerts } from './clean-alerts.ts'
+import { reportCleaner } from './clean-alerts.ts'
 import {
   abandonedDeletions,
   cloudCopiesOfRun,
@@ -65,7 +65,9 @@ export async function cleanRuns(
       result.storeIsFull && room !== null
         ? { room, kept: await explainKeptFiles(context, policy, options) }
         : null
-    await raiseCleanerAlerts(context, options.now, result, full, signal)
+    // Other tags may be the cause, or may have more that is due.
+    if (options.tag === undefined || full !== null || result.capReached)
+      await reportCleaner(context, options.now, result, full, !isTooFull(room), signal)
   }
   return result
 }

@@ -3,9 +3,8 @@
  * verified there. However many functions try, at once or repeatedly, the file is brought back once.
  */
 import type { Transaction } from 'kysely'
-import { dependencyAlert } from '../../catalogue/next-steps.ts'
 import { findRecall, RECALL, urlOfRecall } from '../../catalogue/recalls.ts'
-import { nameOf, replicaAlert } from '../../catalogue/replica-alerts.ts'
+import { causeOf, fileOf, nameOf } from '../../catalogue/replica-alerts.ts'
 import { contentOf, lockRunOfContent, replicasOfContent } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
@@ -17,6 +16,8 @@ import type { ObjectDescription } from '../../storage/objects.ts'
 import type { TapeDriver, TapeFile } from '../../tape/driver.ts'
 import { cutText } from '../../text.ts'
 import { blame, storeBreaker } from '../../work/breaker.ts'
+import { alert } from '../../work/raise-alert.ts'
+import { resolveRaised } from '../../work/raised-alerts.ts'
 import type { Checked, Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
 import { hasTape, type WithTape } from '../tape/tape-copy.ts'
@@ -89,12 +90,20 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
     }
     const note = noteOf(work, ending, change)
     if (note !== null) await addHistory(trx, [{ runId, ...note, detail: cutText(note.detail) }], at)
+    const condition = { rule: 'recall-failed', ...fileOf(recall) } as const
+    if (change.state === 'done' && recall.generation > 1)
+      return await resolveRaised(trx, [{ ...condition, summary: `${nameOf(recall)} is in the store` }], at)
     if (change.state !== 'given-up') return []
-    const summary = `${nameOf(recall)} was not brought back from tape: ${change.lastError}`
-    return [replicaAlert(recall, 'recall-failed', 'error', summary, String(recall.generation))]
+    return [
+      alert({
+        ...condition,
+        severity: 'error',
+        summary: `${nameOf(recall)} was not brought back from tape: ${change.lastError}`,
+        facts: { sizeBytes: recall.sizeBytes },
+        cause: causeOf(recall, String(recall.generation)),
+      }),
+    ]
   },
-
-  dependencyAlert,
 }
 
 const failed = (reason: string): RecallEnding => ({ kind: 'failed', reason, jobEnded: false })

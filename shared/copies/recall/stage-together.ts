@@ -2,7 +2,6 @@
  * Requests all files whose recalls are new with one stage request, where the endpoint can: it then reads them
  * in the order of their positions on tape. Everything after that is done for each recall by itself.
  */
-import { dependencyAlert } from '../../catalogue/next-steps.ts'
 import { findRecall, RECALL } from '../../catalogue/recalls.ts'
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
@@ -53,7 +52,7 @@ export async function stageTogether(context: RecallContext, signal: AbortSignal)
       leftOut: [...unavailable, ...tasksOf(staged.leftOut)],
     }
   }
-  const options = { kind: RECALL, dependency, part: 'stage', most: MOST_FILES, dependencyAlert }
+  const options = { kind: RECALL, dependency, part: 'stage', most: MOST_FILES }
   const began = performance.now()
   let hasProbed = false
   while (!signal.aborted && performance.now() - began < CHECK_SECONDS * 1000) {

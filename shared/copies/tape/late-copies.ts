@@ -1,12 +1,13 @@
 /** Alerts for copies that are not verified on the medium in time, once for each request. */
 
 import { sql } from 'kysely'
-import { alertRequest } from '../../catalogue/next-steps.ts'
-import { nameOf, replicaAlert, requestOf } from '../../catalogue/replica-alerts.ts'
+import { causeOf, fileOf, nameOf, requestOf } from '../../catalogue/replica-alerts.ts'
 import { NOT_ON_MEDIA, UNPROVEN } from '../../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../../catalogue/replicas.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
+import { alert } from '../../work/raise-alert.ts'
+import { raiseDaily, resolveRaised } from '../../work/raised-alerts.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import type { WithTape } from './tape-copy.ts'
 
@@ -29,7 +30,8 @@ export async function alertLateCopies(context: WithTape, signal: AbortSignal): P
     .selectAll('copies')
     .where('tasks.kind', '=', TAPE_COPY)
     .where('tasks.dependency', '=', tapeBreaker(tape.endpoint))
-    .where('tasks.state', '!=', 'done')
+    // What was given up has an alert of its own.
+    .where('tasks.state', 'not in', ['done', 'given-up'])
     // Copies that a verification has found missing or suspicious have its alert.
     .where('copies.state', 'in', [...NOT_ON_MEDIA, 'failed'])
     .where('tasks.requestedAt', '<', since)
@@ -59,15 +61,22 @@ export async function alertLateCopies(context: WithTape, signal: AbortSignal): P
   const alerts = late.map((replica) => {
     const why = replica.lastError === null ? '' : `: ${replica.lastError}`
     const summary = `${nameOf(replica)} is not verified on tape ${config.tape.lateHours} hours after it was requested (${replica.state})${why}`
-    return replicaAlert(replica, 'not-on-tape', 'error', summary, requestOf(replica))
+    return alert({
+      rule: 'not-on-tape',
+      severity: 'error',
+      subject: tape.endpoint,
+      ...fileOf(replica),
+      summary,
+      facts: { requestedAt: replica.requestedAt.toISOString(), sizeBytes: replica.sizeBytes },
+      cause: causeOf(replica, requestOf(replica)),
+    })
   })
-  const all = [...alerts, ...(await backlogAlert(context, since, at))]
-  await addRequests(database, all, at)
-  await sendRequests(context, all, signal)
+  await addRequests(database, alerts, at)
+  await sendRequests(context, [...alerts, ...(await alertBacklog(context, since, at))], signal)
   return alerts.length
 }
 
-async function backlogAlert(
+async function alertBacklog(
   { database, tape, config }: WithTape,
   since: Date,
   at: Date,
@@ -85,9 +94,12 @@ async function backlogAlert(
     .where('requestedAt', '<', since)
     .where('attempts', '=', 0)
     .executeTakeFirstOrThrow()
-  if (oldest === null) return []
-  const about = { tag: null, runNumber: null, runId: null, object: null }
-  const occurrence = `${tape.endpoint.slice(0, 200)}:${at.toISOString().slice(0, 10)}`
+  const condition = { rule: 'backlog-not-on-tape', subject: tape.endpoint } as const
+  if (oldest === null) {
+    const summary = `no file of the backlog waits longer than ${config.tape.lateHours} hours for its copy on tape`
+    return await resolveRaised(database, [{ ...condition, summary }], at)
+  }
   const summary = `${files} files of the backlog wait for their copy on tape (${tape.endpoint}) for more than ${config.tape.lateHours} hours, the oldest since ${oldest.toISOString()}`
-  return [alertRequest({ rule: 'backlog-not-on-tape', severity: 'warning', summary, occurrence, ...about })]
+  const facts = { files: Number(files), oldestSince: oldest.toISOString() }
+  return [await raiseDaily(database, { ...condition, severity: 'warning', summary, facts }, at)]
 }

@@ -4,7 +4,6 @@
  * alert.
  */
 import type { ExpressionBuilder } from 'kysely'
-import { alertRequest } from '../../catalogue/next-steps.ts'
 import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
 import {
   type Content,
@@ -24,6 +23,7 @@ import { InvalidInputError } from '../../errors.ts'
 import { alternateTapeName, tapeName } from '../../tape/names.ts'
 import { isFree } from '../../work/lease.ts'
 import { addRequests } from '../../work/outbox.ts'
+import { alert } from '../../work/raise-alert.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { followTask, purgeTasks, restartTask } from '../../work/tasks.ts'
 import { alertLateCopies } from './late-copies.ts'
@@ -198,18 +198,18 @@ async function requestOrAlert(
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error
     const { run, bucket, key, sha256 } = content
-    const alert = alertRequest({
+    const impossible = alert({
       rule: 'tape-copy-impossible',
       severity: 'error',
+      subject: context.tape.endpoint,
       summary: `${key} (run ${run.runNumber} of ${run.tag}) can have no copy on tape: ${error.message}`,
-      tag: run.tag,
-      runNumber: run.runNumber,
-      runId: run.id,
+      run,
       object: { bucket, key },
-      occurrence: sha256,
+      contents: sha256,
+      cause: sha256,
     })
-    await addRequests(context.database, [alert], context.now())
-    await sendRequests(context, [alert], signal)
+    await addRequests(context.database, [impossible], context.now())
+    await sendRequests(context, [impossible], signal)
     return null
   }
 }

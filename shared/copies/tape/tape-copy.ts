@@ -4,25 +4,26 @@
  */
 
 import { isWeaker, weigh } from '../../catalogue/evidence.ts'
-import { dependencyAlert } from '../../catalogue/next-steps.ts'
 import { type OtherCopies, otherCopies, searchAdvice } from '../../catalogue/other-copies.ts'
-import { nameOf, replicaAlert, requestOf } from '../../catalogue/replica-alerts.ts'
+import { causeOf, fileOf, nameOf, requestOf } from '../../catalogue/replica-alerts.ts'
 import { IN_WORK_ON_TAPE, UNPROVEN } from '../../catalogue/replica-states.ts'
 import type { ReplicaChange } from '../../catalogue/replica-work.ts'
 import { lockRunOfReplica, refreshStorage, replicasOfContent, TAPE_COPY } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
+import { settleCopyAlerts } from '../../catalogue/settle-copy-alerts.ts'
 import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Reference, Task } from '../../database/work-schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import type { AlertRule, SeverityOf } from '../../messages/alert-rules.ts'
 import type { CopyResult, TapeCheck, TapeDriver } from '../../tape/driver.ts'
 import { alternateTapeName } from '../../tape/names.ts'
 import { cutText } from '../../text.ts'
 import { advance } from '../../work/advance.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import type { Request } from '../../work/outbox.ts'
+import { alert, type Ended } from '../../work/raise-alert.ts'
+import { resolveRaised } from '../../work/raised-alerts.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../../work/retry-policy.ts'
 import type { Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
@@ -144,7 +145,10 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
     const note = noteOf(work, ending, change, wasToDo)
     if (note !== null) await addHistory(trx, [{ runId, ...note, detail: cutText(note.detail) }], at)
     await refreshStorage(trx, runId)
-    return alertsOf(work, ending, change)
+    const over = await resolveRaised(trx, endedBy(replica, ending), at)
+    const settled =
+      ending.kind === 'done' ? await settleCopyAlerts(trx, { ...replica, key: replica.objectKey }, at) : []
+    return [...over, ...settled, ...alertsOf(work, ending, change)]
   },
 
   /**
@@ -161,8 +165,6 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
     )
     if (source !== undefined) await verifyReplica(context, source.id, { readBack: 'always' }, signal, log)
   },
-
-  dependencyAlert,
 }
 
 const NOT_STORED = {
@@ -281,15 +283,20 @@ function alertsOf(
   ending: Ending<Result>,
   change: TaskChange,
 ): readonly Request[] {
-  const alert = <Rule extends AlertRule>(
-    rule: Rule,
-    severity: SeverityOf<Rule>,
-    summary: string,
-    again = '',
-  ) => [replicaAlert(replica, rule, severity, summary, again)]
+  const about = { subject: replica.endpoint, ...fileOf(replica) }
+  const facts = { sizeBytes: replica.sizeBytes }
   if (ending.kind === 'failed' && change.state === 'failing') {
     const summary = `${nameOf(replica)} has no copy on tape after ${task.attempts} tries: ${ending.reason}`
-    return alert('tape-copy-fails', 'error', summary, requestOf(task))
+    return [
+      alert({
+        rule: 'tape-copy-fails',
+        severity: 'error',
+        ...about,
+        summary,
+        facts: { ...facts, attempts: task.attempts },
+        cause: causeOf(replica, requestOf(task)),
+      }),
+    ]
   }
   const result = 'result' in ending ? ending.result : null
   if (result?.at === 'nowhere') {
@@ -300,13 +307,44 @@ function alertsOf(
       ? ''
       : `; no verified copy of these contents is known, ${searchAdvice(others)} and push it again`
     const summary = `${nameOf(replica)} (md5 ${replica.md5}) was not copied to tape in time: ${detail}${rest}`
-    return alert('tape-source-gone', otherCopy ? 'error' : 'page', summary, requestOf(task))
+    return [
+      alert({
+        rule: 'tape-source-gone',
+        severity: otherCopy ? 'error' : 'page',
+        ...about,
+        summary,
+        facts: { ...facts, md5: replica.md5 },
+        cause: causeOf(replica, requestOf(task)),
+      }),
+    ]
   }
   if (result?.at === 'alternate-name') {
     const summary = `${replica.url} holds other contents than ${nameOf(replica)}; they are kept, and the copy gets another name`
-    return alert('tape-name-taken', 'warning', summary)
+    return [
+      alert({
+        rule: 'tape-name-taken',
+        severity: 'warning',
+        ...about,
+        summary,
+        facts,
+        cause: causeOf(replica),
+      }),
+    ]
   }
   return []
+}
+
+/** The alerts about the work that end with it. Contents that no place has any more have an alert of their own. */
+function endedBy(replica: Replica, ending: Ending<Result>): readonly Ended[] {
+  const isNowhere = ending.kind === 'given-up' && ending.result?.at === 'nowhere'
+  if (ending.kind !== 'done' && !isNowhere) return []
+  const rules = [
+    'tape-copy-fails',
+    'not-on-tape',
+    ...(isNowhere ? [] : (['tape-source-gone'] as const)),
+  ] as const
+  const summary = isNowhere ? ending.reason : `${nameOf(replica)} is on tape: ${replica.url}`
+  return rules.map((rule) => ({ rule, subject: replica.endpoint, ...fileOf(replica), summary }))
 }
 
 /**

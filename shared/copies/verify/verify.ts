@@ -4,11 +4,13 @@
  * is verified.
  */
 
+import { isProven } from '../../catalogue/evidence.ts'
 import { otherCopies } from '../../catalogue/other-copies.ts'
 import { badCopyAlert } from '../../catalogue/replica-alerts.ts'
 import { VERIFIABLE, VERIFIABLE_STAGED } from '../../catalogue/replica-states.ts'
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
+import { settleCopyAlerts } from '../../catalogue/settle-copy-alerts.ts'
 import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify } from '../../errors.ts'
@@ -146,6 +148,8 @@ async function record(
       note: note ?? null,
       async also(trx) {
         await also?.(trx)
+        if (finding.kind === 'verified' && (change.state !== undefined || !isProven(replica)))
+          alerts = await settleCopyAlerts(trx, { ...replica, key: replica.objectKey }, at)
         if (finding.kind !== 'missing' && finding.kind !== 'suspicious') return
         // Under the run's lock, so that of two copies lost at once neither counts the other as verified.
         alerts = [badCopyAlert(replica, finding, await otherCopies(trx, replica))]

@@ -49,7 +49,7 @@ function machine(wrongByMs: number) {
 }
 
 async function started(clocks: ReturnType<typeof machine>, on: Database = database, to = log) {
-  const clock = await startClock(on, to, async () => {}, clocks)
+  const clock = await startClock(on, to, { differs: async () => {}, agrees: async () => {} }, clocks)
   onTestFinished(() => clock.close())
   return clock
 }
@@ -112,11 +112,13 @@ test('a database that fails over to a host with another clock is logged and aler
   const { log, lines } = recordingLog()
   const clocks = machine(6000)
   const alerted: number[] = []
+  const agreed: number[] = []
   const clock = await startClock(
     one,
     log,
-    async (differenceMs) => {
-      alerted.push(Math.round(differenceMs / 3_600_000))
+    {
+      differs: async (differenceMs) => void alerted.push(Math.round(differenceMs / 3_600_000)),
+      agrees: async (differenceMs) => void agreed.push(Math.round(differenceMs / 3_600_000)),
     },
     clocks,
   )
@@ -138,9 +140,11 @@ test('a database that fails over to a host with another clock is logged and aler
   await measuredAs(4)
   expect(lines.map(({ event }) => event)).toEqual([...Array(3).fill('clock-differs'), 'clock-agrees'])
   expect(new Set(alerted)).toEqual(new Set([-48]))
+  // At the start, when a process before may have alerted, and once after the difference.
+  expect(agreed).toEqual([0, 0])
 })
 
-test('a machine whose clock differs by more than a minute is alerted once a day', async () => {
+test('a machine whose clock differs by more than a minute is alerted once a day, until it agrees again', async () => {
   const context = await startTestContext()
   onTestFinished(() => context.close())
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * DAY_MS })
@@ -152,6 +156,22 @@ test('a machine whose clock differs by more than a minute is alerted once a day'
   const rows = await context.database.selectFrom('outbox').select(['name', 'body']).execute()
   expect(rows.map(({ body }) => JSON.parse(body))).toMatchObject([
     { rule: 'clock-differs', summary: expect.stringContaining(`${hostname()} is 2880 minutes ahead of`) },
+  ])
+  vi.useRealTimers()
+  for (let process = 0; process < 2; process++)
+    await (await openContext(context.config, 'right', [databaseOpener], log)).close()
+  // Folded by now, so that only an episode could be open.
+  await context.database.updateTable('outbox').set({ foldedAt: new Date() }).execute()
+  await (await openContext(context.config, 'right', [databaseOpener], log)).close()
+  const ends = await context.database
+    .selectFrom('outbox')
+    .select('body')
+    .where('name', 'like', 'resolved:%')
+    .execute()
+  const [{ fingerprint } = { fingerprint: '' }] = rows.map(({ body }) => JSON.parse(body))
+  expect(ends.map(({ body }) => JSON.parse(body))).toMatchObject([
+    { kind: 'resolve', fingerprint },
+    { kind: 'resolve', fingerprint },
   ])
 })
 

@@ -17,6 +17,7 @@ import { findRuns } from '../../../shared/queries/runs.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { addRequests } from '../../../shared/work/outbox.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../../../shared/work/retry-policy.ts'
+import { drainRaised } from '../../support/alerts.ts'
 import { record } from '../../support/catalogue.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
@@ -66,7 +67,7 @@ test('an object that cannot be described is counted, becomes failed and is alert
     attempts: ATTEMPTS_BEFORE_FAILING,
     reason: expect.stringContaining('refused'),
   })
-  expect(await context.drain('alerts')).toEqual([
+  expect(await drainRaised(context)).toEqual([
     expect.objectContaining({ rule: 'arrival-failed', runNumber: run }),
   ])
   expect(await process(arrival)).toBe('catalogued')
@@ -100,7 +101,7 @@ test('an object whose readers die without recording an outcome is failed and ale
     await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal),
   ).toMatchObject({ announced: 0 })
   expect(await process(arrival)).toBe('failed')
-  expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'arrival-failed' })])
+  expect(await drainRaised(context)).toEqual([expect.objectContaining({ rule: 'arrival-failed' })])
 })
 
 test('the earlier attempts at a finished version do not count when it is read again', async () => {
@@ -117,7 +118,7 @@ test('a message that cannot be parsed, however deeply nested, is kept and not de
   expect(await createHandler(context)({ Records } as never, { signal, log: context.log })).toEqual({
     batchItemFailures: [],
   })
-  expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'parked-notification' })])
+  expect(await drainRaised(context)).toEqual([expect.objectContaining({ rule: 'parked-notification' })])
 })
 
 test('a request that can never be sent delays neither the others nor the listing', async () => {
@@ -143,7 +144,7 @@ test('a request that can never be sent delays neither the others nor the listing
     log: context.log,
   })
   await expect(tracked).rejects.toThrow()
-  expect((await context.drain('alerts')).map((message) => message.request)).toContain('fits')
+  expect((await drainRaised(context)).map((message) => message.request)).toContain('fits')
   await sql`DELETE FROM outbox WHERE name = 'too-big'`.execute(context.database)
 })
 

@@ -14,6 +14,7 @@ import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
 import { describeRun, findRuns } from '../../../shared/queries/runs.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../../../shared/work/retry-policy.ts'
+import { drainRaised } from '../../support/alerts.ts'
 import { runlogRow } from '../../support/catalogue.ts'
 import { arrivalOf, signal, startTestContext, type TestContext } from '../../support/context.ts'
 
@@ -94,9 +95,9 @@ describe('an object that arrives', () => {
   test('with the bytes of a run of another tag is catalogued, and alerted once', async () => {
     const bytes = await small(4711)
     await process(await context.put('LNGS/run04711.mid.gz', bytes))
-    await context.drain('alerts')
+    await drainRaised(context)
     for (let time = 0; time < 2; time++) await process(await context.put('lngs/run04711.mid.gz', bytes))
-    expect(await context.drain('alerts')).toMatchObject([
+    expect(await drainRaised(context)).toMatchObject([
       {
         rule: 'same-contents',
         tag: 'lngs',
@@ -124,7 +125,7 @@ describe('an object that arrives', () => {
       state: 'invalid',
       reason: expect.stringContaining('looks like a run'),
     })
-    expect(await context.drain('alerts')).toHaveLength(1)
+    expect(await drainRaised(context)).toHaveLength(1)
   })
 
   test('that is unreadable becomes invalid with its reason, is alerted, and is not tried again', async () => {
@@ -132,7 +133,7 @@ describe('an object that arrives', () => {
     expect(await process(arrival)).toBe('invalid')
     expect(await process(arrival)).toBe('invalid')
     expect((await findArrival(context.database, arrival))?.attempts).toBe(1)
-    expect(await context.drain('alerts')).toEqual([
+    expect(await drainRaised(context)).toEqual([
       expect.objectContaining({ rule: 'invalid-file', runNumber: 6 }),
     ])
     expect(await catalogued(6)).toBeNull()
@@ -140,11 +141,11 @@ describe('an object that arrives', () => {
 
   test('whose uploader states another checksum is never sent to tape, and raises an alert of severity page', async () => {
     await context.drain('tape-requests')
-    await context.drain('alerts')
+    await drainRaised(context)
     await process(await context.put(keyOf(7), await small(7), { md5: 'f'.repeat(32) }))
     expect((await catalogued(7))?.files[0]).toMatchObject({ integrity: 'mismatch' })
     expect(await context.drain('tape-requests')).toHaveLength(0)
-    expect(await context.drain('alerts')).toEqual([
+    expect(await drainRaised(context)).toEqual([
       expect.objectContaining({ rule: 'checksum-mismatch', severity: 'page' }),
     ])
     expect(await runlogRow(context.database, 7)).toMatchObject({ storage_cloud_status: -2 })
@@ -154,7 +155,7 @@ describe('an object that arrives', () => {
     const arrival = await context.put(keyOf(8), await small(8))
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: keyOf(8) }))
     expect(await process(arrival)).toBe('gone')
-    expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'object-gone' })])
+    expect(await drainRaised(context)).toEqual([expect.objectContaining({ rule: 'object-gone' })])
     await context.put(keyOf(8), await small(8))
     expect(await process(arrival)).toBe('catalogued')
   })
@@ -229,7 +230,7 @@ describe('when things fail', () => {
         reason: expect.stringContaining('on fire'),
       })
     }
-    expect(await context.drain('alerts')).toEqual([
+    expect(await drainRaised(context)).toEqual([
       expect.objectContaining({ rule: 'arrival-failed', runNumber: 30 }),
     ])
     expect(await process(arrival)).toBe('catalogued')
@@ -316,10 +317,10 @@ describe('the queue function', () => {
   })
 
   test('keeps a message that it cannot parse, alerts once, and does not have it delivered again', async () => {
-    await context.drain('alerts')
+    await drainRaised(context)
     for (let time = 0; time < 2; time++)
       expect(await invoke(['{"Records": "what?"}'])).toEqual({ batchItemFailures: [] })
     expect((await listParked(context.database, 10))[0]).toMatchObject({ times: 2 })
-    expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'parked-notification' })])
+    expect(await drainRaised(context)).toEqual([expect.objectContaining({ rule: 'parked-notification' })])
   })
 })

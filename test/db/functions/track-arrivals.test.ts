@@ -16,6 +16,7 @@ import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../../../shared/work/retry-policy.ts'
 import { beginCall, type Call, Died } from '../../never-lost/call.ts'
 import { databaseOf } from '../../never-lost/database.ts'
+import { drainRaised } from '../../support/alerts.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 
 type Host = Context<'database' | 'queues' | 's3'>
@@ -215,7 +216,7 @@ describe('an attempt that fails', () => {
       runNumber: run,
       summary: expect.stringContaining(what),
     })
-    expect(await context.drain('alerts')).toMatchObject([
+    expect(await drainRaised(context)).toMatchObject([
       alerted('after 6 tries: '),
       alerted('after 30 tries, and its regular tries have ended: '),
     ])
@@ -312,7 +313,7 @@ describe('a store that is down', () => {
       }
       await beat()
       for (const arrival of arrivals) expect(await rowOf(arrival)).toMatchObject({ state: 'done' })
-      expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'store-fails' })])
+      expect(await drainRaised(context)).toEqual([expect.objectContaining({ rule: 'store-fails' })])
     },
   )
 
@@ -348,7 +349,7 @@ test('objects that cannot be read, while others can, are alerted as such and har
     if (minutes % 10 === 0) await deliver(await dropped(++run, 1), host)
     await beat(host)
   }
-  const rules = (await context.drain('alerts')).map(({ rule }) => rule)
+  const rules = (await drainRaised(context)).map(({ rule }) => rule)
   expect(rules.filter((rule) => rule === 'arrival-failed')).toHaveLength(6)
   // Until each has failed once by itself.
   expect(rules.filter((rule) => rule === 'store-fails').length).toBeLessThan(5)
@@ -469,7 +470,7 @@ describe('a function that dies', () => {
     expect(attempts).toBe(ATTEMPTS_BEFORE_FAILING)
     expect(reason).toContain('died 6 times')
     expect(minutesUntil(nextAttemptAt)).toBeGreaterThan(25)
-    expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'arrival-failed' })])
+    expect(await drainRaised(context)).toEqual([expect.objectContaining({ rule: 'arrival-failed' })])
   })
 })
 

@@ -14,6 +14,7 @@ import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import { describeRun, findRuns } from '../../../shared/queries/runs.ts'
 import { presignGet } from '../../../shared/storage/links.ts'
+import { drainRaised } from '../../support/alerts.ts'
 import { type AlteringProxy, startAlteringProxy, unaltered } from '../../support/altering-proxy.ts'
 import { arrivalOf, signal, startTestContext, type TestContext } from '../../support/context.ts'
 
@@ -30,7 +31,7 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   proxy.alter = unaltered
-  await context.drain('alerts')
+  await drainRaised(context)
   await context.drain('tape-requests')
 })
 
@@ -74,7 +75,7 @@ describe('a gateway without its store', () => {
     expect(rows).toHaveLength(keys.length)
     for (const row of rows)
       expect(row).toMatchObject({ outcome: null, reason: expect.stringContaining('has no bucket') })
-    expect(await context.drain('alerts')).toEqual([])
+    expect(await drainRaised(context)).toEqual([])
     proxy.alter = unaltered
     for (const key of keys) expect(await process(key)).toBe('catalogued')
   })
@@ -108,7 +109,7 @@ describe('a store whose HEAD states no length', () => {
     const copy = await copyOf(key)
     for (const readBack of ['never', 'always'] as const)
       expect(await checkObject(context, copy, readBack, signal)).toMatchObject({ kind: 'verified' })
-    expect(await context.drain('alerts')).toEqual([])
+    expect(await drainRaised(context)).toEqual([])
   })
 
   test('and nothing else states one: the arrival is tried again, never invalid', async () => {
@@ -192,7 +193,7 @@ describe('an ETag in the form of an MD5 that is not the MD5 of the contents', ()
     const file = await fileOf(run)
     expect(file).toMatchObject({ integrity: 'unstated', complete: true, etag: OTHER })
     expect(file.warnings).toContainEqual(expect.objectContaining({ code: 'etag-differs' }))
-    expect(await context.drain('alerts')).toEqual([])
+    expect(await drainRaised(context)).toEqual([])
     expect(await context.drain('tape-requests')).toHaveLength(1)
     const [linked] = await findFiles(context.database, { files: [{ bucket: context.bucket, key }] })
     expect(linked?.file.warning).toContain(`is unconfirmed: the ETag ${OTHER} is not the MD5`)
@@ -230,7 +231,7 @@ describe('an ETag in the form of an MD5 that is not the MD5 of the contents', ()
       await process(key)
       expect(await fileOf(run)).toMatchObject({ integrity: 'verified', md5 })
       expect(await copyOf(key)).toMatchObject({ state: 'suspicious', doubtedEvidence: 'read' })
-      expect(await context.drain('alerts')).toContainEqual(
+      expect(await drainRaised(context)).toContainEqual(
         expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }),
       )
     },

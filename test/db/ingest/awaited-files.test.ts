@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { setTakeOver } from '../../../shared/catalogue/take-over.ts'
 import { alertAwaitedFiles } from '../../../shared/ingest/awaited-files.ts'
 import { takeLoggedRuns } from '../../../shared/ingest/logged-runs.ts'
+import { alertLines, drainRaised } from '../../support/alerts.ts'
 import { record } from '../../support/catalogue.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
@@ -32,7 +33,7 @@ test('runs without a file a day after they ended are reported, once a tag and da
   })
   const alertsAt = async (now: string) => {
     await alertAwaitedFiles({ ...context, now: () => new Date(now) }, signal)
-    return await context.drain('alerts')
+    return await drainRaised(context)
   }
   expect(await alertsAt('2026-01-11T12:00:00Z')).toMatchObject([
     {
@@ -46,6 +47,27 @@ test('runs without a file a day after they ended are reported, once a tag and da
     { tag: 'LNGS', summary: expect.stringMatching(/: 2, 3, 4$/) },
     { tag: 'LNF' },
   ])
+  const arrived = (runNumber: number, begin: string) =>
+    record(
+      context.database,
+      versionOf(`LNGS/run0000${runNumber}.mid.gz`, 'e'),
+      metadataOf(runNumber, {
+        startedAt: Date.parse(`${begin.replace(' ', 'T')}Z`) / 1000 - 3600,
+        odb: { start_time: begin },
+      }),
+      { tag: 'LNGS' },
+    )
+  const ended = async (now: string) => {
+    await alertsAt(now)
+    return (await alertLines(context.database)).filter((line) => line.startsWith('resolve'))
+  }
+  await arrived(2, '2026-01-10 10:00:00')
+  await arrived(4, '2026-01-10 23:50:00')
+  // The third is too old to be reported again, and has no file still.
+  expect(await ended('2026-01-19T13:00:00Z')).toEqual([])
+  await arrived(3, '2026-01-10 10:20:00')
+  expect(await ended('2026-01-19T13:05:00Z')).toEqual(['resolve file-awaited LNGS'])
+  expect(await ended('2026-01-19T13:10:00Z')).toEqual(['resolve file-awaited LNGS'])
 })
 
 test('runs without a start are reported by the age of their row, and runs whose number was reused never', async () => {
@@ -56,9 +78,7 @@ test('runs without a start are reported by the age of their row, and runs whose 
   await takeLoggedRuns({ ...context, now: () => known })
   await record(context.database, versionOf('LNF/run00007.mid.gz', 'e'), metadata, { tag: 'LNF' })
   await alertAwaitedFiles({ ...context, now: () => new Date('2026-02-11T12:00:00Z') }, signal)
-  expect(await context.drain('alerts')).toMatchObject([
-    { tag: 'LNF', summary: expect.stringMatching(/: 6$/) },
-  ])
+  expect(await drainRaised(context)).toMatchObject([{ tag: 'LNF', summary: expect.stringMatching(/: 6$/) }])
 })
 
 test('runs of an old Runlog that began before the take-over time of their tag are not reported', async () => {
@@ -70,7 +90,7 @@ test('runs of an old Runlog that began before the take-over time of their tag ar
   await log('OLD', 4, '2026-03-09 10:00:00', '2026-03-09 11:00:00')
   await takeLoggedRuns({ ...context, now: () => known })
   await alertAwaitedFiles({ ...context, now: () => new Date('2026-03-11T12:00:00Z') }, signal)
-  const alerts = (await context.drain('alerts')).filter(({ tag }) => tag === 'OLD')
+  const alerts = (await drainRaised(context)).filter(({ tag }) => tag === 'OLD')
   // Run 1 has no begin, and run 2 after it is old.
   expect(alerts).toMatchObject([{ summary: expect.stringMatching(/: 3, 4$/) }])
 })

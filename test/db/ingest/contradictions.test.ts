@@ -14,6 +14,7 @@ import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import { describeObject } from '../../../shared/storage/objects.ts'
+import { drainRaised } from '../../support/alerts.ts'
 import { record } from '../../support/catalogue.ts'
 import { arrivalOf, signal } from '../../support/context.ts'
 import { flipStoredByte } from '../../support/copies/stored-bytes.ts'
@@ -27,7 +28,7 @@ beforeAll(async () => {
   context = await startTestTapeContext()
 })
 afterAll(() => context.close())
-beforeEach(async () => void (await context.drain('alerts')))
+beforeEach(async () => void (await drainRaised(context)))
 
 /** Within the time in the header of gzip: the file can be read all the same. */
 const UNNOTICED = 4
@@ -79,7 +80,7 @@ const recall = ({ runNumber }: Run) =>
   requestRecall(context, { runNumber, tag: 'LNGS' }, { days: 1, requestedBy: 'test' }, context.now(), signal)
 const remove = ({ key }: Run) =>
   context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
-const alerts = async () => (await context.drain('alerts')).map(({ rule, severity }) => `${rule} ${severity}`)
+const alerts = async () => (await drainRaised(context)).map(({ rule, severity }) => `${rule} ${severity}`)
 
 /** A store that does not show the object to those who describe it. */
 const hiding = ({ key }: Run): TestTapeContext => ({

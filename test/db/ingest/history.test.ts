@@ -19,10 +19,11 @@ import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
-import { heldTagAlerts } from '../../../shared/queries/alerts.ts'
+import { heldTags, openAlerts } from '../../../shared/queries/alerts.ts'
 import { findRuns } from '../../../shared/queries/runs.ts'
 import { parseRunKey } from '../../../shared/run.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
+import { asEpisodes, drainRaised } from '../../support/alerts.ts'
 import { signal } from '../../support/context.ts'
 import { flipStoredByte } from '../../support/copies/stored-bytes.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
@@ -109,7 +110,7 @@ const beat = (stop = signal) =>
   })
 const reconcileBeat = () =>
   reconciling(context)(scheduledEvent('reconcile', context.now()), { signal, log: context.log })
-const alerts = async () => (await context.drain('alerts')).map(({ rule, tag }) => `${rule} ${tag}`).toSorted()
+const alerts = async () => (await drainRaised(context)).map(({ rule, tag }) => `${rule} ${tag}`).toSorted()
 const arrivals = (prefix: string) =>
   context.database.selectFrom('arrivals').selectAll().where('objectKey', 'like', `${prefix}%`).execute()
 const runsOf = async (tag: string) =>
@@ -161,9 +162,11 @@ describe('ten thousand old objects under a tag without a take-over time', () => 
       expect(announced).toBe(time === 0 ? 100 : 0)
     }
     expect(await alerts()).toEqual(['tag-not-adopted FULL'])
-    const shown = await heldTagAlerts(context.database, ['FULL'], context.now())
+    await asEpisodes(context.database)
+    const shown = await openAlerts(context.database, ['FULL'], 10)
     expect(shown).toMatchObject([{ tag: 'FULL', summary: expect.stringContaining('treat all 10000 as new') }])
-    expect(await heldTagAlerts(context.database, ['SMALL'], context.now())).toEqual([])
+    expect(await heldTags(context.database, ['FULL'])).toEqual(['FULL'])
+    expect(await heldTags(context.database, ['SMALL'])).toEqual([])
     expect(await arrivals('FULL/')).toEqual([])
     listed = []
     const live = await stored('FULL/run20000.mid.gz', null)
@@ -174,7 +177,7 @@ describe('ten thousand old objects under a tag without a take-over time', () => 
 
   test('are alerted again when more wait later, but not what was stored since its first live run', async () => {
     await processArrival(context, await stored('OUTAGE/run90000.mid.gz', null, 90), signal, context.log)
-    await context.drain('alerts')
+    await drainRaised(context)
     listed = many('OUTAGE', 150)
     for (let time = 0; time < 2; time++) await listing('OUTAGE/')
     expect(await alerts()).toEqual(['tag-not-adopted OUTAGE'])
@@ -202,9 +205,12 @@ describe('ten thousand old objects under a tag without a take-over time', () => 
   test('are due without messages after a time was set, and a run dropped meanwhile comes before the rest', async () => {
     listed = many('LATER', 10_000)
     await listing('LATER/')
-    expect(await heldTagAlerts(context.database, '*', context.now())).toMatchObject([{ tag: 'LATER' }])
+    await asEpisodes(context.database)
+    expect(await heldTags(context.database, '*')).toContain('LATER')
     await takeOver('LATER', TAKEN_OVER)
-    expect(await heldTagAlerts(context.database, '*', context.now())).toEqual([])
+    expect(await heldTags(context.database, '*')).not.toContain('LATER')
+    await asEpisodes(context.database)
+    expect(await openAlerts(context.database, ['LATER'], 10)).toEqual([])
     expect(await listing('LATER/')).toMatchObject({ announced: 10_000, history: 10_000, held: [] })
     expect(await context.drain('runs')).toEqual([])
     listed = []
@@ -257,7 +263,7 @@ describe('history', () => {
     expect((await context.drain('tape-requests')).map((request) => request.runNumber)).toEqual([9])
     await listing('OLD/')
     await listing('OLD/')
-    const summaries = await context.drain('alerts')
+    const summaries = await drainRaised(context)
     expect(summaries).toMatchObject([
       {
         rule: 'history-catalogued',
@@ -329,7 +335,7 @@ describe('history', () => {
     await listing('TWIN')
     await beat()
     await listing('TWIN')
-    const found = await context.drain('alerts')
+    const found = await drainRaised(context)
     expect(found.filter(({ rule }) => !String(rule).startsWith('history-'))).toEqual([])
     const summary = found.find(({ rule, tag }) => rule === 'history-catalogued' && tag === 'TWINB')?.summary
     expect(summary).toContain('2 with the bytes of another run')
@@ -346,7 +352,7 @@ describe('history', () => {
     }
     expect(await arrivals('BAD/')).toMatchObject([{ state: 'failed', attempts: 6 }])
     await listing('BAD/')
-    const found = await context.drain('alerts')
+    const found = await drainRaised(context)
     expect(found.filter(({ tag }) => tag === 'BAD').map(({ rule }) => rule)).toEqual([
       'history-found',
       'history-catalogued',
@@ -480,7 +486,7 @@ describe('what is new stays new', () => {
   test('when a live run is read again after a later time was set, and its damage is alerted', async () => {
     const key = 'LIVE/run00001.mid.gz'
     await processArrival(context, await stored(key, null, 50), signal, context.log)
-    await context.drain('alerts')
+    await drainRaised(context)
     await takeOver('LIVE', new Date(Date.now() + 5000))
     // The store has lost it for a moment, and shows it again with a damaged byte.
     await context.database
@@ -503,7 +509,7 @@ describe('what is new stays new', () => {
   test('when an unreadable file replaces a live one and nobody was notified', async () => {
     const key = 'LOST/run00001.mid.gz'
     await processArrival(context, await stored(key, null, 51), signal, context.log)
-    await context.drain('alerts')
+    await drainRaised(context)
     await takeOver('LOST', new Date(Date.now() + 5000))
     await context.put(key, 'not a run')
     await listing('LOST/')

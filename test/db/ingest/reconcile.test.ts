@@ -5,6 +5,7 @@ import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { planReplay, replay } from '../../../shared/ingest/replay.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
+import { alertLines, drainRaised } from '../../support/alerts.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 
 let context: TestContext
@@ -154,7 +155,7 @@ describe('a listing', () => {
     const host = storeThat(() => Promise.reject(Object.assign(new Error('no'), { name: 'AccessDenied' })))
     const failsAt = async (time: string) => {
       await expect(scheduled({ ...host, now: () => new Date(time) })).rejects.toThrow('no')
-      return await context.drain('alerts')
+      return await drainRaised(context)
     }
     expect(await failsAt('2026-03-01T12:00:00Z')).toEqual([])
     expect(await failsAt('2026-03-01T12:55:00Z')).toEqual([])
@@ -168,7 +169,14 @@ describe('a listing', () => {
     ])
     expect(await failsAt('2026-03-01T23:00:00Z')).toEqual([])
     expect(await failsAt('2026-03-02T12:00:00Z')).toHaveLength(1)
-    await scheduled({ ...context, now: () => new Date('2026-03-02T13:00:00Z') })
+    for (const minute of ['00', '05'])
+      await scheduled({ ...context, now: () => new Date(`2026-03-02T13:${minute}:00Z`) })
+    const lines = await alertLines(context.database)
+    expect(lines.filter((line) => line.includes('listing-fails'))).toEqual([
+      `raise listing-fails ${context.bucket}`,
+      `raise listing-fails ${context.bucket}`,
+      `resolve listing-fails ${context.bucket}`,
+    ])
     expect(await failsAt('2026-03-02T14:30:00Z')).toEqual([])
     await announced()
   })

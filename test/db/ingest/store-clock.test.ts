@@ -1,6 +1,7 @@
 /** A store whose clock differs from the database's. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
+import { alertLines } from '../../support/alerts.ts'
 import { type AlteringProxy, startAlteringProxy, unaltered } from '../../support/altering-proxy.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 
@@ -26,7 +27,7 @@ const clockAlerts = async () =>
       .execute()
   ).map(({ body }) => JSON.parse(body).summary as string)
 
-test('the clock of a store is compared at each listing, and a difference is alerted once', async () => {
+test('the clock of a store is compared at each listing, and a difference is alerted once, until it agrees', async () => {
   await listing()
   expect(await clockAlerts()).toEqual([])
   proxy.alter = (answer) => {
@@ -38,6 +39,11 @@ test('the clock of a store is compared at each listing, and a difference is aler
     expect.stringContaining(`the clock of the store of ${context.bucket} is 4 minutes behind the database's`),
   ])
   proxy.alter = unaltered
+  await listing()
+  await listing()
+  const lines = (await alertLines(context.database)).filter((line) => line.includes('clock-differs'))
+  const about = `clock-differs the store of ${context.bucket}`
+  expect(lines).toEqual([`raise ${about}`, `resolve ${about}`])
 })
 
 test('a store that states no time, or does not answer, is not said to differ', async () => {

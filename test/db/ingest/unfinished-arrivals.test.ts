@@ -13,6 +13,7 @@ import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { beginCall } from '../../never-lost/call.ts'
 import { databaseOf } from '../../never-lost/database.ts'
+import { drainRaised } from '../../support/alerts.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 
 type Host = Context<'database' | 'queues' | 's3'>
@@ -79,7 +80,7 @@ const failing = (kind: string, error: Error = new Error('refused')) =>
   storeThat((command) => (command.constructor.name === kind ? Promise.reject(error) : null))
 const unreachable = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
 const down = () => storeThat(() => Promise.reject(unreachable()))
-const alerts = async () => (await context.drain('alerts')).map(({ rule }) => rule)
+const alerts = async () => (await drainRaised(context)).map(({ rule }) => rule)
 const breakers = () => context.database.selectFrom('breakers').select(['failures', 'openSince']).execute()
 
 test('an arrival that was ignored by a wrong configuration is catalogued after the next listing', async () => {

@@ -1,7 +1,6 @@
 /** The promises of shared/work for any kind of task, tested with a kind whose side effect is a number. */
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
 import { inTransaction } from '../../../shared/database/connect.ts'
 import { TransientError } from '../../../shared/errors.ts'
 import { createLogger } from '../../../shared/log.ts'
@@ -64,17 +63,6 @@ const kind: TaskKind<TaskContext, number, string> = {
     outcomes.push(`${subject} ${ending.kind} ${change.state}${wasToDo ? ' was to do' : ''}`)
     return []
   },
-  dependencyAlert: (dependency, since, reason) =>
-    alertRequest({
-      rule: 'tape-endpoint-fails',
-      severity: 'error',
-      summary: reason,
-      tag: null,
-      runNumber: null,
-      runId: null,
-      object: null,
-      occurrence: `${dependency}:${since.toISOString()}`,
-    }),
 }
 
 const newTask = (subjectId: number, needs: string | null = null) =>
@@ -116,19 +104,14 @@ const pending = (job: string, takesTurn = true): Ending<string> => ({
 /** Opens a breaker; one task may probe it from 15 s later on. */
 const breakDown = async (dependency: string) => {
   for (const name of ['x:1', 'x:2', 'x:3'])
-    await noteFailure(
-      context.database,
-      dependency,
-      {
-        task: name,
-        hasFailedBefore: false,
-        step: 'act',
-        error: new TransientError('no'),
-        reason: 'no',
-        at: host.now(),
-      },
-      (since) => kind.dependencyAlert(dependency, since, 'no'),
-    )
+    await noteFailure(context.database, dependency, {
+      task: name,
+      hasFailedBefore: false,
+      step: 'act',
+      error: new TransientError('no'),
+      reason: 'no',
+      at: host.now(),
+    })
 }
 
 describe('a task', () => {

@@ -2,7 +2,6 @@
  * Circuit breakers: open after failures in a row, half-open for one probe, alerted once, closed by a success.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
 import { inTransaction } from '../../../shared/database/connect.ts'
 import { type ErrorDetails, InvalidInputError, TransientError } from '../../../shared/errors.ts'
 import {
@@ -14,6 +13,7 @@ import {
   noteSuccess,
   openBreakers,
 } from '../../../shared/work/breaker.ts'
+import { alertLines } from '../../support/alerts.ts'
 import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
 
 const NAME = 'tape:davs://tape.example'
@@ -31,17 +31,6 @@ beforeEach(async () => {
 })
 
 const at = () => new Date(time)
-const alert = (since: Date) =>
-  alertRequest({
-    rule: 'tape-endpoint-fails',
-    severity: 'error',
-    summary: 'it fails',
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: since.toISOString(),
-  })
 let tasks = 0
 const failure = (
   task: string,
@@ -51,13 +40,14 @@ const failure = (
 ) => {
   const error = new TransientError('no answer', details)
   const noted = { task, hasFailedBefore, step, error, reason: 'no answer', at: at() }
-  return noteFailure(catalogue.database, NAME, noted, alert)
+  return noteFailure(catalogue.database, NAME, noted)
 }
 /** Each failure is of another task. */
 const fail = () => failure(`tape-copy:${++tasks}`)
 const gate = (name = NAME): Promise<Gate> =>
   inTransaction(catalogue.database, (trx) => lockBreaker(trx, name, at()))
-const alerts = async () => (await catalogue.database.selectFrom('outbox').select('name').execute()).length
+const lines = () => alertLines(catalogue.database)
+const alerts = async () => (await lines()).filter((line) => line.startsWith('raise ')).length
 const failTimes = async (times: number) => {
   for (let index = 0; index < times; index++) await fail()
 }
@@ -173,7 +163,7 @@ describe('a circuit breaker', () => {
     expect(await gate()).toBe('closed')
   })
 
-  test('is alerted once for each outage of more than a minute', async () => {
+  test('is alerted once for each outage of more than a minute, until it closes', async () => {
     await failTimes(3)
     expect(await alerts()).toBe(0)
     for (let minute = 0; minute < 20; minute++) {
@@ -188,6 +178,32 @@ describe('a circuit breaker', () => {
     time += 60_000
     await fail()
     expect(await alerts()).toBe(2)
+    await noteSuccess(catalogue.database, NAME, 'act', at())
+    const about = 'tape-endpoint-fails davs://tape.example'
+    expect(await lines()).toEqual([
+      `raise ${about}`,
+      `resolve ${about}`,
+      `raise ${about}`,
+      `resolve ${about}`,
+    ])
+    const bodies = await catalogue.database.selectFrom('outbox').select('body').execute()
+    expect(new Set(bodies.map(({ body }) => JSON.parse(body).fingerprint)).size).toBe(1)
+  })
+
+  test('whose outage was too short for an alert closes without a word, also if another one is alerted', async () => {
+    await failTimes(3)
+    await noteSuccess(catalogue.database, NAME, 'act', at())
+    expect(await lines()).toEqual([])
+    const other = 'store:cygno-data'
+    for (const minute of [0, 1, 2, 3]) {
+      const error = new TransientError('no answer')
+      const failed = { task: `arrival:${minute}`, hasFailedBefore: false, step: 'act', error } as const
+      time += 60_000
+      await noteFailure(catalogue.database, other, { ...failed, reason: 'no answer', at: at() })
+    }
+    await failTimes(3)
+    await noteSuccess(catalogue.database, NAME, 'act', at())
+    expect(await lines()).toEqual(['raise store-fails cygno-data'])
   })
 
   test('counts concurrent failures of many processes', async () => {

@@ -1,8 +1,8 @@
 /** Requests left behind in the outbox: a queue that fails, or does not answer, holds up no other. */
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
 import type { QueueName, Queues } from '../../../shared/queue/queues.ts'
 import { addRequests, flushOutbox } from '../../../shared/work/outbox.ts'
+import { alert } from '../../../shared/work/raise-alert.ts'
 import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
 
 let catalogue: TestCatalogue
@@ -13,17 +13,7 @@ afterAll(() => catalogue.close())
 beforeEach(() => catalogue.database.deleteFrom('outbox').execute())
 
 const HOUR_AGO = new Date(Date.now() - 3_600_000)
-const alertOf = (occurrence: string) =>
-  alertRequest({
-    rule: 'invalid-file',
-    severity: 'error',
-    summary: occurrence,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence,
-  })
+const alertOf = (cause: string) => alert({ rule: 'invalid-file', severity: 'error', summary: cause, cause })
 const addAlerts = (prefix: string, count: number) =>
   addRequests(
     catalogue.database,

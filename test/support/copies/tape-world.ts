@@ -4,6 +4,7 @@ import { sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
 import type { Copy, Replica } from '../../../shared/database/replica-schema.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
+import { drainRaised } from '../alerts.ts'
 import { signal } from '../context.ts'
 import { insertCopies } from '../copy-tasks.ts'
 import { DAY_MS } from '../deletions.ts'
@@ -38,7 +39,7 @@ export async function startTapeWorld() {
     replicas: (kind: Replica['kind']) =>
       context.database.selectFrom('copies').selectAll().where('kind', '=', kind).orderBy('id').execute(),
     /** Rule and severity of the alerts raised since the last call. */
-    alerts: async () => (await context.drain('alerts')).map(({ rule, severity }) => `${rule} ${severity}`),
+    alerts: async () => (await drainRaised(context)).map(({ rule, severity }) => `${rule} ${severity}`),
     /** Adds rows like that of a copy, each with different contents. */
     async multiply(
       replica: Copy,

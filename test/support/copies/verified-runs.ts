@@ -5,6 +5,7 @@ import type { WithTape } from '../../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
+import { drainRaised } from '../alerts.ts'
 import { signal } from '../context.ts'
 import { type FaultyTape, faultyTape } from '../faulty-tape.ts'
 import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../tape-context.ts'
@@ -76,7 +77,7 @@ export async function startVerifiedRuns(
       return lines.map((line) => line.what)
     },
     async alerts() {
-      const bodies = await context.drain('alerts')
+      const bodies = await drainRaised(context)
       return bodies.map(({ rule, severity, summary }) => ({
         rule: String(rule),
         severity: String(severity),

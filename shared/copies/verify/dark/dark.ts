@@ -3,11 +3,10 @@
  * catalogue has in the store and that are not listed there. Found page by page, reported once a day; a dark
  * copy is never deleted.
  */
-import { alertRequest } from '../../../catalogue/next-steps.ts'
 import type { Context } from '../../../context.ts'
 import { InvalidInputError } from '../../../errors.ts'
 import type { Logger } from '../../../log.ts'
-import { addRequests } from '../../../work/outbox.ts'
+import { raiseDaily, resolveRaised } from '../../../work/raised-alerts.ts'
 import { sendRequests } from '../../../work/send-requests.ts'
 import {
   addToSummary,
@@ -90,6 +89,11 @@ export async function findDark(
   report.resolved = await resolveDark(database, endpoint, begunAt, at)
   await noteDarkPass(database, endpoint, { begunAt, at, listed: report.listed, finished: true })
   if (report.dark > 0) await alertDark(context, place, report, at, signal)
+  else {
+    const summary = `${endpoint} holds no file that the catalogue does not know`
+    const ended = [{ rule: 'dark-copies', subject: endpoint, summary }] as const
+    await sendRequests(context, await resolveRaised(database, ended, at), signal)
+  }
   log[report.dark > 0 ? 'warn' : 'info']({ ...report, ms: at.getTime() - begunAt.getTime() }, 'dark-copies')
   return report
 }
@@ -129,7 +133,7 @@ async function* pagesOf(
     yield { ...page, unlisted: [] }
 }
 
-/** One alert for each place and day. */
+/** Counted once for each place and day. */
 async function alertDark(
   context: Context<'database' | 'queues'>,
   place: DarkPlace,
@@ -142,16 +146,12 @@ async function alertDark(
     'bucket' in place
       ? '`cygnet reconcile` catalogues those that are runs'
       : 'another program may have put them there'
-  const alert = alertRequest({
+  const found = {
     rule: 'dark-copies',
     severity: 'warning',
+    subject: endpoint,
     summary: `${endpoint} holds ${many} (${darkBytes} bytes) unknown to the catalogue: ${examples.join(', ')}${more}. They are not changed; ${next}`,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: `${endpoint.slice(0, 200)}:${at.toISOString().slice(0, 10)}`,
-  })
-  await addRequests(context.database, [alert], at)
-  await sendRequests(context, [alert], signal)
+    facts: { files: dark, sizeBytes: darkBytes },
+  } as const
+  await sendRequests(context, [await raiseDaily(context.database, found, at)], signal)
 }

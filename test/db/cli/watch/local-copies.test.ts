@@ -5,6 +5,7 @@ import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import * as push from '../../../../cli/commands/push.ts'
 import { createToken } from '../../../../shared/access/tokens.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { cygnet } from '../../../support/cli/in-process.ts'
 import { startPush } from '../../../support/cli/push/fixture.ts'
@@ -121,7 +122,7 @@ test('a watch with the token of another machine reports the refusal once and in 
   expect(events.at(-1)).toMatchObject({ refusal: expect.stringContaining(refusal) })
   for (const run of runs) expect(await local(run)).toBeUndefined()
 
-  const alerts = (await world.context.drain('alerts')).filter(({ rule }) => rule === 'token-of-other-machine')
+  const alerts = (await drainRaised(world.context)).filter(({ rule }) => rule === 'token-of-other-machine')
   expect(alerts).toMatchObject([
     {
       severity: 'error',

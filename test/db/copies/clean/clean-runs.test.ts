@@ -8,6 +8,7 @@ import { explainKeptFiles } from '../../../../shared/copies/clean/clean-reasons.
 import { type CleanRunsOptions, cleanRuns } from '../../../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
+import { alertLines, drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import { insertCopies } from '../../../support/copy-tasks.ts'
 import {
@@ -131,9 +132,13 @@ describe('by age', () => {
     expect(await clean(capped)).toMatchObject({ capReached: true, deleted: [{ runNumber: 2 }] })
     expect(await clean(capped)).toMatchObject({ capReached: false, deleted: [{ runNumber: 3 }] })
     expect(await storedNumbers(...runs)).toEqual([])
-    const alerts = await context.drain('alerts')
+    const alerts = await drainRaised(context)
     expect(alerts.filter((alert) => alert.rule === 'cleaner-cap-reached')).toEqual([
       expect.objectContaining({ severity: 'warning' }),
+    ])
+    expect((await alertLines(context.database)).slice(-2)).toEqual([
+      'raise cleaner-cap-reached',
+      'resolve cleaner-cap-reached',
     ])
   })
 
@@ -227,17 +232,27 @@ describe('above the high-water mark', () => {
     expect(await clean(configured(policy), { dryRun: true })).toMatchObject({ storeIsFull: true })
     await clean(configured(policy))
     expect(await storedNumbers(...runs)).toEqual([1, 2, 3, 4])
-    const alerts = await context.drain('alerts')
+    const alerts = await drainRaised(context)
     expect(alerts.filter((alert) => alert.rule === 'store-is-full')).toEqual([
       expect.objectContaining({
         severity: 'error',
         summary: expect.stringContaining('80 % full, above its high-water mark of 70 %'),
       }),
     ])
+    const lines = async () =>
+      (await alertLines(context.database)).filter((line) => line.includes('store-is-full'))
+    const before = await lines()
+    await context.database
+      .updateTable('replicas')
+      .set({ state: 'deleted' })
+      .where('kind', '=', 'cloud')
+      .execute()
+    for (let time = 0; time < 2; time++) await clean(configured(policy))
+    expect(await lines()).toEqual([...before, 'resolve store-is-full'])
   })
 
   const summary = async () =>
-    (await context.drain('alerts')).find(({ rule }) => rule === 'store-is-full')?.summary
+    (await drainRaised(context)).find(({ rule }) => rule === 'store-is-full')?.summary
 
   test('the alert of a full store states the reasons, their counts and an example run', async () => {
     const runs = [await aged(1, 9), await aged(2, 8), await aged(3, 7), await aged(4, 0.5), await aged(5, 6)]

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { deleteCloudCopy, settleDeletion } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
 import { endStrandedTombstones } from '../../../../shared/copies/delete/tombstones.ts'
 import { openDatabase } from '../../../../shared/database/connect.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { record, runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import {
@@ -171,7 +172,7 @@ describe('changes during a deletion', () => {
     expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual([
       'withdrawn',
     ])
-    await context.drain('alerts')
+    await drainRaised(context)
   })
 
   test('a store that reports the deletion and still has the object is reported', async () => {
@@ -268,7 +269,7 @@ describe('a crash', () => {
     rmSync(onTape(run))
     expect(await remove(run)).toMatchObject({ code: 'no-verified-copy' })
     await expectUntouched(context, run)
-    await context.drain('alerts')
+    await drainRaised(context)
   })
 
   test('after a crash behind the tombstone the run is deleted under a second one', async () => {

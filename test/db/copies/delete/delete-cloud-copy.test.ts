@@ -6,6 +6,7 @@ import { replicaRow } from '../../../../shared/catalogue/replicas.ts'
 import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
 import type { Replica } from '../../../../shared/database/replica-schema.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import { showAs } from '../../../support/copy-tasks.ts'
@@ -232,9 +233,7 @@ describe('nothing is deleted', () => {
     expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'suspicious', leaseOwner: null })
     expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: 1 })
     // The copy in the store is good and is kept by this call, so no page is raised.
-    const alerts = (await context.drain('alerts')).filter(
-      ({ runNumber }) => runNumber === run.cloud.runNumber,
-    )
+    const alerts = (await drainRaised(context)).filter(({ runNumber }) => runNumber === run.cloud.runNumber)
     expect(alerts).toEqual([expect.objectContaining({ rule: 'copy-suspicious', severity: 'error' })])
   })
 
@@ -248,7 +247,7 @@ describe('nothing is deleted', () => {
     await expectUntouched(context, cut)
     await expectUntouched(context, missing)
     expect((await replicaById(context, missing.tape.id)).state).toBe('missing')
-    await context.drain('alerts')
+    await drainRaised(context)
   })
 
   test('nothing is deleted when the endpoint has the copy on its disk buffer only', async () => {

@@ -8,6 +8,7 @@ import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { createConfirmLoss } from '../../../../shared/copies/verify/confirm-loss.ts'
 import { createLogger } from '../../../../shared/log.ts'
 import { LONGEST_LINK_SECONDS } from '../../../../shared/storage/links.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { TEST_LEASE_SECONDS } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
@@ -185,9 +186,9 @@ describe('a file that is only on tape', () => {
 describe('a file that the store lost', () => {
   const vanish = async (run: TestRun) => {
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
-    await context.drain('alerts')
+    await drainRaised(context)
   }
-  const alerts = async () => (await context.drain('alerts')).map(({ rule, severity }) => [rule, severity])
+  const alerts = async () => (await drainRaised(context)).map(({ rule, severity }) => [rule, severity])
 
   test('a file that the store lost is reported as lost, is missing in the catalogue from then on, and raises one alert', async () => {
     const run = await makeRun(here, number)
@@ -276,7 +277,7 @@ describe('a file that the store lost', () => {
     )
     expect(isLost).toEqual([...Array(5).fill(true), ...Array(15).fill(false)])
     expect(found.every((link) => link.kind === 'unavailable')).toBe(true)
-    await context.drain('alerts')
+    await drainRaised(context)
   })
 })
 

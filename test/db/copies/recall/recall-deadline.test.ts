@@ -12,6 +12,7 @@ import { createMultipart } from '../../../../shared/storage/multipart.ts'
 import { listObjects } from '../../../../shared/storage/objects.ts'
 import { advanceNext } from '../../../../shared/work/advance.ts'
 import { noteSuccess } from '../../../../shared/work/breaker.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import type { RecallTape } from '../../../support/recall-tape.ts'
 import { onlyOnTape, replicaOf } from '../../../support/recalled-runs.ts'
@@ -42,7 +43,7 @@ const request = async (): Promise<number> => {
 }
 const advance = (id: number, until = signal) => advanceRecall(here, id, until, here.log)
 const row = (id: number) => shownRecall(context.database, id)
-const alerts = async () => (await context.drain('alerts')).map(({ rule }) => rule)
+const alerts = async () => (await drainRaised(context)).map(({ rule }) => rule)
 const pastDeadline = () => {
   clockMs += context.config.recall.hours * HOUR
 }

@@ -10,6 +10,7 @@ import { createMultipart, listUploads } from '../../../../shared/storage/multipa
 import { listObjects } from '../../../../shared/storage/objects.ts'
 import { pause } from '../../../../shared/time/pause.ts'
 import { advanceNext } from '../../../../shared/work/advance.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import type { RecallTape } from '../../../support/recall-tape.ts'
 import {
@@ -48,7 +49,7 @@ const ask = async (): Promise<number> => {
 }
 const advance = (id: number, on = here) => advanceRecall(on, id, signal, on.log)
 const row = (id: number) => shownRecall(context.database, id)
-const alerts = async () => (await context.drain('alerts')).map(({ rule }) => rule)
+const alerts = async () => (await drainRaised(context)).map(({ rule }) => rule)
 const pastDeadline = () => {
   clockMs += context.config.recall.hours * HOUR
 }

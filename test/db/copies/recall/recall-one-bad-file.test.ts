@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import { onlyOnTape } from '../../../support/recalled-runs.ts'
 import { shownRecall, taskOfRecall } from '../../../support/recalls.ts'
@@ -30,7 +31,7 @@ beforeEach(async () => {
   clockMs = Date.now()
   for (const table of ['tasks', 'breakers', 'recalls'] as const)
     await context.database.deleteFrom(table).execute()
-  await context.drain('alerts')
+  await drainRaised(context)
 })
 afterEach(async () => {
   await fixture.close()
@@ -63,7 +64,7 @@ async function beat(count: number, stepMs = MINUTE) {
 }
 const states = async (recalls: Requested) =>
   (await Promise.all(recalls.map(({ id }) => shownRecall(context.database, id)))).map(({ state }) => state)
-const alerts = async () => (await context.drain('alerts')).map(({ rule }) => rule)
+const alerts = async () => (await drainRaised(context)).map(({ rule }) => rule)
 /** Every question about these files is answered with this status. */
 const refuse = (recalls: Requested, status: number) =>
   fixture.server.meet(

@@ -8,6 +8,7 @@ import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import type { Schema } from '../../../../shared/database/schema.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { listUploads } from '../../../../shared/storage/multipart.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import type { RecallTape } from '../../../support/recall-tape.ts'
 import {
@@ -179,7 +180,7 @@ describe('a staged file', () => {
     )
     expect(await row(id)).toMatchObject({ state: 'present', lastError: null, leaseOwner: null })
     expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
-    expect(await context.drain('alerts')).toEqual([])
+    expect(await drainRaised(context)).toEqual([])
   })
 
   test('is not released by a function that has lost its lease, since another function reads it', async () => {

@@ -5,6 +5,7 @@ import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
 import { stageTogether } from '../../../../shared/copies/recall/stage-together.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import type { TapeFile } from '../../../../shared/tape/driver.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
 import { onlyOnTape, type TestRun } from '../../../support/recalled-runs.ts'
@@ -43,7 +44,7 @@ beforeEach(async () => {
   here = { ...context, tape, now: () => new Date(clockMs) }
   for (const table of ['tasks', 'breakers', 'recalls'] as const)
     await context.database.deleteFrom(table).execute()
-  await context.drain('alerts')
+  await drainRaised(context)
 })
 
 const nameOf = (run: TestRun) => `${context.bucket}/${run.key}`

@@ -5,6 +5,7 @@ import { advanceRecalls, fetchRecalls } from '../../../../shared/copies/recall/s
 import { TransientError } from '../../../../shared/errors.ts'
 import { oldestWork } from '../../../../shared/queries/waiting-work.ts'
 import { openBreakers, tapeBreaker, tapeReadBreaker } from '../../../../shared/work/breaker.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import type { RecallTape } from '../../../support/recall-tape.ts'
 import { onlyOnTape } from '../../../support/recalled-runs.ts'
@@ -90,7 +91,7 @@ describe('an endpoint that cannot be read', () => {
       clockMs += 61_000
       await advanceAll()
     }
-    expect(await context.drain('alerts')).toEqual([
+    expect(await drainRaised(context)).toEqual([
       expect.objectContaining({
         rule: 'tape-endpoint-fails',
         summary: expect.stringMatching(

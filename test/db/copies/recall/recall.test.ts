@@ -9,6 +9,7 @@ import { processArrival } from '../../../../shared/ingest/process-arrival.ts'
 import { createMultipart, listUploads } from '../../../../shared/storage/multipart.ts'
 import { describeObject, listObjects } from '../../../../shared/storage/objects.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
+import { alertLines, drainRaised } from '../../../support/alerts.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { arrivalOf, signal } from '../../../support/context.ts'
 import type { RecallTape } from '../../../support/recall-tape.ts'
@@ -55,7 +56,7 @@ const ask = (runNumber = number, days = 7) =>
 const askOne = async (days = 7): Promise<number> => (await ask(number, days)).files[0]?.replicaId ?? 0
 const advance = (id: number, on = here, until = signal) => advanceRecall(on, id, until, on.log)
 const row = (id: number) => shownRecall(context.database, id)
-const allAlerts = () => context.drain('alerts')
+const allAlerts = () => drainRaised(context)
 const alerts = async () => (await allAlerts()).filter((alert) => alert.rule === 'recall-failed')
 const historyOf = async (run: TestRun) =>
   (
@@ -251,6 +252,10 @@ describe('staging', () => {
     )
     expect(await advance(id)).toBe('present')
     expect((await row(id)).expiresAt?.getTime()).toBe(clockMs + 7 * DAY)
+    expect((await alertLines(context.database)).filter((line) => line.endsWith(run.key))).toEqual([
+      `raise recall-failed ${run.key}`,
+      `resolve recall-failed ${run.key}`,
+    ])
   })
 
   test('at an unreachable endpoint costs no attempts while its breaker is open, and does not end at the deadline', async () => {

@@ -11,6 +11,7 @@ import type { Replica } from '../../../../shared/database/replica-schema.ts'
 import { createLogger } from '../../../../shared/log.ts'
 import { tapeRequests } from '../../../../shared/messages/tape-requests.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import { type FaultyTape, faultyTape } from '../../../support/faulty-tape.ts'
@@ -79,7 +80,7 @@ const history = async () =>
       .where('runNumber', '=', run)
       .execute()
   ).map((line) => line.what)
-const alerts = async () => (await context.drain('alerts')).map((body) => body.rule)
+const alerts = async () => (await drainRaised(context)).map((body) => body.rule)
 const onTape = (name: string) => readFileSync(join(context.tapeFolder, name), 'utf8')
 const later = (seconds: number) => {
   time += seconds * 1000
@@ -248,7 +249,7 @@ describe('a copy to tape', () => {
     await noteLocalCopy(context, seen)
     await context.putRun(key, 'the second contents')
     expect(await copy()).toBe('failed')
-    expect((await context.drain('alerts')).find(({ rule }) => rule === 'tape-source-gone')).toMatchObject({
+    expect((await drainRaised(context)).find(({ rule }) => rule === 'tape-source-gone')).toMatchObject({
       severity: 'page',
       summary: expect.stringContaining('/data/old.mid.gz on daq01'),
     })

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { verifyReplica } from '../../../../shared/copies/verify/verify.ts'
+import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import { keyOf, startTapeWorld, type TapeWorld } from '../../../support/copies/tape-world.ts'
 import { DAY_MS, removeByHand, safeRun } from '../../../support/deletions.ts'
@@ -88,7 +89,7 @@ test('a long backlog that was not started yet raises one alert a day', async () 
   clock.time += 30 * DAY_MS
   await world.sweep()
   await world.sweep()
-  const alerts = await context.drain('alerts')
+  const alerts = await drainRaised(context)
   expect(alerts).toEqual([
     expect.objectContaining({ rule: 'backlog-not-on-tape', summary: expect.stringContaining('30 files') }),
   ])

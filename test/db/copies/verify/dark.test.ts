@@ -6,6 +6,7 @@ import { recordArrivals } from '../../../../shared/catalogue/arrivals.ts'
 import { findDark } from '../../../../shared/copies/verify/dark/dark.ts'
 import { InvalidInputError } from '../../../../shared/errors.ts'
 import { listObjects } from '../../../../shared/storage/objects.ts'
+import { alertLines } from '../../../support/alerts.ts'
 import { arrivalOf, signal } from '../../../support/context.ts'
 import { log, startVerifiedRuns, type VerifiedRuns } from '../../../support/copies/verified-runs.ts'
 
@@ -103,6 +104,12 @@ describe('in a bucket', () => {
     await runs.put('C/run1.mid.gz', { onTape: false })
     expect(await inBucket()).toMatchObject({ dark: 0, resolved: 1 })
     expect(await rows()).toMatchObject([{ firstSeenAt: first, resolvedAt: new Date(runs.time) }])
+    await inBucket()
+    const about = `dark-copies s3://${runs.context.bucket}`
+    expect((await alertLines(runs.context.database)).slice(-2)).toEqual([
+      `raise ${about}`,
+      `resolve ${about}`,
+    ])
   })
 
   test('copies that are not listed are verified, and missing when they do not exist', async () => {

@@ -143,6 +143,23 @@ describe('the filters', () => {
     expect(await ndjson('/api/v1/arrivals?state=failed&from=60099')).toHaveLength(1)
     expect((await ndjson('/api/v1/alerts?tag=LNGS')).length).toBeGreaterThan(0)
     expect(await ndjson('/api/v1/alerts?since=2999-01-01')).toEqual([])
+    const firing = await ndjson('/api/v1/alerts?state=firing')
+    expect(firing.length).toBeGreaterThan(0)
+    await context.database
+      .updateTable('alerts')
+      .set({ acknowledgedBy: 'ada', acknowledgedAt: new Date(), comment: 'on it' })
+      .where('id', '=', Number(firing[0]?.id))
+      .execute()
+    expect(await ndjson('/api/v1/alerts?state=acknowledged')).toEqual([
+      {
+        ...firing[0],
+        state: 'acknowledged',
+        acknowledgedBy: 'ada',
+        acknowledgedAt: expect.any(String),
+        comment: 'on it',
+      },
+    ])
+    expect(await ndjson('/api/v1/alerts?state=firing')).toEqual(firing.slice(1))
   })
 })
 

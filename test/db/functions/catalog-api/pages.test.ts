@@ -256,14 +256,41 @@ describe('Now', () => {
       'LNGS: 1 copy failing, will be retried: the endpoint answered 403 Forbidden',
       'waiting for tape, 1 failing',
       'LNGS: 2 runs of the last day with open problems',
-      '1 warning in the last day',
+      '1 warning fires',
       'started <time',
       '1\u202f042 MIDAS events',
-      'Alerts of the last day',
+      '<h2 id="alerts-heading">Alerts</h2>',
       'is incomplete',
       'tape-requests',
     ])
       expect(text).toContain(shown)
+  })
+
+  test('shows an alert, also on the page of its run, until it is over, and who takes care of it', async () => {
+    const { database } = context
+    const path = '/runs/LNGS/60019'
+    const alertsOn = async (page: string) =>
+      /<ol class="alerts">.*?<\/ol>/s.exec(await pageAt(page))?.[0] ?? ''
+    const set = (change: object) =>
+      database.updateTable('alerts').set(change).where('runNumber', '=', 60_019).execute()
+    for (const page of ['/', path]) expect(await alertsOn(page)).toContain('is incomplete')
+    expect(await alertsOn('/')).toContain('<a href="/runs/LNGS/60019">LNGS 60019</a>')
+    await set({ count: 1042, acknowledgedBy: HOSTILE, acknowledgedAt: new Date(), comment: HOSTILE })
+    for (const page of ['/', path]) {
+      expect(await alertsOn(page)).toMatch(
+        /1\u202f042 times, last .*Acknowledged by &lt;script&gt;.* ago: &lt;script&gt;/s,
+      )
+      expect(await alertsOn(page)).not.toContain('<script>')
+    }
+    expect(await pageAt('/')).not.toContain('1 warning fires')
+    expect(((await (await get(`/api/v1${path}`)).json()) as { alerts: unknown }).alerts).toMatchObject([
+      { rule: 'incomplete-file', state: 'acknowledged', count: 1042, comment: HOSTILE, resolvedAt: null },
+    ])
+    await set({ resolvedAt: new Date(), resolvedBy: 'rule' })
+    expect(await pageAt('/')).toContain('No alert fires now.')
+    expect(await alertsOn(path)).toContain('warning, over')
+    await set({ count: 1, acknowledgedBy: null, acknowledgedAt: null, comment: null })
+    await set({ resolvedAt: null, resolvedBy: null })
   })
 
   test('shows when the last run began, as a time in UTC beside its age', async () => {

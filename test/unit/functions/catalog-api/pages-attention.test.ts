@@ -44,14 +44,27 @@ const queueWith = (changes: Partial<QueueState> = {}): QueueState => ({
   oldest: null,
   ...changes,
 })
-const alert = (severity: Alert['severity'], id = 1): Alert => ({
-  id,
-  at: NOW,
+const alert = (severity: Alert['severity'], changes: Partial<Alert> = {}): Alert => ({
+  id: 1,
+  fingerprint: 'f',
   rule: 'rule',
   severity,
-  summary: 'it happened',
+  state: 'firing',
   tag: null,
   runNumber: null,
+  bucket: null,
+  key: null,
+  subject: '',
+  summary: 'it happened',
+  since: NOW,
+  lastSeen: NOW,
+  count: 1,
+  acknowledgedAt: null,
+  acknowledgedBy: null,
+  comment: null,
+  resolvedAt: null,
+  resolvedBy: null,
+  ...changes,
 })
 const looked = (changes: Partial<SiteOverview> = {}): SiteOverview => ({
   sites: { sites: [siteWith()], elsewhere: [] },
@@ -132,16 +145,18 @@ describe('a site', () => {
 })
 
 describe('alerts', () => {
-  test('of the last day are troubles from warnings on, the worst first', () => {
+  test('that fire are troubles from warnings on, the worst first, until they are acknowledged', () => {
     const alerts = [alert('info'), alert('warning'), alert('page'), alert('warning')]
     expect(problemsOf(looked({ alerts })).map(({ tone, what }) => [tone, what])).toEqual([
-      ['bad', '1 alert for the person on call in the last day'],
-      ['waiting', '2 warnings in the last day'],
+      ['bad', '1 alert for the person on call fires'],
+      ['waiting', '2 warnings fire'],
     ])
+    const seen = { state: 'acknowledged', acknowledgedBy: 'ada', acknowledgedAt: NOW } as const
+    expect(problemsOf(looked({ alerts: [alert('page', seen), alert('error', seen)] }))).toEqual([])
   })
 
   test('of tags whose old objects wait for a take-over time are problems for as long as they wait', () => {
-    const heldTags = [{ ...alert('error'), tag: 'LNGS' }, alert('error')]
+    const heldTags = ['LNGS', null]
     expect(words(problemsOf(looked({ heldTags })))).toEqual([
       'LNGS: old objects wait for a take-over time (cygnet adopt)',
       'without a tag: old objects wait for a take-over time (cygnet adopt)',
@@ -150,7 +165,7 @@ describe('alerts', () => {
 
   test('beyond those that are shown are not counted as if there were none', () => {
     expect(words(problemsOf(looked({ alerts: [alert('error'), alert('error')], mostAlerts: 2 })))).toEqual([
-      '2+ errors in the last day',
+      '2+ errors fire',
     ])
   })
 })
