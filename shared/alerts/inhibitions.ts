@@ -5,8 +5,8 @@ const is = (name: string, value: string) => ({ name, value, isRegex: false, isEq
 
 export const INHIBITIONS: readonly InhibitionRule[] = [
   {
-    source: [is('alertname', 'store-fails')],
-    target: [is('alertname', 'listing-fails')],
-    equal: ['subject'],
+    source: [is('alertname', 'last-copy-in-danger')],
+    target: [is('alertname', 'copy-missing')],
+    equal: ['tag', 'run', 'bucket', 'key'],
   },
 ]

@@ -33,7 +33,7 @@ export interface ChannelMessage {
 export interface AlertChannel {
   /** In the configuration. */
   readonly name: string
-  /** Of the circuit breaker: channels of the same service share it. */
+  /** Of the circuit breaker: its own for each channel, so that one with a wrong id stops no other. */
   readonly dependency: string
   /**
    * The id of the message with this delivery id, if one was posted since `since`; null where there is none, or where
@@ -47,7 +47,6 @@ export interface AlertChannel {
    * @throws TransientError, with `details.retryAfterMs` where the service asks to wait: that is no failure. With
    * `details.operator` true a person must mend a setting, which the message names (a revoked token, an unknown
    * channel, a missing right): the post is kept and tried again, as in an outage.
-   * With `details.channel` the failure concerns this channel alone, not its service.
    * @throws InvalidInputError when the channel does not accept this message, also not later.
    */
   post(message: ChannelMessage, signal: AbortSignal): Promise<string>
