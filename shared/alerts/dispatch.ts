@@ -97,22 +97,19 @@ async function escalate(
   const { channel } = settings
   const pages = await trx
     .selectFrom('alerts')
-    .selectAll()
+    .innerJoin('alertPosts', 'alertPosts.alertId', 'alerts.id')
+    .selectAll('alerts')
+    .select((of) => of.fn.min('alertPosts.createdAt').as('sentAt'))
     .where('resolvedAt', 'is', null)
     .where('severity', '=', 'page')
     .where('acknowledgedAt', 'is', null)
-    .where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('alertPosts')
-          .select('id')
-          .whereRef('alertId', '=', 'alerts.id')
-          .where('kind', '=', 'alert')
-          .where('digestId', 'is', null),
-      ),
-    )
+    .where('alertPosts.kind', '=', 'alert')
+    .where('alertPosts.digestId', 'is', null)
+    .groupBy('alerts.id')
     .execute()
-  const posts = pages.flatMap((episode) =>
-    dueSteps(episode, onShift, settings, at).map(({ step, mentions }) => ({
+  // One that was silenced at first could not be seen before.
+  const posts = pages.flatMap(({ sentAt, ...episode }) =>
+    dueSteps({ ...episode, since: sentAt }, onShift, settings, at).map(({ step, mentions }) => ({
       channel,
       kind: 'escalation' as const,
       subject: `${episode.id}:${step}`,

@@ -88,12 +88,13 @@ function stateOf(episode: Episode): MessageState {
   return acknowledgedAt === null ? 'firing' : 'acknowledged'
 }
 
-/** `checksum-mismatch, run 12345 of LNGS` */
-function titleOf({ rule, tag, runNumber, subject }: Episode): string {
+/** `checksum-mismatch, run 12345 of LNGS`. Alerts of other systems are named by their label. */
+function titleOf({ rule, labels, tag, runNumber, subject }: Episode): string {
+  const name = labels.alertname ?? rule
   const of = tag === null ? '' : ` of ${tag}`
-  if (runNumber !== null) return `${rule}, run ${runNumber}${of}`
-  if (subject !== '') return `${rule}, ${shortened(subject, 100)}`
-  return tag === null ? rule : `${rule}, ${tag}`
+  if (runNumber !== null) return `${name}, run ${runNumber}${of}`
+  if (subject !== '') return `${name}, ${shortened(subject, 100)}`
+  return tag === null ? name : `${name}, ${tag}`
 }
 
 function aboutOf({ tag, runNumber, objectKey, subject }: Episode): ChannelMessage['fields'] {

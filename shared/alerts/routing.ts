@@ -38,7 +38,7 @@ export function channelsFor(
 export const groupOf = ({ rule, tag }: Pick<Routed, 'rule' | 'tag'>): string => `${rule}|${tag ?? ''}`
 
 /** A longer list does not fit into a message. */
-const MOST_LISTED = 40
+const MOST_LISTED = 30
 
 /** Whether an alert gets a message of its own, a line in the present digest of its group, or begins a digest. */
 export function placeOf(

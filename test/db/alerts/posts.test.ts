@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { acknowledge, endSilence, silence } from '../../../shared/alerts/acknowledge.ts'
 import { reviewAlerts, showAlerts } from '../../../shared/alerts/dispatch.ts'
-import type { AlertRule } from '../../../shared/messages/alert-rules.ts'
 import { alert, resolved } from '../../../shared/work/raise-alert.ts'
 import {
   type AlertContext,
@@ -55,8 +54,10 @@ const idOf = async (subject: string) =>
 
 const full = (subject: string) =>
   alert({ rule: 'store-is-full', severity: 'error', subject, summary: `the store ${subject} is full` })
-const notFull = (subject: string) =>
-  resolved({ rule: 'store-is-full', severity: 'error', subject, summary: 'there is room again' })
+const notFull = (subject: string) => {
+  const condition = { rule: 'store-is-full', severity: 'error', subject, summary: 'there is room' } as const
+  return resolved(condition)
+}
 const bad = (tag: string, runNumber: number) =>
   alert({
     rule: 'checksum-mismatch',
@@ -231,19 +232,26 @@ test('a message states that its alert was silenced, and fires again when the sil
 
 test('an alert that follows from another one is sent only when it fires after the other has ended', async () => {
   const of = using()
-  const fails = { rule: 'store-fails', severity: 'error', subject: 'b', summary: 'the store fails' } as const
-  const listing = (subject: string) =>
-    alert({ rule: 'listing-fails', severity: 'error', subject, summary: 'the listing fails' })
-  await of.raise(alert(fails), listing('b'), listing('other'))
+  const about = (key: string) => ({
+    run: { id: null, tag: 'LNGS', runNumber: 7 },
+    object: { bucket: 'cygno-data', key },
+    summary: 'something is wrong',
+  })
+  const danger = { rule: 'last-copy-in-danger', severity: 'page', ...about('LNGS/run7.mid') } as const
+  const missing = (key: string) => alert({ rule: 'copy-missing', severity: 'error', ...about(key) })
+  await of.raise(alert(danger), missing('LNGS/run7.mid'), missing('LNGS/other.mid'))
   await minute(of)
-  expect(inShift()).toEqual(['firing: store-fails, b', 'firing: listing-fails, other'])
-  await of.raise(resolved(fails))
+  expect(inShift()).toEqual([
+    'firing: last-copy-in-danger, run 7 of LNGS',
+    'firing: copy-missing, run 7 of LNGS',
+  ])
+  await of.raise(resolved(danger))
   await show(of)
   await minute(of)
   expect(inShift()).toEqual([
-    'resolved: store-fails, b',
-    'firing: listing-fails, other',
-    'firing: listing-fails, b',
+    'resolved: last-copy-in-danger, run 7 of LNGS',
+    'firing: copy-missing, run 7 of LNGS',
+    'firing: copy-missing, run 7 of LNGS',
   ])
 })
 
@@ -276,20 +284,34 @@ test('a page that nobody acknowledges is escalated, each step once, until somebo
   expect(shift?.messages()[0]?.fields).toContainEqual({ name: 'Acknowledged by', value: 'anna' })
 })
 
+test('a page that was silenced escalates from when it could be seen', async () => {
+  const of = using({ escalation })
+  const label = { name: 'run', value: '1', isRegex: false, isEqual: true }
+  await silence(of, { ...silenceOf('', 60), matchers: [label] })
+  await of.raise(bad('LNGS', 1))
+  await minute(of, 61)
+  expect(inShift()).toHaveLength(1)
+  await minute(of, 9)
+  expect(inExperts()).toEqual([])
+  await minute(of, 1)
+  expect(inExperts()).toHaveLength(1)
+})
+
 test('a page that ended, or is silenced, is not escalated', async () => {
   const of = using({ escalation })
   await of.raise(bad('LNGS', 1), bad('LNGS', 2))
   await show(of)
-  await silence(of, { ...silenceOf('', 60), matchers: [{ ...ofSubject('1')[0], name: 'run' } as never] })
-  const ended: AlertRule = 'checksum-mismatch'
-  await of.raise(
-    resolved({
-      rule: ended,
-      severity: 'page',
-      run: { id: null, tag: 'LNGS', runNumber: 2 },
-      summary: 'replaced by a good file',
-    }),
-  )
+  await silence(of, {
+    ...silenceOf('', 60),
+    matchers: [{ name: 'run', value: '1', isRegex: false, isEqual: true }],
+  })
+  const ended = {
+    rule: 'checksum-mismatch',
+    severity: 'page',
+    run: { id: null, tag: 'LNGS', runNumber: 2 },
+    summary: 'replaced by a good file',
+  } as const
+  await of.raise(resolved(ended))
   await minute(of, 30)
   expect(inExperts()).toEqual([])
 })

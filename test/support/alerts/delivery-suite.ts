@@ -120,9 +120,8 @@ export function deliverySuite(
     test('becomes resolved in the same message, and a later one is a new message', async () => {
       await context.raise(full('A'))
       await show()
-      await context.raise(
-        resolved({ rule: 'store-is-full', severity: 'error', subject: 'A', summary: 'over' }),
-      )
+      const over = { rule: 'store-is-full', severity: 'error', subject: 'A', summary: 'over' } as const
+      await context.raise(resolved(over))
       await show()
       expect(await texts()).toEqual([expect.stringMatching(/resolved/i)])
       await context.raise(full('A'))
