@@ -134,15 +134,6 @@ export const alertPost: TaskKind<PostContext, PostSubject, Result, null> = {
       await row.set({ messageId: result.messageId, shown: result.revision, shownAt: at }).execute()
     return ending.kind === 'failed' && change.state === 'failing' ? [notShownAlert(work, ending.reason)] : []
   },
-
-  dependencyAlert: (dependency, since, reason) =>
-    alert({
-      rule: 'channel-fails',
-      severity: 'error',
-      subject: dependency,
-      summary: `alerts cannot be shown in ${dependency} since ${since.toISOString()}: ${reason}. They wait, and none is lost`,
-      cause: `${dependency}:${since.toISOString()}`,
-    }),
 }
 
 const shown = (messageId: string, { wanted }: AlertPost): Ending<Result> => ({

@@ -3,7 +3,7 @@ import { cutText } from '../text.ts'
 import type { Request } from './outbox.ts'
 import { alert, type Condition, type Ended } from './raise-alert.ts'
 
-type OutageRule = 'store-fails' | 'tape-endpoint-fails'
+type OutageRule = 'store-fails' | 'tape-endpoint-fails' | 'channel-fails'
 
 interface Outage {
   readonly rule: OutageRule
@@ -35,6 +35,13 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
     subject: (endpoint) => `reading from ${endpoint}`,
     what: 'reading from the tape endpoint',
     wait: 'recalls wait, and the outage does not count in CYGNET_RECALL_HOURS',
+  },
+  // Named as its breaker: it is shown in the channels that have another one.
+  channel: {
+    rule: 'channel-fails',
+    subject: (name) => `channel:${name}`,
+    what: 'the channel of alerts',
+    wait: 'its alerts wait, and none is lost',
   },
 }
 
