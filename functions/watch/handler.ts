@@ -1,5 +1,6 @@
 /** Schedule: alerts that are due are shown, whatever became of their messages; silences end, pages escalate. */
 import { reviewAlerts, showAlerts } from '../../shared/alerts/dispatch.ts'
+import { NOBODY } from '../../shared/alerts/rota.ts'
 import { eachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, channels, database, queues, s3 } from '../../shared/runtime/open-context.ts'
@@ -15,7 +16,7 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
     const reviewed = {
       done: 'alerts-reviewed',
       failed: 'alerts-not-reviewed',
-      work: () => reviewAlerts(context),
+      work: () => reviewAlerts(context, NOBODY),
     }
     const shown = {
       done: 'alerts-dispatched',

@@ -10,7 +10,7 @@ import { changeEpisodes, endEpisodes, foldAlerts } from './episodes.ts'
 import { dueSteps } from './escalation.ts'
 import { BY_RULE } from './fold.ts'
 import { ALERT_POST, advancePosts, type Pace, type PostContext } from './post.ts'
-import { NOBODY, type OnShift } from './rota.ts'
+import type { OnShift } from './rota.ts'
 import { groupOf } from './routing.ts'
 import { reviewPosts } from './want-posts.ts'
 
@@ -30,11 +30,11 @@ export async function showAlerts(
   return { ...folding.value, ...shown }
 }
 
-/** Silences begin and end, pages escalate, channels work again. Once a minute. */
+/** Silences begin and end, pages escalate to who is on shift, channels work again. Once a minute. */
 export async function reviewAlerts(
   context: Context<'database' | 'channels'>,
+  onShift: OnShift,
 ): Promise<{ readonly escalated: number }> {
-  const onShift = NOBODY
   // What has ended by now must be neither sent nor escalated.
   await foldAlerts(context)
   return await changeEpisodes(context.database, async (trx) => {

@@ -13,6 +13,14 @@ import { createMemoryChannel, type MemoryChannel } from '../../support/alerts/me
 import { signal } from '../../support/context.ts'
 
 const MINUTE = 60_000
+const ON_SHIFT = { first: 'Anna Rossi', second: null }
+const ANNA = '100000000000000002'
+const escalation = {
+  channel: 'experts',
+  roleId: '100000000000000001',
+  minutes: 10,
+  people: { 'Anna Rossi': ANNA },
+}
 const clock = createTestClock()
 let context: AlertContext
 beforeAll(async () => {
@@ -38,7 +46,7 @@ const using = (settings: AlertSettings = {}) =>
 const show = (of: AlertContext) => showAlerts(of, { withinMs: 10_000 }, signal, of.log)
 const minute = async (of: AlertContext, minutes = 1) => {
   clock.advance(minutes * MINUTE)
-  await reviewAlerts(of)
+  await reviewAlerts(of, ON_SHIFT)
   await show(of)
 }
 const inShift = () => (shift?.messages() ?? []).map(({ state, title }) => `${state}: ${title}`)
@@ -255,8 +263,6 @@ test('an alert that follows from another one is sent only when it fires after th
   ])
 })
 
-const escalation = { channel: 'experts', roleId: '100000000000000001', minutes: 10, people: {} }
-
 test('a page that nobody acknowledges is escalated, each step once, until somebody does', async () => {
   const of = using({ escalation })
   await of.raise(bad('LNGS', 1), full('A'))
@@ -268,10 +274,13 @@ test('a page that nobody acknowledges is escalated, each step once, until somebo
   expect(inExperts()).toHaveLength(1)
   expect(experts?.messages()[0]).toMatchObject({
     text: expect.stringContaining('Nobody has acknowledged this for 10 minutes.'),
-    mentions: [{ kind: 'role', id: escalation.roleId }],
+    mentions: [{ kind: 'user', id: ANNA }],
   })
   await minute(of, 9)
-  expect(inExperts()).toHaveLength(2)
+  expect(experts?.messages().map(({ mentions }) => mentions)).toEqual([
+    [{ kind: 'user', id: ANNA }],
+    [{ kind: 'role', id: escalation.roleId }],
+  ])
   const page = await of.database
     .selectFrom('alerts')
     .select('id')

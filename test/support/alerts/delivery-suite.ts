@@ -8,6 +8,7 @@ import type { AlertChannel } from '../../../shared/alerts/channels/channel.ts'
 import { reviewAlerts, showAlerts } from '../../../shared/alerts/dispatch.ts'
 import { foldAlerts } from '../../../shared/alerts/episodes.ts'
 import { alertPost, requestPosts } from '../../../shared/alerts/post.ts'
+import { NOBODY } from '../../../shared/alerts/rota.ts'
 import { advanceNext } from '../../../shared/work/advance.ts'
 import type { Request } from '../../../shared/work/outbox.ts'
 import { alert, resolved } from '../../../shared/work/raise-alert.ts'
@@ -62,7 +63,7 @@ export function deliverySuite(
     /** One call of the schedule. */
     const minute = async (of = context) => {
       clock.advance(MINUTE)
-      await reviewAlerts(of)
+      await reviewAlerts(of, NOBODY)
       await show(of)
     }
     const texts = async (of = shift) => (await of.visible()).map(({ text }) => text)

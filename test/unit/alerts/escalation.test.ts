@@ -42,11 +42,11 @@ describe('a page that nobody acknowledges', () => {
     ])
   })
 
-  it('calls whom it can when nobody or one person is on shift', () => {
+  it('calls the role in place of a person whom the rota does not name', () => {
     expect(called(10, NOBODY)).toEqual([[ROLE]])
-    expect(called(60, NOBODY)).toEqual([[ROLE]])
+    expect(called(60, NOBODY)).toEqual([[ROLE], [ROLE], [ROLE]])
     expect(called(20, { first: 'Anna Rossi', second: null })).toEqual([[ANNA], [ROLE]])
-    expect(called(20, { first: null, second: 'Bob Smith' })).toEqual([[BOB], [ROLE]])
+    expect(called(20, { first: null, second: 'Bob Smith' })).toEqual([[ROLE], [BOB]])
   })
 
   it('calls the role for a person without an id', () => {
