@@ -63,6 +63,12 @@ test('a wrong checksum is not mended by a file that nobody can read, only by a g
 
 test('a good file that is deleted while it is read does not end the alert about a wrong checksum', async () => {
   await put(await bytes(), { md5: 'f'.repeat(32) })
+  // The store states whole seconds: the second file is to be the newer one.
+  await context.database
+    .updateTable('runFiles')
+    .set({ lastModified: new Date(Date.now() - 60_000) })
+    .where('objectKey', '=', key)
+    .execute()
   let heads = 0
   const send = (command: { readonly constructor: { readonly name: string } }, ...more: unknown[]) =>
     command.constructor.name === 'HeadObjectCommand' && heads++ > 0
