@@ -12,37 +12,39 @@ import type { Database } from '../database/connect.ts'
 import { fingerprintOf, type Labels } from '../messages/alert-labels.ts'
 import type { Severity } from '../messages/alert-rules.ts'
 import { isTag, LARGEST_RUN_NUMBER, type RunId } from '../run.ts'
-import { cutText, isWellFormed, shortened } from '../text.ts'
+import { cutText, shortened, wellFormed } from '../text.ts'
 import type { Request } from '../work/outbox.ts'
 import { alert } from '../work/raise-alert.ts'
 
-const text = (most: number) =>
-  z
-    .string()
-    .max(most)
-    .refine(isWellFormed, 'it contains half a character (a surrogate), NUL, U+FFFE or U+FFFF')
-const texts = z
-  .record(text(200), text(10_000))
-  .refine((all) => Object.keys(all).length <= 100, 'expected at most 100 of them')
+const MOST_LABELS = 100
+
+/**
+ * Cut, and made well-formed, rather than refused: Alertmanager does not repeat a refused notification, and all its
+ * other alerts would be lost with it.
+ */
+const text = (most: number) => z.string().transform((given) => cutText(wellFormed(given), most))
+const texts = z.record(z.string(), text(2000)).transform((all): Labels => {
+  const some = Object.entries(all).slice(0, MOST_LABELS)
+  return Object.fromEntries(some.map(([name, value]) => [cutText(wellFormed(name), 200), value]))
+})
 const status = z.enum(['firing', 'resolved'])
 const time = z.iso.datetime({ offset: true, error: 'expected a time like 2026-12-01T12:00:00Z' })
 
 const externalAlert = z.object({
   status,
-  labels: texts.refine(({ alertname = '' }) => alertname !== '', 'the label alertname is missing'),
+  labels: texts,
   annotations: texts.default({}),
   startsAt: time,
   endsAt: time,
-  generatorURL: text(4000).default(''),
+  generatorURL: text(2000).default(''),
 })
 
 /** Unknown fields are ignored: newer versions of Alertmanager may add some. */
 export const notification = z.object({
   version: z.literal('4'),
-  groupKey: text(20_000).default(''),
   truncatedAlerts: z.int().nonnegative().default(0),
   receiver: text(1000),
-  externalURL: text(4000).default(''),
+  externalURL: text(2000).default(''),
   alerts: z.array(externalAlert),
 })
 export type Notification = z.output<typeof notification>
@@ -95,7 +97,7 @@ async function requestOf(database: Database, given: ExternalAlert, at: Date): Pr
       severity: SEVERITIES.get((labels.severity ?? '').toLowerCase()) ?? 'warning',
       labels,
       subject: cutText(labels.instance ?? labels.job ?? '', 400),
-      summary: shortened([labels.alertname, sentence].filter(Boolean).join(': '), 1000),
+      summary: shortened([labels.alertname ?? 'no name', sentence].filter(Boolean).join(': '), 1000),
       facts: factsOf(labels, others, generatorURL),
       tag,
       runNumber,

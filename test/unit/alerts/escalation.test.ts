@@ -42,17 +42,17 @@ describe('a page that nobody acknowledges', () => {
     ])
   })
 
-  it('calls the role in place of a person whom the rota does not name', () => {
-    expect(called(10, NOBODY)).toEqual([[ROLE]])
+  it('calls the role for whom the rota does not name, so that somebody is called each time', () => {
     expect(called(60, NOBODY)).toEqual([[ROLE], [ROLE], [ROLE]])
-    expect(called(20, { first: 'Anna Rossi', second: null })).toEqual([[ANNA], [ROLE]])
-    expect(called(20, { first: null, second: 'Bob Smith' })).toEqual([[ROLE], [BOB]])
+    expect(called(60, { first: 'Anna Rossi', second: null })).toEqual([[ANNA], [ROLE], [ROLE]])
+    expect(called(60, { first: null, second: 'Bob Smith' })).toEqual([[ROLE], [BOB], [ROLE]])
   })
 
-  it('calls the role for a person without an id', () => {
+  it('calls the role for a person without an id, and nobody where there is no role', () => {
     expect(called(20, { first: 'Carla Verdi', second: 'Bob Smith' })).toEqual([[ROLE], [BOB]])
     const { roleId: _, ...withoutRole } = settings
-    expect(dueSteps(PAGE, { first: 'Carla Verdi', second: null }, withoutRole, minutes(60))).toEqual([])
+    const steps = dueSteps(PAGE, { first: 'Carla Verdi', second: 'Bob Smith' }, withoutRole, minutes(60))
+    expect(steps).toEqual([{ step: 2, person: 'Bob Smith', mentions: [BOB] }])
   })
 
   it.each([

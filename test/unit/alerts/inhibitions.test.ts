@@ -23,7 +23,7 @@ describe('an alert is not sent while another one explains it', () => {
       { subject: 'cygno-data', bucket: 'cygno-data' },
       { alertname: 'arrival-failed', ...FILE },
     ],
-    ['store-fails', { bucket: 'cygno-data' }, { alertname: 'listing-fails', bucket: 'cygno-data' }],
+    ['store-fails', { subject: 'cygno-data' }, { alertname: 'listing-fails', subject: 'cygno-data' }],
     ['store-fails', { bucket: 'cygno-data' }, { alertname: 'tape-copy-fails', ...FILE, subject: TAPE }],
     ['tape-endpoint-fails', { subject: TAPE }, { alertname: 'tape-copy-fails', ...FILE, subject: TAPE }],
     ['tape-endpoint-fails', { subject: TAPE }, { alertname: 'backlog-not-on-tape', subject: TAPE }],
@@ -41,9 +41,15 @@ describe('an alert is not sent while another one explains it', () => {
     expect(isInhibited({ alertname: 'not-on-tape', ...FILE, subject: TAPE }, reading)).toBe(false)
   })
 
+  it('but not by labels that both lack', () => {
+    expect(isInhibited({ alertname: 'listing-fails' }, { alertname: 'store-fails' })).toBe(false)
+    expect(isInhibited({ alertname: 'arrival-failed' }, { alertname: 'store-fails' })).toBe(false)
+    expect(isInhibited({ alertname: 'copy-missing' }, { alertname: 'last-copy-in-danger' })).toBe(false)
+  })
+
   it('but not between ours and those of other systems, which have any names', () => {
-    const fails = { alertname: 'store-fails', bucket: 'cygno-data' }
-    const listing = { alertname: 'listing-fails', bucket: 'cygno-data' }
+    const fails = { alertname: 'store-fails', subject: 'cygno-data' }
+    const listing = { alertname: 'listing-fails', subject: 'cygno-data' }
     expect(isInhibited(listing, fails)).toBe(true)
     expect(isInhibited(listing, { ...fails, source: 'alertmanager' })).toBe(false)
     expect(isInhibited({ ...listing, source: 'alertmanager' }, fails)).toBe(false)
