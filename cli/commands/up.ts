@@ -22,7 +22,7 @@ export function register(program: Command): void {
   program
     .command('up')
     .description('run everything on this machine: database, S3, queues and every function, until Ctrl-C')
-    .option('--with <parts>', `additional real parts: ${EXTRAS.join(', ')}`, parseExtras, [])
+    .option('--with <parts>', `additional parts: ${EXTRAS.join(', ')}`, parseExtras, [])
     .option('--workers <count>', 'processes of each queue function', wholeNumber(1, 64), 1)
     .option(
       '--no-notifications',

@@ -1,6 +1,6 @@
 /** Schedule: alerts that are due are shown, whatever became of their messages; silences end, pages escalate. */
 import { reviewAlerts, showAlerts } from '../../shared/alerts/dispatch.ts'
-import { NOBODY } from '../../shared/alerts/rota.ts'
+import { createRota } from '../../shared/alerts/rota-source.ts'
 import { eachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, channels, database, queues, s3 } from '../../shared/runtime/open-context.ts'
@@ -11,12 +11,13 @@ const PACE = { withinMs: 40_000 }
 export const needs = [database, queues, s3, channels]
 
 export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
+  const whoIsOnShift = createRota(context)
   return (_event, invocation) => {
     const { signal, log } = invocation
     const reviewed = {
       done: 'alerts-reviewed',
       failed: 'alerts-not-reviewed',
-      work: () => reviewAlerts(context, NOBODY),
+      work: async () => reviewAlerts(context, await whoIsOnShift(signal)),
     }
     const shown = {
       done: 'alerts-dispatched',

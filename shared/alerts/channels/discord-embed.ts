@@ -115,8 +115,12 @@ function addressOf(url: string): string | null {
   return address.length <= MOST.url ? address : null
 }
 
-/** What cannot be seen, or changes the direction of writing. Line breaks and tabs are kept. */
-const INVISIBLE = /[^\P{Cc}\n\t]|[\p{Cf}\p{Zl}\p{Zp}]|\p{Default_Ignorable_Code_Point}/gu
+/**
+ * What cannot be seen, or changes the direction of writing. Line breaks and tabs are kept, and what joins or styles
+ * the emoji before it.
+ */
+const INVISIBLE =
+  /(?!(?<=\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f)(?:\u200d|\ufe0f))(?:[^\P{Cc}\n\t]|[\p{Cf}\p{Zl}\p{Zp}]|\p{Default_Ignorable_Code_Point})/gu
 /** Styles, links and mentions anywhere, headings, quotations and lists at the beginning of a line. */
 const MARKUP = /[\\`*_~|<>[\]@]|:(?=\/\/)|(?<=^[ \t]*)[-+#]|(?<=^[ \t]*\d+)[.)]/gm
 

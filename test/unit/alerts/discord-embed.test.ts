@@ -61,6 +61,12 @@ describe('the text of a file name', () => {
     expect(read(shownText('run\u202e1\u200b.mid\0', 100))).toBe('run\\u202e1\\u200b.mid\ufffd')
   })
 
+  it('emoji of several parts are kept', () => {
+    for (const emoji of ['❤\ufe0f', '👩\u200d🚀', '👍🏽', '🏳\ufe0f\u200d🌈'])
+      expect(read(shownText(`thanks ${emoji}`, 100))).toBe(`thanks ${emoji}`)
+    expect(read(shownText('run\u200d1\ufe0f', 100))).toBe('run\\u200d1\\ufe0f')
+  })
+
   it('is cut with an ellipsis, between characters, never between a backslash and its character', () => {
     fc.assert(
       fc.property(anyText, fc.integer({ min: 2, max: 40 }), (text, most) => {

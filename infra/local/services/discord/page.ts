@@ -109,8 +109,9 @@ const utc = (at: Date): string => `${at.toISOString().slice(0, 19).replace('T', 
 
 /** As `<t:…:R>` is shown. */
 function ago(at: Date): string {
-  const minutes = Math.round((Date.now() - at.getTime()) / 60_000)
-  if (minutes === 0) return 'now'
-  const [count, unit] = Math.abs(minutes) < 120 ? [minutes, 'minutes'] : [Math.round(minutes / 60), 'hours']
-  return count > 0 ? `${count} ${unit} ago` : `in ${-count} ${unit}`
+  const minutes = Math.round((at.getTime() - Date.now()) / 60_000)
+  const text = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
+  return Math.abs(minutes) < 120
+    ? text.format(minutes, 'minute')
+    : text.format(Math.round(minutes / 60), 'hour')
 }
