@@ -70,6 +70,8 @@ function render(result: Result): string {
     '',
     ...ends,
     '',
+    ...result.alerts.map(({ channel, rule, summary }) => `alert in ${channel}: ${rule}, ${summary}`),
+    '',
     `waiting in the queues: ${queues.join(', ')}`,
     `${result.ok ? styleText('green', 'All five runs ended as expected.') : styleText('red', 'Some runs did not end as expected.')} ${duration(result.seconds)} in all.`,
     ...(result.ok ? ['', NEXT_STEP] : []),

@@ -50,10 +50,19 @@ export interface DemoOutcome {
   readonly wrong: readonly string[]
 }
 
+/** A message of an alert, as posted. */
+export interface DemoAlert {
+  readonly rule: string
+  readonly runNumber: number | null
+  readonly summary: string
+  readonly channel: string
+}
+
 export interface DemoResult {
   readonly ok: boolean
   readonly seconds: number
   readonly runs: readonly DemoOutcome[]
+  readonly alerts: readonly DemoAlert[]
   /** Messages waiting, by queue. */
   readonly queues: Readonly<Record<string, number>>
 }
@@ -87,14 +96,19 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       pending.push(watchRun(context, run, dropped, options))
     }
     const runs = await Promise.all(pending)
+    const requests = runs.flatMap((run) => run.requests)
+    const alertCount = requests.filter((queue) => queue === 'alerts').length
+    const alerts = await untilShown(context, alertCount, options.signal)
+    if (alerts.length < alertCount)
+      options.onProgress(`${alertCount} alerts were raised, but ${alerts.length} are shown`)
     const queues = await waitingMessages(context, options.signal)
     // Nothing consumes the other queues yet; a tape request is done when the copy is there.
-    const requested = runs.flatMap((run) => run.requests).filter((queue) => queue !== 'tape-requests').length
+    const requested = requests.filter((queue) => queue !== 'tape-requests' && queue !== 'alerts').length
     const waiting = Object.values(queues).reduce((total, count) => total + count, 0)
-    const ok = runs.every((run) => run.ok) && waiting === requested
+    const ok = runs.every((run) => run.ok) && waiting === requested && alerts.length >= alertCount
     if (waiting !== requested)
       options.onProgress(`${requested} requests were made, but ${waiting} wait in the queues`)
-    return { ok, seconds: (performance.now() - started) / 1000, runs, queues }
+    return { ok, seconds: (performance.now() - started) / 1000, runs, alerts, queues }
   } finally {
     await context.close()
     await stack.stop()
@@ -240,12 +254,32 @@ async function differences(
   )
 }
 
+/** The messages of alerts once there are so many, else those at the timeout. */
+async function untilShown(
+  { database }: Context<'database'>,
+  count: number,
+  signal: AbortSignal,
+): Promise<readonly DemoAlert[]> {
+  const since = performance.now()
+  for (;;) {
+    const shown = await database
+      .selectFrom('alertPosts as post')
+      .innerJoin('alerts as alert', 'alert.id', 'post.alertId')
+      .select(['alert.rule', 'alert.runNumber', 'alert.summary', 'post.channel'])
+      .where('post.messageId', 'is not', null)
+      .orderBy('post.id')
+      .execute()
+    if (shown.length >= count || performance.now() - since > TIMEOUT_MS) return shown
+    await sleep(POLL_MS, undefined, { signal })
+  }
+}
+
 async function waitingMessages(
   context: Context<'queues'>,
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
   const queues = QUEUES.filter(
-    (queue) => queue !== 'runs' && queue !== 'tape-requests' && queue !== 'recall-requests',
+    (queue) => !['runs', 'tape-requests', 'recall-requests', 'alerts'].includes(queue),
   )
   const depths = await Promise.all(queues.map((queue) => context.queues.depth(queue, signal)))
   return Object.fromEntries(queues.map((queue, index) => [queue, depths[index]?.waiting ?? 0]))

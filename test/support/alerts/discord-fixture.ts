@@ -11,16 +11,19 @@ export const SHIFT: Channel = { id: '1300000000000000011', name: 'shift' }
 const TOKEN = 'MTMwMDAwMDAw.secret.token-of-the-bot'
 /** Limits that no test reaches. */
 const NO_LIMIT = { requests: 1_000_000, windowMs: 1000 }
-const UNLIMITED: Limits = { bucket: NO_LIMIT, global: NO_LIMIT, invalid: NO_LIMIT }
+export const UNLIMITED: Limits = { bucket: NO_LIMIT, global: NO_LIMIT, invalid: NO_LIMIT }
 
 export interface DiscordFixture extends ChannelFixture {
   readonly server: DiscordServer
 }
 
 /** @param limits default: none. */
-export async function startDiscordFixture(limits = UNLIMITED): Promise<DiscordFixture> {
+export async function startDiscordFixture(
+  limits = UNLIMITED,
+  { name = SHIFT.name, now: clock = () => new Date() }: { name?: string; now?: () => Date } = {},
+): Promise<DiscordFixture> {
   let lateMs = 0
-  const now = () => new Date(Date.now() + lateMs)
+  const now = () => new Date(clock().getTime() + lateMs)
   const server = await serveDiscord({ token: TOKEN, channels: [SHIFT], limits, now })
   const faults: Partial<Record<Trouble, Fault>> = {
     unavailable: { kind: 'status', status: 503 },
@@ -32,10 +35,10 @@ export async function startDiscordFixture(limits = UNLIMITED): Promise<DiscordFi
   }
   return {
     server,
-    channel: connectDiscord({ token: TOKEN, api: server.api })(SHIFT.name, SHIFT.id),
+    channel: connectDiscord({ token: TOKEN, api: server.api })(name, SHIFT.id),
     secret: TOKEN,
     shown: () =>
-      server.messages.list(SHIFT.id, { limit: 1000 }).map(({ id, embeds, notified, attachments }) => ({
+      server.messages.list(SHIFT.id, { limit: 100_000 }).map(({ id, embeds, notified, attachments }) => ({
         id,
         text: embeds.map(readText).join('\n'),
         notified: [...notified.users, ...notified.roles, ...(notified.everyone ? ['everyone'] : [])],
