@@ -2,7 +2,7 @@
  * From requests to visible messages. A message of the queue `alerts` is only a wake-up: `showAlerts` does whatever is
  * due. `reviewAlerts` finds what becomes due with time.
  */
-import type { Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import type { Context } from '../context.ts'
 import type { Schema } from '../database/schema.ts'
 import type { Logger } from '../log.ts'
@@ -83,8 +83,8 @@ async function endChannelFailures(
 }
 
 /**
- * Wants the messages of the steps that are due. Pages that a digest lists have none of their own: those of their group
- * that have a message call the same people.
+ * Wants the messages of the steps that are due. Pages that only a digest lists call nobody while others of their group
+ * do, which call the same people; else one of them calls for all.
  */
 async function escalate(
   trx: Transaction<Schema>,
@@ -99,16 +99,23 @@ async function escalate(
     .selectFrom('alerts')
     .innerJoin('alertPosts', 'alertPosts.alertId', 'alerts.id')
     .selectAll('alerts')
-    .select((of) => of.fn.min('alertPosts.createdAt').as('sentAt'))
+    .select((of) => [
+      of.fn.min('alertPosts.createdAt').as('sentAt'),
+      sql<number>`MAX(alert_posts.digest_id IS NULL)`.as('hasMessage'),
+    ])
     .where('resolvedAt', 'is', null)
     .where('severity', '=', 'page')
     .where('acknowledgedAt', 'is', null)
     .where('alertPosts.kind', '=', 'alert')
-    .where('alertPosts.digestId', 'is', null)
     .groupBy('alerts.id')
+    .orderBy('alerts.id')
     .execute()
+  const calling = [...Map.groupBy(pages, groupOf).values()].flatMap((group) => {
+    const withMessage = group.filter(({ hasMessage }) => Number(hasMessage) === 1)
+    return withMessage.length > 0 ? withMessage : group.slice(0, 1)
+  })
   // One that was silenced at first could not be seen before.
-  const posts = pages.flatMap(({ sentAt, ...episode }) =>
+  const posts = calling.flatMap(({ sentAt, hasMessage: _, ...episode }) =>
     dueSteps({ ...episode, since: sentAt }, onShift, settings, at).map(({ step, mentions }) => ({
       channel,
       kind: 'escalation' as const,

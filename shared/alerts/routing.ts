@@ -15,7 +15,8 @@ interface Routed {
 /**
  * The names of the channels, among those that are open. An episode goes to the channels of every route that matches
  * its severity, tag and rule. Information goes only where a route names the severity info: it is opt-in. That a
- * channel fails is shown in all others, whatever the routes: it must not need the channel itself.
+ * channel fails is shown in all others, whatever the routes: it must not need the channel itself. A page that no route
+ * matches goes to all channels: a gap in the routes must not hide it.
  */
 export function channelsFor(
   { rule, severity, tag, subject }: Routed,
@@ -31,7 +32,8 @@ export function channelsFor(
       (rules === undefined || rules.includes(rule)),
   )
   const named = new Set(matching.flatMap(({ channels }) => channels))
-  return open.map(({ name }) => name).filter((name) => named.has(name))
+  const names = open.map(({ name }) => name)
+  return matching.length === 0 && severity === 'page' ? names : names.filter((name) => named.has(name))
 }
 
 /** Alerts of the same rule and tag are counted together, and listed in one digest. */

@@ -293,6 +293,34 @@ test('a page that nobody acknowledges is escalated, each step once, until somebo
   expect(shift?.messages()[0]?.fields).toContainEqual({ name: 'Acknowledged by', value: 'anna' })
 })
 
+test('of pages in a digest one calls for all, until a person has acknowledged each', async () => {
+  const of = using({ escalation, digestOver: 1 })
+  await of.raise(bad('LNGS', 1), bad('LNGS', 2), bad('LNGS', 3))
+  await show(of)
+  await minute(of, 10)
+  expect(inExperts()).toEqual(['firing: checksum-mismatch, run 1 of LNGS'])
+  const pages = await of.database.selectFrom('alerts').select('id').orderBy('id').execute()
+  const take = async (index: number) => await acknowledge(of, pages[index]?.id ?? 0, 'anna', 'I look at it')
+  await take(0)
+  await minute(of, 1)
+  expect(inExperts()).toContain('firing: checksum-mismatch, run 2 of LNGS')
+  expect(inExperts().join()).not.toContain('run 3')
+  await take(1)
+  await take(2)
+  await minute(of, 60)
+  expect(inExperts().join()).not.toContain('firing')
+})
+
+test('a page that no route matches is shown in every channel', async () => {
+  const of = using({ routes: [{ tags: ['MAN'], channels: ['shift'] }] })
+  await of.raise(bad('LNGS', 1), full('A'))
+  await show(of)
+  expect([inShift(), inExperts()]).toEqual([
+    ['firing: checksum-mismatch, run 1 of LNGS'],
+    ['firing: checksum-mismatch, run 1 of LNGS'],
+  ])
+})
+
 test('a page that was silenced escalates from when it could be seen', async () => {
   const of = using({ escalation })
   const label = { name: 'run', value: '1', isRegex: false, isEqual: true }
