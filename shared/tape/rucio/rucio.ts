@@ -85,12 +85,9 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
       // end: once no rule keeps a replica, Rucio may delete the file, and that file is what was just brought
       // back.
       if (destination === undefined) return
-      await destination.release(
-        await atEndpoint(rucio, tapeRse, destination, file, signal),
-        reference,
-        signal,
-        round,
-      )
+      const named = await nameIfKnown(rucio, tapeRse, destination, file, signal)
+      // Of a file without a replica no request keeps anything.
+      if (named !== null) await destination.release(named, reference, signal, round)
     },
     async *read(file, signal) {
       checkedName(file.name)
@@ -106,6 +103,13 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
   }
 }
 
+/** As `atEndpoint`; null for a file of which Rucio has no replica there. */
+const nameIfKnown = (...of: Parameters<typeof atEndpoint>): Promise<TapeFile | null> =>
+  atEndpoint(...of).catch((error: unknown) => {
+    if (error instanceof InvalidInputError) return null
+    throw error
+  })
+
 /** As TapeDriver.stageAll, under the names that Rucio has given the files at the endpoint. */
 function stageAllAt(
   rucio: RucioClient,
@@ -114,11 +118,7 @@ function stageAllAt(
   stageAll: NonNullable<TapeDriver['stageAll']>,
 ): NonNullable<TapeDriver['stageAll']> {
   return async (files, options, signal) => {
-    const nameOf = (file: TapeFile) =>
-      atEndpoint(rucio, tapeRse, destination, file, signal).catch((error) => {
-        if (error instanceof InvalidInputError) return null
-        throw error
-      })
+    const nameOf = (file: TapeFile) => nameIfKnown(rucio, tapeRse, destination, file, signal)
     const names = await checkEach(files, nameOf, options.checkSeconds, signal)
     const there = new Map([...names].flatMap(([file, named]) => (named === null ? [] : [[named, file]])))
     if (there.size === 0) return null

@@ -339,6 +339,6 @@ describe('with an FTS that copies', async () => {
         },
       }
     },
-    { asynchronous: true },
+    { asynchronous: true, stagesTogether: true },
   )
 })
