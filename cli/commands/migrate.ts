@@ -1,7 +1,9 @@
 /** `cygnet migrate`: brings the catalogue's schema up to date, and makes views for existing SQL clients. */
 import type { Command } from 'commander'
+import type { Context } from '../../shared/context.ts'
 import type { Database } from '../../shared/database/connect.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
+import { auditedCommand } from '../audited.ts'
 import { print, printToStderr } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -21,21 +23,39 @@ export function register(program: Command): void {
     .option('--views [tags...]', 'also make a database with a view Runlog for every tag, for SQL clients')
     .addHelpText('after', EXAMPLES)
     .action(async (options: { readonly views?: true | readonly string[] }) => {
-      const [{ migrate }, { openDatabase, WITHOUT_LIMITS }] = await Promise.all([
-        import('../../shared/database/migrate.ts'),
-        import('../../shared/database/connect.ts'),
-      ])
-      await withContext([], async ({ config }) => {
+      const { openDatabase, WITHOUT_LIMITS } = await import('../../shared/database/connect.ts')
+      await withContext([], async ({ config, log, now }) => {
         const database = openDatabase(config.database.url, 1, WITHOUT_LIMITS)
         try {
-          const done = await migrate(database)
+          const audit = { database, log, now }
+          const done = await migrateAudited(audit)
           print(done.length === 0 ? 'the schema is up to date' : `migrated: ${done.join(', ')}`)
-          if (options.views !== undefined) await makeViews(database, options.views)
+          const { views } = options
+          if (views === undefined) return
+          const tags = views === true ? 'all tags' : views.join(', ')
+          await auditedCommand(audit, 'operate', `views of the Runlog for ${tags}`, () =>
+            makeViews(database, views),
+          )
         } finally {
           await database.destroy()
         }
       })
     })
+}
+
+/** The audit is a table of the schema: where it is missing, the use is recorded right after. */
+async function migrateAudited(
+  audit: Pick<Context<'database'>, 'database' | 'log' | 'now'>,
+): Promise<readonly string[]> {
+  const { hasAudit, migrate, pendingMigrations } = await import('../../shared/database/migrate.ts')
+  const { database } = audit
+  const pending = await pendingMigrations(database)
+  const recorded = <T>(work: () => Promise<T>) =>
+    auditedCommand(audit, 'operate', `schema: ${pending.join(', ')}`, work)
+  if (pending.length === 0) return await migrate(database)
+  if (hasAudit(pending)) return await recorded(() => migrate(database))
+  const done = await migrate(database)
+  return await recorded(async () => done)
 }
 
 async function makeViews(database: Database, wanted: true | readonly string[]): Promise<void> {

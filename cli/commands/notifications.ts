@@ -6,6 +6,7 @@ import type { Config } from '../../shared/config/config.ts'
 import { classify } from '../../shared/errors.ts'
 import type { NotificationRequest, NotificationRule } from '../../shared/storage/bucket-notifications.ts'
 import { wholeNumber } from '../arguments.ts'
+import { auditedCommand, auditedStoreCommand } from '../audited.ts'
 import { print, printJson, printToStderr, table } from '../output.ts'
 import { interruption, loadStoreSettings, withContext } from '../settings.ts'
 
@@ -70,7 +71,7 @@ const collect = (value: string, values: readonly string[]) => [...values, value]
 async function show({ bucket, json }: ShowOptions): Promise<void> {
   const { readBucketNotifications } = await import('../../shared/storage/bucket-notifications.ts')
   const { describeTarget } = await import('../../shared/storage/ceph.ts')
-  await withS3(async (s3, signal, { notificationToken }) => {
+  await withS3(async (s3, signal, { ingest: { notificationToken } }) => {
     const rules = await readBucketNotifications(s3, bucket, signal)
     const notifications = []
     for (const rule of rules) {
@@ -89,9 +90,12 @@ async function apply({ bucket, arn, prefix, suffix, yes, json }: ApplyOptions): 
     '../../shared/storage/bucket-notifications.ts'
   )
   const wanted: NotificationRequest = { bucket, arn, prefixes: prefix, suffixes: suffix }
-  await withS3(async (s3, signal) => {
-    const act = yes ? applyBucketNotifications : planBucketNotifications
-    const { changed, refreshed, before, after } = await act(s3, wanted, signal)
+  await withS3(async (s3, signal, config) => {
+    const { changed, refreshed, before, after } = yes
+      ? await auditedStoreCommand(config, 'operate', `notifications of ${bucket} to ${arn}`, () =>
+          applyBucketNotifications(s3, wanted, signal),
+        )
+      : await planBucketNotifications(s3, wanted, signal)
     const isPut = changed || refreshed
     if (json) printJson({ bucket, changed, refreshed, applied: yes === true && isPut, before, after })
     else if (changed) print(difference(before, after))
@@ -107,7 +111,9 @@ async function apply({ bucket, arn, prefix, suffix, yes, json }: ApplyOptions): 
 async function test({ bucket, seconds, json }: TestOptions): Promise<void> {
   const { followNotifications } = await import('../notifications/follow.ts')
   await withContext(['database', 's3'], async (context, signal) => {
-    const followed = await followNotifications(context, { bucket, seconds }, signal)
+    const followed = await auditedCommand(context, 'operate', `test of the notifications of ${bucket}`, () =>
+      followNotifications(context, { bucket, seconds }, signal),
+    )
     if (json) printJson({ bucket, notifications: followed })
     else
       for (const { rule, receivedSeconds, processedSeconds, advice } of followed) {
@@ -127,13 +133,13 @@ async function test({ bucket, seconds, json }: TestOptions): Promise<void> {
 }
 
 async function withS3(
-  work: (s3: S3Client, signal: AbortSignal, ingest: Config['ingest']) => Promise<void>,
+  work: (s3: S3Client, signal: AbortSignal, config: Config) => Promise<void>,
 ): Promise<void> {
   const { createS3Client } = await import('../../shared/storage/client.ts')
   const config = await loadStoreSettings()
   const s3 = createS3Client(config)
   try {
-    await work(s3, interruption(), config.ingest)
+    await work(s3, interruption(), config)
   } catch (error) {
     throw classify(error)
   } finally {

@@ -1,7 +1,13 @@
 /** `cygnet reconcile`: compares the objects of a bucket with the ledger and enqueues the missing runs. */
 import type { Command } from 'commander'
+import { auditedCommand } from '../audited.ts'
 import { print, printJson, printToStderr, time } from '../output.ts'
 import { withContext } from '../settings.ts'
+
+interface Progress {
+  readonly listed: number
+  readonly announced: number
+}
 
 export function register(program: Command): void {
   program
@@ -30,18 +36,21 @@ export function register(program: Command): void {
           for (const bucket of options.bucket === undefined
             ? context.config.store.rawBuckets
             : [options.bucket]) {
-            const result = await reconcile(
+            const wanted = {
+              bucket,
+              prefix: options.prefix,
+              graceSeconds: options.grace,
+              resume: options.resume === true,
+              onProgress: ({ listed, announced }: Progress) =>
+                process.stderr.isTTY &&
+                printToStderr(`${bucket}: ${listed} objects listed, ${announced} enqueued`),
+            }
+            const result = await auditedCommand(
               context,
-              {
-                bucket,
-                prefix: options.prefix,
-                graceSeconds: options.grace,
-                resume: options.resume === true,
-                onProgress: ({ listed, announced }) =>
-                  process.stderr.isTTY &&
-                  printToStderr(`${bucket}: ${listed} objects listed, ${announced} enqueued`),
-              },
-              signal,
+              'operate',
+              `reconcile ${bucket}/${options.prefix}`,
+              () => reconcile(context, wanted, signal),
+              ({ announced, finished }) => `${announced} enqueued${finished ? '' : ', interrupted'}`,
             )
             if (options.json === true) printJson({ bucket, ...result })
             else {

@@ -12,6 +12,7 @@ import { classify, InvalidInputError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
 import { findRuns } from '../../shared/queries/runs.ts'
 import { parseRunNumber } from '../arguments.ts'
+import { auditedCommand } from '../audited.ts'
 import { bytes, print, printJson, printToStderr, table } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -72,13 +73,34 @@ export function register(program: Command): void {
     .action(async (flags: Flags, command: Command) => {
       const selection = selectionOf(flags, command)
       await withContext(['database', 'queues', 's3', 'publicS3', 'tape'], async (context, signal) => {
-        const outcome =
-          selection === 'dark'
-            ? await verifyListings(context, flags, signal)
-            : await verify(context, selection, flags, signal)
+        const outcome = await auditedCommand(
+          context,
+          'operate',
+          `verify ${objectOf(selection, flags)}`,
+          () =>
+            selection === 'dark'
+              ? verifyListings(context, flags, signal)
+              : verify(context, selection, flags, signal),
+          (code) => OUTCOMES[code] ?? 'done',
+        )
         if (outcome !== 0) process.exitCode = outcome
       })
     })
+}
+
+/** For the audit: verifying records what it finds, and --stage brings files from tape. */
+function objectOf(selection: VerifySelection | 'dark', { quick, stage }: Flags): string {
+  const how = stage === true ? ', staged from tape' : quick === true ? ', by stated checksums' : ''
+  if (selection === 'dark') return 'the listings of all places'
+  if ('run' in selection)
+    return `the copies of run ${selection.run}${selection.tag === undefined ? '' : ` of ${selection.tag}`}${how}`
+  return `${'sample' in selection ? `a sample (${selection.sample}) of` : 'all'} copies${how}`
+}
+
+const OUTCOMES: Readonly<Record<number, string>> = {
+  0: 'everything is verified',
+  [COPY_PROBLEM]: 'something is missing, suspicious or dark',
+  [NOT_CHECKED]: 'something could not be checked',
 }
 
 function parseShare(text: string): number {

@@ -4,11 +4,11 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { findNotificationTest, startNotificationTest } from '../../shared/catalogue/notification-tests.ts'
 import type { Context } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { testObjectKey } from '../../shared/notifications/test-object.ts'
+import { testIdOf, testObjectKey } from '../../shared/notifications/test-object.ts'
 import { type NotificationRule, readBucketNotifications } from '../../shared/storage/bucket-notifications.ts'
 import { describeTarget } from '../../shared/storage/ceph.ts'
 import { deleteObject } from '../../shared/storage/delete-object.ts'
-import { describeObject } from '../../shared/storage/objects.ts'
+import { describeObject, listObjects } from '../../shared/storage/objects.ts'
 import { pause } from '../../shared/time/pause.ts'
 
 export interface Followed {
@@ -23,6 +23,10 @@ export interface Followed {
 }
 
 const POLL_MS = 250
+/** In ASCII. */
+const CONTENT = 'a test of notifications by Cygnet'
+/** Longer than a test may take, and than clocks differ. */
+const LONGEST_TEST_MS = 2 * 3_600_000
 
 /**
  * Stores a test object for each of our rules, waits until its notification was processed, and deletes it.
@@ -56,13 +60,13 @@ async function follow(
   const id = randomUUID()
   const key = testObjectKey(id, rule)
   const startedAt = context.now()
+  await removeLeftBehind(context, { bucket, rule }, signal)
   await startNotificationTest(database, id, startedAt)
   const end = performance.now() + seconds * 1000
   const secondsTo = (at: Date | null | undefined) =>
     at instanceof Date ? Math.max(0, at.getTime() - startedAt.getTime()) / 1000 : null
   try {
-    const Body = 'a test of notifications by Cygnet'
-    await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body }), { abortSignal: signal })
+    await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: CONTENT }), { abortSignal: signal })
     let test = await findNotificationTest(database, id)
     while (test?.processedAt === null && performance.now() < end && !signal.aborted) {
       await pause(POLL_MS, signal)
@@ -78,6 +82,21 @@ async function follow(
     const stored = await describeObject(s3, { bucket, key }, AbortSignal.timeout(10_000))
     if (stored !== null) await deleteObject(s3, stored, AbortSignal.timeout(10_000))
   }
+}
+
+/** Removes the test objects of processes that were killed: nothing else would. Only what this file has stored. */
+async function removeLeftBehind(
+  { s3, now }: Context<'s3'>,
+  { bucket, rule }: { readonly bucket: string; readonly rule: NotificationRule },
+  signal: AbortSignal,
+): Promise<void> {
+  const before = new Date(now().getTime() - LONGEST_TEST_MS)
+  const isOurs = (key: string) => key === testObjectKey(testIdOf(key) ?? '', rule)
+  const prefix = testObjectKey('', { ...rule, suffix: '' })
+  const { objects } = await listObjects(s3, { bucket, prefix, startAfter: null, isWanted: isOurs }, signal)
+  for (const object of objects)
+    if (object.sizeBytes === CONTENT.length && object.lastModified !== null && object.lastModified < before)
+      await deleteObject(s3, object, signal)
 }
 
 async function adviceFor(

@@ -62,4 +62,6 @@ if __name__ == "__main__":
     for run in runs(tag=tag, **{"from": number, "to": number}):
         print(run["tag"], run["runNumber"], run["startedAt"], run["eventCount"], "MIDAS events")
     for file in links(tag, number):
+        if file["warning"]:
+            print("warning:", file["fileName"], file["warning"], file=sys.stderr)
         print(fetch(file))

@@ -28,4 +28,6 @@ def read(file, start, count):
 
 if __name__ == "__main__":
     for file in links(sys.argv[1], int(sys.argv[2])):
+        if file["warning"]:
+            print("warning:", file["fileName"], file["warning"], file=sys.stderr)
         print(file["fileName"], file["sizeBytes"], read(file, 0, 16).hex())

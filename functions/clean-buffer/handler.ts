@@ -4,13 +4,14 @@
  */
 import { cleanEvents } from '../../shared/copies/clean/clean-events.ts'
 import { cleanRuns } from '../../shared/copies/clean/clean-runs.ts'
-import { eachPart } from '../../shared/runtime/each-part.ts'
+import { createEachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 
 export const needs = [database, queues, s3, tape]
 
 export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
+  const eachPart = createEachPart()
   return async (_event, invocation) => {
     const { signal, log } = invocation
     const options = { dryRun: false, now: context.now() }

@@ -16,7 +16,7 @@ import { type ParsedNotification, parseNotification } from '../../shared/notific
 import { testIdOf } from '../../shared/notifications/test-object.ts'
 import type { HostOfRequest } from '../../shared/runtime/handler.ts'
 import { createRefusals, type Refusal } from '../../shared/runtime/refusals.ts'
-import { readBody } from './body.ts'
+import { type Body, readBody } from './body.ts'
 import { createCredentials, withoutOpaqueData } from './credentials.ts'
 import type { WebhookPorts } from './ports.ts'
 
@@ -58,8 +58,7 @@ export function createWebhook(ports: WebhookPorts): Hono<Environment> {
     const body = await readBody(c.req.raw, limit)
     if (!isAuthorized && !(body.kind === 'text' && credentials.ofBody(body.text))) {
       const answer = c.json({ error: 'unauthorized' }, 401, { 'www-authenticate': 'Bearer' })
-      // Others than stores try any address: people are alerted of notifications only.
-      const isAlerted = body.kind === 'text' && isNotification(body.text)
+      const isAlerted = isNotification(body)
       return await refuse(
         c,
         answer,
@@ -75,17 +74,30 @@ export function createWebhook(ports: WebhookPorts): Hono<Environment> {
     return c.json(counts)
   }
 
+  /**
+   * Where nothing is received: a store whose rule has an old address, or a method of a proxy, would otherwise lose its
+   * notifications without a word.
+   */
+  const refuseElsewhere = async (c: Context<Environment>, answer: Response, where: string) => {
+    const isOfStore = credentials.ofRequest(c.req.header('authorization'), c.req.path)
+    const body = await readBody(c.req.raw, Math.min(bodyLimitBytes, UNAUTHORIZED_BODY_BYTES)).catch(
+      () => null,
+    )
+    const isAlerted = isOfStore || (body !== null && isNotification(body))
+    return await refuse(c, answer, isAlerted ? `a notification by ${where}` : where, isAlerted)
+  }
+
   const app = new Hono<Environment>({ strict: true })
   app.on(['GET', 'HEAD'], PATHS, (c) => c.body(null, 200))
   app.on('POST', PATHS, receive)
   app.on('ALL', PATHS, (c) =>
-    refuse(
+    refuseElsewhere(
       c,
       c.json({ error: 'method not allowed' }, 405, { allow: 'GET, HEAD, POST' }),
       'another method than POST',
     ),
   )
-  app.notFound((c) => refuse(c, c.json({ error: 'not found' }, 404), 'an unknown path'))
+  app.notFound((c) => refuseElsewhere(c, c.json({ error: 'not found' }, 404), 'an unknown path'))
   app.onError(async (error, c) => {
     await hold(c, { event: 'notification-not-stored', reason: 'not stored', error, isAlerted: true })
     return c.json({ error: 'not stored, send it again' }, 503, { 'retry-after': RETRY_AFTER_SECONDS })
@@ -93,8 +105,10 @@ export function createWebhook(ports: WebhookPorts): Hono<Environment> {
   return app
 }
 
-const isNotification = (text: string): boolean => {
-  const { arrivals, ignored } = parseNotification(text)
+/** Others than stores try any address: people are alerted of notifications only. */
+const isNotification = (body: Body): boolean => {
+  if (body.kind !== 'text') return false
+  const { arrivals, ignored } = parseNotification(body.text)
   return arrivals.length + ignored.length > 0
 }
 

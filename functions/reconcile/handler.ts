@@ -4,7 +4,7 @@
  */
 import { releaseHistory } from '../../shared/ingest/adopt.ts'
 import { alertStalledListing, reconcile } from '../../shared/ingest/reconcile.ts'
-import { eachPart } from '../../shared/runtime/each-part.ts'
+import { createEachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues, s3 } from '../../shared/runtime/open-context.ts'
 import { shortenLeases } from '../../shared/work/lease.ts'
@@ -18,6 +18,7 @@ const LONGEST_LEASE_SECONDS = 3600
 export const needs = [database, queues, s3]
 
 export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
+  const eachPart = createEachPart()
   return (_event, invocation) => {
     const { signal } = invocation
     const parts = context.config.store.rawBuckets.map((bucket) => ({

@@ -4,7 +4,7 @@
  */
 import { duePlaces, searchPlace } from '../../shared/copies/verify/dark/daily.ts'
 import { scrub } from '../../shared/copies/verify/scrub.ts'
-import { eachPart } from '../../shared/runtime/each-part.ts'
+import { createEachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 
@@ -16,6 +16,7 @@ interface Options {
 export const needs = [database, queues, s3, tape]
 
 export function createHandler(context: ContextOf<typeof needs>, options: Options = {}): ScheduleHandler {
+  const eachPart = createEachPart()
   return async (_event, invocation) => {
     const { signal, log } = invocation
     const places = await duePlaces(context)

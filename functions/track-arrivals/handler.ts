@@ -1,6 +1,6 @@
 /** Schedule: arrivals that are due are processed, and requests that were written but not sent are sent. */
 import { processDue } from '../../shared/ingest/due-arrivals.ts'
-import { eachPart } from '../../shared/runtime/each-part.ts'
+import { createEachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues, s3 } from '../../shared/runtime/open-context.ts'
 import { flushOutbox } from '../../shared/work/outbox.ts'
@@ -11,6 +11,7 @@ const LEFT_BEHIND_MS = 5000
 export const needs = [database, queues, s3]
 
 export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
+  const eachPart = createEachPart()
   return (_event, invocation) => {
     const { signal, log } = invocation
     const sendLeftBehind = () => {
@@ -28,8 +29,7 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
       fields: { bucket },
       work: () => processDue(context, bucket, signal, log, sendLeftBehind),
     }))
-    // At the same time: a store that does not answer holds up nothing else in this call. The next call of
-    // this host begins when this one has ended, at the latest at the function's time limit.
+    // At the same time: a store that does not answer holds up nothing else.
     return eachPart(invocation, [sendRequests], ...buckets.map((part) => [part]))
   }
 }

@@ -2,20 +2,24 @@
  * Schedule: copies in progress are followed to the medium, waiting ones are made, missing ones are requested,
  * recalls advance.
  */
-import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
+import { countsOf, fetchRecalls, followRecalls } from '../../shared/copies/recall/schedule.ts'
 import { sweepTemporaries } from '../../shared/copies/recall/sweep-temporaries.ts'
 import { requestNew, sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
 import { copyWaiting, followCopies, hasTape, type WithTape } from '../../shared/copies/tape/tape-copy.ts'
-import { eachPart, type Part } from '../../shared/runtime/each-part.ts'
+import { createEachPart, type Part } from '../../shared/runtime/each-part.ts'
 import type { Invocation, ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, publicS3, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 
 /** The whole catalogue is compared, and leftovers are listed, this often, not every minute. */
 const SWEEP_EVERY_MS = 600_000
 
+/** Recalls whose bytes pass through this process at a time: a few saturate the network. */
+const FETCHED_AT_ONCE = 3
+
 export const needs = [database, queues, s3, publicS3, tape]
 
 export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
+  const eachPart = createEachPart()
   let sweptAt = Number.NEGATIVE_INFINITY
   let temporariesSweptAt = Number.NEGATIVE_INFINITY
   let seen = 0
@@ -39,8 +43,12 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
   return async (_event, invocation) => {
     const { signal, log } = invocation
     if (!hasTape(context)) log.warn('no-tape-driver')
-    const recalls = part('recalls-advanced', () => advanceRecalls(context, signal, log))
-    // A recall may stream bytes for many minutes, so copies are made at the same time.
+    const recalls = [
+      part('recalls-followed', () => followRecalls(context, signal, log)),
+      part('recalls-fetched', async () =>
+        countsOf(await fetchRecalls(context, FETCHED_AT_ONCE, signal, log)),
+      ),
+    ]
     const temporaries = part('temporaries-swept', async () => {
       const now = performance.now()
       if (now - temporariesSweptAt < SWEEP_EVERY_MS) return
@@ -48,6 +56,7 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
       temporariesSweptAt = now
       return { deleted }
     })
-    await eachPart(invocation, [recalls, temporaries], hasTape(context) ? copies(context, invocation) : [])
+    // A recall may stream bytes for many minutes, so copies are made at the same time, also by the next runs.
+    await eachPart(invocation, [...recalls, temporaries], hasTape(context) ? copies(context, invocation) : [])
   }
 }

@@ -52,7 +52,7 @@ export const ACTIONS = {
   operate: {
     from: 'operator',
     right: 'operate',
-    what: 'see logs, queues, everybody’s tokens and the audit; revoke tokens, end sessions, exceed budgets',
+    what: 'see logs, queues, everybody’s tokens and the audit; revoke tokens, end sessions, exceed budgets; by commands: adopt, reconcile, verify, migrate, set notifications',
   },
   push: {
     from: null,

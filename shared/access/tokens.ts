@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
 import { InvalidInputError } from '../errors.ts'
+import { keepLastingSignIn } from './people.ts'
 import type { ApiToken, ApiTokensTable } from './schema.ts'
 import { allows, EVERY_TAG, parseScope, tagsOf } from './scopes.ts'
 
@@ -178,19 +179,48 @@ const listed = (database: Database) =>
     .orderBy('id', 'desc')
 
 /** Revokes personal tokens of a person: the one of this id, or all. Returns how many are revoked now. */
-export async function revokeTokensOf(
+export const revokeTokensOf = (
   database: Database,
   subject: string,
   id: number | 'all',
   at: Date,
+): Promise<number> =>
+  database.transaction().execute(async (trx) => {
+    const own = await listTokensOf(trx, subject)
+    return await revoke(
+      trx,
+      own.filter((token) => id === 'all' || token.id === id),
+      at,
+    )
+  })
+
+/**
+ * With the last token of a person goes the lasting sign-in, which nothing needs any more; in one transaction, since
+ * nobody would revoke the token again. Returns how many were revoked now.
+ */
+async function revoke(
+  trx: Database,
+  tokens: readonly Pick<ListedToken, 'id' | 'subject'>[],
+  at: Date,
 ): Promise<number> {
-  const ended = await tables(database)
+  if (tokens.length === 0) return 0
+  const ended = await tables(trx)
     .updateTable('apiTokens')
     .set({ revokedAt: at })
-    .where('subject', '=', subject)
-    .$if(id !== 'all', (query) => query.where('id', '=', Number(id)))
+    .where(
+      'id',
+      'in',
+      tokens.map(({ id }) => id),
+    )
     .where('revokedAt', 'is', null)
     .executeTakeFirstOrThrow()
+  if (ended.numUpdatedRows === 0n) return 0
+  for (const subject of new Set(tokens.map((token) => token.subject)))
+    if (
+      subject !== null &&
+      !(await listTokensOf(trx, subject)).some((token) => stateOf(token, at) === 'valid')
+    )
+      await keepLastingSignIn(trx, subject, null)
   return Number(ended.numUpdatedRows)
 }
 
@@ -202,21 +232,14 @@ export async function revokeTokensOf(
 export async function revokeTokens(database: Database, idOrName: string, at: Date): Promise<number> {
   const column = /^\d+$/.test(idOrName) ? 'id' : 'name'
   const value = column === 'id' ? Number(idOrName) : idOrName
-  // Names of personal tokens are chosen by their people, and may be that of a machine.
-  const known = await tables(database)
-    .selectFrom('apiTokens')
-    .select('id')
-    .where(column, '=', value)
-    .$if(column === 'name', (query) => query.where('subject', 'is', null))
-    .executeTakeFirst()
-  if (known === undefined)
-    throw new InvalidInputError(`there is no token "${idOrName}"; \`cygnet token ls\` shows all`)
-  const ended = await tables(database)
-    .updateTable('apiTokens')
-    .set({ revokedAt: at })
-    .where(column, '=', value)
-    .$if(column === 'name', (query) => query.where('subject', 'is', null))
-    .where('revokedAt', 'is', null)
-    .executeTakeFirstOrThrow()
-  return Number(ended.numUpdatedRows)
+  return await database.transaction().execute(async (trx) => {
+    const tokens = await listed(trx)
+      .where(column, '=', value)
+      // Names of personal tokens are chosen by their people, and may be that of a machine.
+      .$if(column === 'name', (query) => query.where('subject', 'is', null))
+      .execute()
+    if (tokens.length === 0)
+      throw new InvalidInputError(`there is no token "${idOrName}"; \`cygnet token ls\` shows all`)
+    return await revoke(trx, tokens, at)
+  })
 }

@@ -89,23 +89,28 @@ export async function startClock(
       const time = (await databaseTime(database)).getTime()
       // The server read its clock between the two: what agrees with both is kept, so that the time does not
       // waver with the duration of the answers. The first one is never ahead.
-      const least = time - steadyMs()
+      const after = steadyMs()
+      const least = time - after
       offsetMs = Math.min(Math.max(offsetMs ?? least, least), time - before)
       wallOffsetMs = wallBefore - before
-      const differenceMs = wallBefore - before - offsetMs
+      // The machine's clock at that moment is between these two: a slow answer proves no difference.
+      const range = [wallBefore - time, wallBefore + after - before - time] as const
+      const differenceMs = range[0] > 0 ? range[0] : Math.min(range[1], 0)
       logChange(differenceMs)
-      await report(differenceMs, new Date(time)).catch((error) => log.warn({ error }, 'clock-not-alerted'))
+      await report(differenceMs, range, new Date(time)).catch((error) =>
+        log.warn({ error }, 'clock-not-alerted'),
+      )
     } catch (error) {
       failure = error
     } finally {
       measuring = null
     }
   }
-  const report = async (differenceMs: number, at: Date) => {
+  const report = async (differenceMs: number, range: readonly number[], at: Date) => {
     if (differs(differenceMs)) {
       mayBeReported = true
       await reports.differs(differenceMs, at)
-    } else if (mayBeReported) {
+    } else if (mayBeReported && !range.some(differs)) {
       await reports.agrees(differenceMs, at)
       mayBeReported = false
     }

@@ -15,7 +15,8 @@ import * as tapeRest from './migrations/0010-tape-rest.ts'
 import * as runsOfHistory from './migrations/0011-runs-of-history.ts'
 import * as alerts from './migrations/0012-alerts.ts'
 
-const migrations = {
+/** In the order in which they run. */
+export const migrations = {
   '0001-schema': schema,
   '0002-evidence': evidence,
   '0003-take-overs': takeOvers,
@@ -55,6 +56,17 @@ export async function migrate(database: Database): Promise<readonly string[]> {
     { cause: error },
   )
 }
+
+/** The names of the migrations that `migrate` would run now, in their order. */
+export async function pendingMigrations(database: Database): Promise<readonly string[]> {
+  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
+  return (await migrator.getMigrations())
+    .filter(({ executedAt }) => executedAt === undefined)
+    .map(({ name }) => name)
+}
+
+/** Whether the schema already has the audit, when these migrations have not run. */
+export const hasAudit = (pending: readonly string[]): boolean => !pending.includes('0008-people')
 
 /** None when the database cannot be asked: the migrator's own error is reported then. */
 async function unknownMigrations(database: Database): Promise<readonly string[]> {

@@ -78,21 +78,26 @@ export function queueApp(handler: QueueHandler, options: FunctionAppOptions): Ht
 
 /**
  * A schedule function behind HTTP (OpenFaaS's cron connector, Knative's PingSource): any POST runs it, but
- * never two at once.
+ * never two at once unless the handler permits it.
  */
 export function scheduleApp(handler: ScheduleHandler, options: FunctionAppOptions): HttpApp {
   const app = functionApp(options)
-  let running = false
+  /** The run during which no other may begin. */
+  let running: symbol | null = null
   app.post('/', async (c) => {
-    if (running) return c.json({ skipped: 'the previous run is still in progress' }, 202)
-    running = true
+    if (running !== null) return c.json({ skipped: 'the previous run is still in progress' }, 202)
+    const own = Symbol()
+    running = own
+    const allowNext = () => {
+      if (running === own) running = null
+    }
     try {
       const event = scheduledEvent(options.name, new Date())
       const limits = { timeoutSeconds: options.timeoutSeconds, stop: options.stop }
-      await runWithin((signal) => handler(event, { signal, log: options.log }), limits)
+      await runWithin((signal) => handler(event, { signal, log: options.log, allowNext }), limits)
       return c.body(null, 204)
     } finally {
-      running = false
+      allowNext()
     }
   })
   return app

@@ -13,6 +13,11 @@ export interface Invocation {
   readonly signal: AbortSignal
   /** Has the fields of this call (message, attempt). */
   readonly log: Logger
+  /**
+   * On a host that begins no run of a schedule during another: permits the next one to begin at its time, because the
+   * handler leaves out what is still in progress (each-part.ts). Absent where runs are concurrent anyway.
+   */
+  readonly allowNext?: () => void
 }
 
 /**
@@ -22,7 +27,7 @@ export interface Invocation {
  */
 export type QueueHandler = (event: SQSEvent, invocation: Invocation) => Promise<SQSBatchResponse>
 
-/** Runs at the times of its schedule in serverless.yml, never two at once on one host. */
+/** Runs at the times of its schedule in serverless.yml, never two at once on one host unless it calls `allowNext`. */
 export type ScheduleHandler = (event: ScheduledEvent, invocation: Invocation) => Promise<void>
 
 /** What the host of an HTTP function provides with each request; in hono it is `c.env`. */

@@ -82,8 +82,8 @@ function parseCron(fields: string, expression: string): Schedule {
 }
 
 /**
- * Runs the handler by its schedule until the signal aborts; never two runs at once, and times that pass
- * during a run are skipped. Errors of a run are logged; the next one starts at its time.
+ * Runs the handler by its schedule until the signal aborts; never two runs at once unless the handler permits it, and
+ * times that pass during a run are skipped. Errors of a run are logged; the next one starts at its time.
  * @throws InvalidInputError when the expression is invalid.
  */
 export async function runSchedule(options: ScheduleOptions): Promise<void> {
@@ -96,14 +96,23 @@ export async function runSchedule(options: ScheduleOptions): Promise<void> {
   }
   signal.addEventListener('abort', onAbort, { once: true })
   const now = clockOf(options.expression)
-  if (options.runAtStart === true && !signal.aborted) await runOnce(options, now(), stop.signal)
+  const inProgress = new Set<Promise<void>>()
+  /** Resolves when the next run may begin. */
+  const begin = async (time: Date): Promise<void> => {
+    const allowed = Promise.withResolvers<void>()
+    const run = runOnce(options, time, stop.signal, allowed.resolve).finally(() => inProgress.delete(run))
+    inProgress.add(run)
+    await Promise.race([run, allowed.promise])
+  }
+  if (options.runAtStart === true && !signal.aborted) await begin(now())
   let planned: Date | null = schedule(now())
   while (planned !== null && !signal.aborted) {
     await pauseUntil(planned.getTime() + jitterSeconds * 1000 * random(), now, signal)
     if (signal.aborted) break
-    await runOnce(options, planned, stop.signal)
+    await begin(planned)
     planned = nextAfter(schedule, planned, now())
   }
+  await Promise.all(inProgress)
   log.info({ expression: options.expression }, planned === null ? 'schedule-over' : 'schedule-stopped')
   signal.removeEventListener('abort', onAbort)
   clearTimeout(grace)
@@ -133,12 +142,17 @@ function nextAfter(schedule: Schedule, planned: Date, now: Date): Date | null {
   return next === null || next > now ? next : schedule(now)
 }
 
-async function runOnce(options: ScheduleOptions, time: Date, stop: AbortSignal): Promise<void> {
+async function runOnce(
+  options: ScheduleOptions,
+  time: Date,
+  stop: AbortSignal,
+  allowNext: () => void,
+): Promise<void> {
   const event = scheduledEvent(options.name, time)
   const log = options.log.child({ invocation: event.id })
   const began = performance.now()
   try {
-    await runWithin((signal) => options.handler(event, { signal, log }), {
+    await runWithin((signal) => options.handler(event, { signal, log, allowNext }), {
       timeoutSeconds: options.timeoutSeconds ?? 900,
       stop,
     })

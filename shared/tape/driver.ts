@@ -75,8 +75,11 @@ export type ContentEvidence = 'stored-checksum' | 'read'
 export type TapeCheck =
   /** `evidence` where only a service states this, and the endpoint was not asked. */
   | { readonly kind: 'absent'; readonly evidence?: 'statement' }
-  /** A service is processing it (a job or rule that has not ended). */
-  | { readonly kind: 'in-progress'; readonly reason: string }
+  /**
+   * A service is processing it (a job or rule that has not ended). `isUnknown`: it may have ended; the service states
+   * something that this version does not know. It is shown, and alerted when the copy is late.
+   */
+  | { readonly kind: 'in-progress'; readonly reason: string; readonly isUnknown?: true }
   /**
    * A file with the expected checksum. `onMedia` is false while it is only on the endpoint's disk buffer.
    * A `statement` is the word of a service that it compared the checksum earlier: this counts as a copy, but no

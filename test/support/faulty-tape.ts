@@ -20,6 +20,8 @@ export interface FaultyTape extends TapeDriver {
   asynchronous: boolean
   /** Whether verified copies count as on the medium. */
   onMedia: boolean
+  /** What the service states of a job that has not ended. */
+  progress: Omit<Extract<TapeCheck, { kind: 'in-progress' }>, 'kind'>
   /** Names of the copies that were begun, in order. */
   readonly copied: string[]
   /** Every copy waits for this before it is made. */
@@ -41,6 +43,7 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
     fault: null,
     asynchronous: false,
     onMedia: true,
+    progress: { reason: 'queued' },
     copied: [],
     before: async () => {},
     jobs: new Map(),
@@ -73,7 +76,7 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
     async check(file, options, signal): Promise<TapeCheck> {
       if (tape.fault === 'down') throw new TransientError('the endpoint does not answer')
       if (options.reference !== null && tape.jobs.get(options.reference) === 'queued')
-        return { kind: 'in-progress', reason: 'queued' }
+        return { kind: 'in-progress', ...tape.progress }
       if (options.reference !== null && tape.jobs.get(options.reference) === 'failed')
         return { kind: 'failed', reason: 'the job failed' }
       const found = await inner.check(file, options, signal)

@@ -27,6 +27,7 @@ export async function adler32Hex(bytes: Uint8Array): Promise<string> {
 
 export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): MemoryEndpoint {
   const files = new Map<string, Uint8Array>()
+  let requests = 0
   const up = () => {
     if (endpoint.down) throw new TransientError('the endpoint is down')
   }
@@ -56,10 +57,18 @@ export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): Me
         ? { kind: 'present', verifiedBy: 'adler32 of the endpoint', evidence, onMedia: endpoint.onMedia }
         : { kind: 'different', evidence, reason: 'it has another checksum' }
     },
-    async stage(file) {
+    async stage(file, { reference }) {
       up()
       if (!files.has(checkedName(file.name))) throw new InvalidInputError(`${file.name} is not there`)
-      return { kind: 'online', reference: null }
+      return { kind: 'online', reference }
+    },
+    async stageAll(wanted, _limits, signal) {
+      up()
+      signal.throwIfAborted()
+      const requested = wanted.filter(({ name }) => files.has(checkedName(name)))
+      if (requested.length === 0) return null
+      const leftOut = wanted.filter((file) => !requested.includes(file))
+      return { reference: `request-${++requests}`, files: requested, leftOut }
     },
     async release(file, reference) {
       up()

@@ -1,11 +1,10 @@
 /** Personal tokens of the caller, for the API and the page. */
-import { confirmPerson, findPerson, keepLastingSignIn } from '../../../shared/access/people.ts'
+import { confirmPerson, findPerson } from '../../../shared/access/people.ts'
 import {
   createPersonalToken,
   type ListedToken,
   listTokensOf,
   revokeTokensOf,
-  stateOf,
 } from '../../../shared/access/tokens.ts'
 import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
@@ -64,7 +63,7 @@ export async function makeOwnToken(
 }
 
 /**
- * Revokes a token of the caller; with the last one goes the lasting sign-in, which nothing needs any more.
+ * Revokes a token of the caller.
  * @throws a 404 problem when the caller has no such valid token.
  */
 export async function revokeOwnToken(context: Services, c: ApiContext, id: number): Promise<void> {
@@ -73,8 +72,5 @@ export async function revokeOwnToken(context: Services, c: ApiContext, id: numbe
   await audited(context, c, 'token', `personal token ${id} revoked`, async () => {
     if ((await revokeTokensOf(database, subject, id, now())) === 0)
       throw refusal(404, `you have no token ${id} that could be revoked`)
-    const left = await listTokensOf(database, subject)
-    if (!left.some((token) => stateOf(token, now()) === 'valid'))
-      await keepLastingSignIn(database, subject, null)
   })
 }

@@ -19,25 +19,37 @@ export const LIST_COMMANDS: Readonly<Record<ListFormat, string>> = {
 }
 
 /**
- * wget: one address per line; name and checksums follow a #, which is not sent. aria2 compares SHA-256
- * itself. md5sum: to be run in the download folder.
+ * wget: one address per line; name, checksums and a warning follow a #, which is not sent. aria2 compares SHA-256
+ * itself. md5sum: to be run in the download folder. The last two have a warning as a comment.
  */
 export function listOf(links: readonly AvailableLink[], format: ListFormat): string {
   switch (format) {
     case 'wget':
       return lines(
-        links.map((link) => `${link.url}#name=${pathOf(link)}&md5=${link.md5}&adler32=${link.adler32}`),
+        links.map((link) => {
+          const warning = link.warning === null ? '' : `&warning=${encodeURIComponent(link.warning)}`
+          return `${link.url}#name=${pathOf(link)}&md5=${link.md5}&adler32=${link.adler32}${warning}`
+        }),
       )
     case 'aria2':
       return lines(
-        links.flatMap((link) => [link.url, `  out=${pathOf(link)}`, `  checksum=sha-256=${link.sha256}`]),
+        links.flatMap((link) => [
+          ...warningOf(link),
+          link.url,
+          `  out=${pathOf(link)}`,
+          `  checksum=sha-256=${link.sha256}`,
+        ]),
       )
     case 'md5sum':
-      return lines(links.map((link) => `${link.md5}  ${pathOf(link)}`))
+      return lines(links.flatMap((link) => [...warningOf(link), `${link.md5}  ${pathOf(link)}`]))
   }
 }
 
 /** Keys of runs contain no control characters and no segments that lead elsewhere: see shared/run.ts. */
 const pathOf = ({ tag, fileName }: AvailableLink) => `${tag}/${fileName}`
+
+/** Control characters would end the comment. */
+const warningOf = ({ tag, fileName, warning }: AvailableLink) =>
+  warning === null ? [] : [`# ${tag}/${fileName} ${warning.replace(/\p{Cc}+/gu, ' ')}`]
 
 const lines = (texts: readonly string[]) => texts.map((text) => `${text}\n`).join('')

@@ -8,7 +8,7 @@ import { runNumber } from './run-params.ts'
 export const MOST_LINKS = 1000
 const LONGEST_RECALL_DAYS = 366
 
-const FORMAT = `json, or a list for a program: ${LIST_FORMATS.map((format) => LIST_COMMANDS[format]).join(', ')}`
+const FORMAT = `json, or a list for a program, in which a disputed file has no link: ${LIST_FORMATS.map((format) => LIST_COMMANDS[format]).join(', ')}`
 const RECALL = 'Recall files that are only on tape; needs the right to recall'
 
 const ABOUT_SECONDS = {
@@ -89,6 +89,7 @@ const linked = {
       'Why the file should be used with care, after its name: incomplete, disputed, unconfirmed, suspicious',
     example: null,
   }),
+  disputed: z.boolean().openapi({ description: 'Its bytes differ from a checksum stated for them' }),
 }
 const url = z
   .url()

@@ -2,6 +2,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import type { Context } from '../../../shared/context.ts'
 import type { FileLink } from '../../../shared/copies/links/find-files.ts'
+import { whereNobodyReadsWarnings } from '../../../shared/copies/links/unread-warnings.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { audited } from '../access/audited.ts'
 import { isSignedIn } from '../access/session.ts'
@@ -150,15 +151,17 @@ interface LinksAnswer {
 }
 
 function answer(c: ApiContext, context: Context, { found, recall, format, partial }: LinksAnswer): Response {
-  const links = found.files.flatMap((file) => (file.kind === 'link' ? [file] : []))
+  const files = format === 'json' ? found.files : found.files.map(whereNobodyReadsWarnings)
+  const links = files.flatMap((file) => (file.kind === 'link' ? [file] : []))
   // The links themselves grant access to the data and are not logged.
   context.log.info(
-    { links: links.length, files: found.files.length, recall, by: c.get('caller').subject },
+    { links: links.length, files: files.length, recall, by: c.get('caller').subject },
     'links-given',
   )
   c.header('cache-control', 'no-store')
   if (format === 'json') return c.json(found)
-  if (!partial && (links.length < found.files.length || found.unknown.length > 0)) throw incompleteList(found)
+  if (!partial && (links.length < files.length || found.unknown.length > 0))
+    throw incompleteList({ ...found, files })
   return c.text(listOf(links, format))
 }
 

@@ -3,14 +3,17 @@
  * link for callers who may have one. Only objects in the catalogue are looked up in the store.
  */
 
+import { mayDo } from '../../../shared/access/caller.ts'
 import type { Context } from '../../../shared/context.ts'
 import { checkedLink } from '../../../shared/copies/links/checked-links.ts'
 import { type FileLink, type FoundFile, findFiles } from '../../../shared/copies/links/find-files.ts'
+import { whereNobodyReadsWarnings } from '../../../shared/copies/links/unread-warnings.ts'
 import type { Database } from '../../../shared/database/connect.ts'
 import { parseRunKey, type RunId } from '../../../shared/run.ts'
 import { presignHead } from '../../../shared/storage/links.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
+import { headerText, WARNING_HEADER } from '../http/warning-header.ts'
 
 /** Any path that ends like the name of a run file; routes that were added before take precedence. */
 const PATH = '/:path{.+/run[0-9]+(?:(?:sub|_)[0-9]+)?\\.mid(?:\\.(?:gz|lz4|bz2))?}'
@@ -39,14 +42,19 @@ export function registerLegacyDownload(
   addPage(api, 'GET', PATH, { right: 'link', tagOf: (c) => requestedFile(c).tag }, async (c) => {
     const wanted = requestedFile(c)
     const file = await findFile(database, wanted, config.store.rawBuckets)
-    if (file === null) throw refusal(404, `the catalogue has no file ${wanted.key} (yet)`)
+    // By the tag of the run to which the file belongs, as everywhere.
+    if (file === null || !mayDo(c.get('caller'), 'link', file.file.tag))
+      throw refusal(404, `the catalogue has no file ${wanted.key} (yet)`)
     const seconds = config.store.linkSeconds
-    const link = await checkedLink(context, file, seconds, now(), c.req.raw.signal)
+    const checked = await checkedLink(context, file, seconds, now(), c.req.raw.signal)
+    const link = whereNobodyReadsWarnings(checked)
     if (link.kind !== 'link') throw unavailable(link)
+    const { warning } = link
     log.info(
-      { run: wanted.runNumber, tag: wanted.tag, key: wanted.key, subject: c.get('caller').subject },
+      { run: wanted.runNumber, tag: wanted.tag, key: wanted.key, subject: c.get('caller').subject, warning },
       'link-given',
     )
+    if (warning !== null) c.header(WARNING_HEADER, headerText(`${link.fileName} ${warning}`))
     if (c.req.method !== 'HEAD') return c.redirect(link.url, 302)
     const versionId = new URL(link.url).searchParams.get('versionId')
     return c.redirect((await presignHead(publicS3, link, { seconds, now: now(), versionId })).url, 302)

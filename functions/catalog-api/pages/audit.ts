@@ -48,8 +48,11 @@ ${older === undefined ? NOTHING : html`<p><a href="/audit?${new URLSearchParams(
   })
 }
 
+const SHELL = /^shell:.*@/s
+
+/** A user of an operating system may be anybody, so it is shown as such with its host. */
 const whoOf = ({ subject, name, tokenId }: AuditedUse): Html =>
-  html`<a href="/audit?subject=${encodeURIComponent(subject)}" title="${subject}">${name}</a>${tokenId === null ? '' : html` <span class="quiet">token ${tokenId}</span>`}`
+  html`<a href="/audit?subject=${encodeURIComponent(subject)}" title="${subject}">${name}</a>${SHELL.test(subject) ? html` <span class="quiet">shell of ${subject.replace(SHELL, '')}</span>` : ''}${tokenId === null ? '' : html` <span class="quiet">token ${tokenId}</span>`}`
 
 /** Long lists of runs are folded. */
 const MOST_CHARACTERS = 120

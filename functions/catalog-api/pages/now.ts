@@ -4,6 +4,7 @@ import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
 import { heldTags, openAlerts } from '../../../shared/queries/alerts.ts'
+import { runsVerified } from '../../../shared/queries/runs-verified.ts'
 import { type SiteState, siteStates, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { type Api, addPage } from '../http/route.ts'
@@ -13,7 +14,7 @@ import { renderPage } from './layout.ts'
 import { originOf, type PageOptions } from './options.ts'
 import { copyable, type Html, mark, NOTHING, timeOf } from './parts.ts'
 import { createSingleFlight } from './single-flight.ts'
-import { sitePanel, siteSentence } from './site-panel.ts'
+import { type RunMarks, sitePanel, siteSentence } from './site-panel.ts'
 import { listHead, useElsewhere } from './use-elsewhere.ts'
 
 const DAY_MS = 86_400_000
@@ -23,7 +24,7 @@ const MOST_ALERTS = 50
 const QUEUES_MS = 5000
 
 export function registerNow(api: Api, context: Context<'database' | 'queues'>, options: PageOptions): void {
-  const singleFlight = createSingleFlight<SiteOverview>()
+  const singleFlight = createSingleFlight<NowOverview>()
   addPage(api, 'GET', '/', { right: 'read', anyTag: true }, async (c) => {
     const caller = c.get('caller')
     const viewer = { tags: tagsAllowed(caller, 'read'), withQueues: mayDo(caller, 'operate', EVERY_TAG) }
@@ -37,6 +38,9 @@ export function registerNow(api: Api, context: Context<'database' | 'queues'>, o
   })
 }
 
+/** With what is known of the copies of the runs that are shown. */
+type NowOverview = SiteOverview & RunMarks
+
 interface Viewer {
   readonly tags: VisibleTags
   readonly withQueues: boolean
@@ -45,7 +49,7 @@ interface Viewer {
 async function loadOverview(
   context: Context<'database' | 'queues'>,
   { tags, withQueues }: Viewer,
-): Promise<SiteOverview> {
+): Promise<NowOverview> {
   const now = context.now()
   const since = new Date(now.getTime() - DAY_MS)
   const [sites, alerts, held, queues] = await Promise.all([
@@ -54,7 +58,13 @@ async function loadOverview(
     heldTags(context.database, tags),
     withQueues ? queueStates(context, AbortSignal.timeout(QUEUES_MS)) : [],
   ])
+  const shown = sites.sites.flatMap(({ last, latest }) => [last.run, ...latest])
   return {
+    verifiedOf: await runsVerified(
+      context.database,
+      shown.map(({ id }) => id),
+    ),
+    period: { scrubDays: context.config.scrub.days, now },
     sites,
     alerts,
     mostAlerts: MOST_ALERTS,
@@ -65,7 +75,7 @@ async function loadOverview(
   }
 }
 
-function nowBody(overview: SiteOverview, origin: string): Html {
+function nowBody(overview: NowOverview, origin: string): Html {
   const { sites, alerts, queues, now } = overview
   const isNew = sites.sites.length === 0
   const isEmpty = isNew && problemsOf(overview).length === 0
@@ -74,7 +84,7 @@ function nowBody(overview: SiteOverview, origin: string): Html {
 <div data-live="all">
 ${isNew ? NOTHING : html`<ul class="verdict sentences" aria-label="Sites">${byActivity(sites.sites).map((site) => siteSentence(site, now))}</ul>`}
 ${isEmpty ? NOTHING : attention(overview)}
-${isNew ? noSite : html`<div class="sites" id="sites">${byActivity(sites.sites).map((site) => sitePanel(site, now))}</div>`}
+${isNew ? noSite : html`<div class="sites" id="sites">${byActivity(sites.sites).map((site) => sitePanel(site, overview))}</div>`}
 ${isEmpty ? NOTHING : html`<section id="alerts" aria-labelledby="alerts-heading">${listHead('alerts-heading', 'Alerts', useElsewhere({ id: 'now', origin, lists: LISTS_OF_NOW }))}${alerts.length === 0 ? html`<p class="empty">No alert fires now.</p>` : alertList(alerts, now, aboutOf)}</section>`}
 ${queues.length === 0 ? NOTHING : html`<section id="queues" aria-labelledby="queues-heading"><h2 id="queues-heading">Queues</h2>${queueList(queues)}</section>`}
 </div>`

@@ -15,7 +15,7 @@ import { renderPage } from './layout.ts'
 import { originOf, type PageOptions } from './options.ts'
 import { ageOf, type Content, fold, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
 import { dailyVolumes, percentOf, volumeCharts } from './replica-charts.ts'
-import { replicaTone } from './run-marks.ts'
+import { unfinishedTone } from './run-marks.ts'
 import { listHead, useElsewhere } from './use-elsewhere.ts'
 
 const DAY_MS = 86_400_000
@@ -102,7 +102,7 @@ function verdictOf(all: readonly RunsByPlace[]): Html {
 ${failed === 0 ? NOTHING : line('bad', `${counted(failed, 'run')} with a failed copy on tape`, 'failed', 'A copy failed, is missing or has other bytes: the page of each run has the reason.')}
 ${none === 0 ? NOTHING : line('waiting', `${counted(none, 'run')} without a copy on tape`, 'none', 'None is requested, for instance because the file is awaited or the run is history.')}
 ${moving === 0 ? NOTHING : line('moving', `${counted(moving, 'run')} on the way to tape`, 'under-way', '')}
-<li class="${failed + none + moving === 0 ? 'good' : 'none'}"><strong>${mark(failed + none + moving === 0 ? 'good' : 'none', failed + none + moving === 0 ? 'All runs are on tape' : 'On tape')}</strong> <span class="reason">${share}</span></li></ul>`
+<li class="none"><strong>${mark('none', failed + none + moving === 0 ? 'All runs are on tape' : 'On tape')}</strong> <span class="reason">${share} The list of runs and the page of each show when that was last verified.</span></li></ul>`
 }
 
 const ofTag = ({ tag }: Shown['request']): Readonly<Record<string, string>> => (tag ? { tag } : {})
@@ -192,7 +192,7 @@ const backlog = (open: Shown['open'], now: Date): Html =>
         head: 'State',
         prose: open.some(({ lastError }) => lastError !== null),
         cell: ({ state, failing, lastError }) =>
-          html`${failing === 0 ? mark(replicaTone(state), copyText(state)) : mark('bad', `${copyText(state)}, ${count(failing)} failing`)}${lastError === null ? NOTHING : html`<br><span class="problem">${lastError}</span>`}`,
+          html`${failing === 0 ? mark(unfinishedTone(state), copyText(state)) : mark('bad', `${copyText(state)}, ${count(failing)} failing`)}${lastError === null ? NOTHING : html`<br><span class="problem">${lastError}</span>`}`,
       },
       { head: 'Where', cell: ({ kind }) => PLACES[kind] },
       { head: 'Priority', roomy: true, cell: ({ priority }) => priority },

@@ -6,6 +6,7 @@ import type { Arrival, RunFile } from '../../../shared/database/schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { isFailingCopy } from '../../../shared/queries/site-state.ts'
 import { copyText, EVIDENCE_TEXTS, PLACES } from '../../../shared/queries/state-words.ts'
+import type { Period } from '../../../shared/queries/verified-now.ts'
 import { bytes, counted } from './format.ts'
 import { agoOf, type Content, facts, fold, type Html, mark, NOTHING, timeOf, whenOf } from './parts.ts'
 import { copyTone } from './run-marks.ts'
@@ -13,12 +14,7 @@ import { copyTone } from './run-marks.ts'
 /** The copies of so many files are shown; those of more are folded. */
 const MOST_FILES = 4
 
-interface Shown {
-  readonly scrubDays: number
-  readonly now: Date
-}
-
-export function whereItIs({ run, files, refused, replicas }: RunDetails, shown: Shown): Html {
+export function whereItIs({ run, files, refused, replicas }: RunDetails, shown: Period): Html {
   const counting = files.filter((file) => file.isLive && file.counts)
   const isCurrent = (copy: ShownCopy) =>
     !OVER.includes(copy.state) && counting.some((file) => isCopyOf(copy, file))
@@ -47,17 +43,23 @@ const refusedItem = ({ bucket, objectKey, reason, finishedAt }: Arrival, now: Da
   html`<article class="refused"><p>${mark('bad', 'file refused')} <code class="address">${bucket}/${objectKey}</code></p>
 <p class="problem">${reason ?? 'no reason known'}</p>${finishedAt === null ? NOTHING : html`<p class="quiet">${whenOf(finishedAt, now)}. It stays in the store unchanged.</p>`}</article>`
 
-function copiesOfFile(file: RunFile, copies: readonly ShownCopy[], isOneOfMany: boolean, shown: Shown): Html {
+function copiesOfFile(
+  file: RunFile,
+  copies: readonly ShownCopy[],
+  isOneOfMany: boolean,
+  shown: Period,
+): Html {
   const name = file.objectKey.slice(file.objectKey.lastIndexOf('/') + 1)
   return html`${isOneOfMany ? html`<h3><code>${name}</code> <small class="quiet">${bytes(file.sizeBytes)}</small></h3>` : NOTHING}
 ${copies.length === 0 ? html`<p class="empty">No copy of this file is known.</p>` : copyList(copies, shown)}`
 }
 
-const copyList = (copies: readonly ShownCopy[], shown: Shown): Html =>
+const copyList = (copies: readonly ShownCopy[], shown: Period): Html =>
   html`<ul class="copies">${copies.map((copy) => copyItem(copy, shown))}</ul>`
 
-function copyItem(copy: ShownCopy, { scrubDays, now }: Shown): Html {
-  const tone = copyTone(copy, scrubDays, now)
+function copyItem(copy: ShownCopy, period: Period): Html {
+  const { now } = period
+  const tone = copyTone(copy, period)
   const { lastError: error, attempts, nextAttemptAt: next, expiresAt: until, doubtedEvidence: doubt } = copy
   const isBad = tone === 'bad'
   return html`<li><details id="copy-${copy.kind}-${copy.id}"><summary><span class="place">${PLACES[copy.kind]}</span> ${mark(tone, isFailingCopy(copy) ? `${copyText(copy.state)}, failing` : copyText(copy.state))} <span class="proof quiet">${proofOf(copy, now)}</span></summary>

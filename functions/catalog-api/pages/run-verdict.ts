@@ -6,9 +6,9 @@ import { openProblems, PROBLEMS, type ProblemKind } from '../../../shared/catalo
 import type { ShownCopy } from '../../../shared/database/replica-schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { isFailingCopy } from '../../../shared/queries/site-state.ts'
+import { isVerifiedNow, type Period } from '../../../shared/queries/verified-now.ts'
 import { count } from './format.ts'
 import type { Tone } from './parts.ts'
-import { isVerifiedNow } from './run-marks.ts'
 
 export interface Finding {
   readonly tone: Tone
@@ -30,10 +30,8 @@ const finding = (
   nextAttemptAt: Date | null = null,
 ): Finding => ({ tone, what, reason, nextAttemptAt, verifiedAt: null })
 
-/**
- * The most severe first. @param scrubDays within this many days every copy is verified again.
- */
-export function runVerdict(details: Judged, scrubDays: number, now: Date): readonly Finding[] {
+/** The most severe first. */
+export function runVerdict(details: Judged, period: Period): readonly Finding[] {
   const { run } = details
   const problems = openProblems(run).map((kind) => ofProblem(kind, details))
   if (run.firstFileAt === null) return [...problems, finding('waiting', 'no file yet', run.problem)]
@@ -51,21 +49,21 @@ export function runVerdict(details: Judged, scrubDays: number, now: Date): reado
           ),
         ]),
   ]
-  return found.length > 0 ? found : [ofCopies(details, scrubDays, now)]
+  return found.length > 0 ? found : [ofCopies(details, period)]
 }
 
 /** A complete run without problems: what is known of its copies. */
-function ofCopies({ run, storage, replicas }: Judged, scrubDays: number, now: Date): Finding {
+function ofCopies({ run, storage, replicas }: Judged, period: Period): Finding {
   if (storage.tape === 'on-media') {
     const tapes = replicas.filter(({ kind, state }) => kind === 'tape' && state === 'on-media')
-    const isNow = tapes.every((copy) => isVerifiedNow(copy, scrubDays, now))
+    const isNow = tapes.every((copy) => isVerifiedNow(copy, period))
     const isInStore = storage.cloud === 'present'
     const what = isInStore ? 'complete and on tape' : 'complete, only on tape'
     const reason = isNow
       ? isInStore
         ? null
         : 'a recall brings it into the store'
-      : `not verified in the last ${scrubDays} days`
+      : `not verified in the last ${period.scrubDays} days`
     const times = tapes.flatMap(({ verifiedAt: at }) => (at === null ? [] : [at.getTime()]))
     const verifiedAt = times.length === 0 ? null : new Date(Math.min(...times))
     return { ...finding(isNow ? 'good' : 'old', what, reason), verifiedAt }

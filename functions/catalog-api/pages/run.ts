@@ -55,22 +55,22 @@ export function registerRun(api: Api, context: Context<'database'>, options: Pag
         neighbours.before === null
           ? null
           : ((await findRuns(context.database, { tag, runNumber: neighbours.before }))[0] ?? null)
-      const { days: scrubDays } = context.config.scrub
+      const period = { scrubDays: context.config.scrub.days, now }
       const body = html`${runHeading({ tag, runNumber }, neighbours)}
 <div data-live="${tag}/${runNumber}">
 ${generationsNote(run, uses)}
-<div class="answer">${verdictList(runVerdict(details, scrubDays, now), now)}
+<div class="answer">${verdictList(runVerdict(details, period), now)}
 ${getMenu(c, context, options, run)}
 ${useElsewhere({ id: 'run', origin: originOf(c, context), lists: listsOfRun({ tag, runNumber }) })}</div>
 <div class="cards">
 ${whatItIs(details, before, now)}
-${whereItIs(details, { scrubDays, now })}
+${whereItIs(details, period)}
 ${alertsSection(details.alerts, now)}
 ${historySection(details, now)}
 </div>
 ${allParameters(run, before)}
 ${statisticsSection(details)}
-${filesSection(details)}
+${filesSection(details, period)}
 ${logs}
 </div>`
       return renderPage(c, options, {

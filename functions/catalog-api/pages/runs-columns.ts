@@ -3,18 +3,25 @@ import { html } from 'hono/html'
 import type { Run } from '../../../shared/database/schema.ts'
 import { isYesOrNo, labelOf } from '../../../shared/queries/parameter-labels.ts'
 import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
+import type { Period, RunVerified } from '../../../shared/queries/verified-now.ts'
 import { shortened } from '../../../shared/text.ts'
 import { timeText } from '../../../shared/time/text.ts'
 import { count, parameter } from './format.ts'
 import { type Column, type Html, mark } from './parts.ts'
 import { cloudMark, runMark, tapeMark } from './run-marks.ts'
 
+/** A run in the table, with what is known of its copies. */
+export interface ListedRun extends Run {
+  readonly verified: RunVerified
+  readonly period: Period
+}
+
 /** The default columns come first, in their order. */
-const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> = {
+const NAMED: Readonly<Record<string, Column<ListedRun> & { readonly head: string }>> = {
   start: { head: 'Started (UTC)', cell: (run) => timeIn(run.startedAt) },
-  state: { head: 'State', cell: (run) => runMark(run) },
-  tape: { head: 'Tape', cell: ({ tape }) => tapeMark(tape) },
-  cloud: { head: 'Store', cell: ({ cloud }) => cloudMark(cloud) },
+  state: { head: 'State', cell: (run) => runMark(run, run.verified, run.period) },
+  tape: { head: 'Tape', cell: ({ tape, verified, period }) => tapeMark(tape, verified, period) },
+  cloud: { head: 'Store', cell: ({ cloud, verified, period }) => cloudMark(cloud, verified, period) },
   events: { head: 'MIDAS events', numeric: true, cell: (run) => count(run.eventCount) },
   size: { head: 'Size (MB)', numeric: true, cell: (run) => megabytes(run.sizeBytes) },
   pedestal: {
@@ -85,7 +92,7 @@ export function headOf(name: string): string {
   return NAMED[name]?.head ?? (unit === '' ? label : `${label} (${unit})`)
 }
 
-export function columnOf(name: string): Column<Run> {
+export function columnOf(name: string): Column<ListedRun> {
   const named = NAMED[name]
   if (named !== undefined) return named
   const head = headOf(name)

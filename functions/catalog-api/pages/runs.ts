@@ -3,9 +3,9 @@ import { html } from 'hono/html'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
-import type { Run } from '../../../shared/database/schema.ts'
 import { type ArrivedFile, arrivedFilesOf, arrivedFilesText } from '../../../shared/queries/not-catalogued.ts'
 import { RUN_ORDERS } from '../../../shared/queries/run-conditions.ts'
+import { runsVerified } from '../../../shared/queries/runs-verified.ts'
 import { SearchTooLongError, searchRuns } from '../../../shared/queries/search-runs.ts'
 import { lastRuns } from '../../../shared/queries/site-runs.ts'
 import { tagsWithRuns } from '../../../shared/queries/site-state.ts'
@@ -15,7 +15,7 @@ import { csrfField, renderPage } from './layout.ts'
 import { csrfTokenOf, originOf, type PageOptions } from './options.ts'
 import { ageOf, type Column, copyable, type Html, NOTHING, runPath, table } from './parts.ts'
 import { chosenValue, fromField } from './run-links.ts'
-import { columnOf, headOf } from './runs-columns.ts'
+import { columnOf, headOf, type ListedRun } from './runs-columns.ts'
 import { activeFilters, type FilterProblem } from './runs-fields.ts'
 import { filterBar, runsForm } from './runs-form.ts'
 import {
@@ -82,11 +82,16 @@ async function results(
 ): Promise<Html> {
   const { runs, next } = await searchRuns(context.database, request.search)
   if (runs.length === 0) return await noRuns(c, context, address, request, tags)
+  const verifiedOf = await runsVerified(
+    context.database,
+    runs.map(({ id }) => id),
+  )
+  const period = { scrubDays: context.config.scrub.days, now: context.now() }
   const mayLink = tagsAllowed(c.get('caller'), 'link').length > 0
-  const found = table<Run>({
+  const found = table<ListedRun>({
     id: 'runs',
     caption: `${counted(runs.length, 'run')}${next === null ? '' : ', more on the next page'}`,
-    rows: runs,
+    rows: runs.map((run) => ({ ...run, verified: verifiedOf(run.id), period })),
     empty: '',
     columns: [...(mayLink ? [chooseColumn] : []), ...columnsOf(address, request)],
   })
@@ -131,7 +136,7 @@ ${arrived.length === 0 ? NOTHING : html`<p>Files of this number were reported an
 ${last.length === 0 ? NOTHING : html`<p>Last ${last.length === 1 ? 'run' : 'runs'}: ${last.map(({ run, at }, index) => html`${index === 0 ? '' : ', '}<a href="${runPath(run)}">${run.tag} ${run.runNumber}</a> (${ageOf(at, now())} ago)`)}</p>`}</div>`
 }
 
-const chooseColumn: Column<Run> = {
+const chooseColumn: Column<ListedRun> = {
   head: html`<span class="unseen">Choose</span>`,
   cell: (run) =>
     html`<label><input type="checkbox" name="run" value="${chosenValue({ tag: run.tag, runNumber: run.runNumber })}" aria-label="Choose run ${run.runNumber} of ${run.tag}"></label>`,
@@ -140,7 +145,7 @@ const chooseColumn: Column<Run> = {
 /** How many of the chosen columns a phone shows: by default start, state and tape. */
 const CARD_COLUMNS = 3
 
-const onCard = (column: Column<Run>, name: string, card: number): Column<Run> => ({
+const onCard = (column: Column<ListedRun>, name: string, card: number): Column<ListedRun> => ({
   ...column,
   card,
   ...(SELF_EXPLAINING.includes(name) ? {} : { cardHead: headOf(name) }),
@@ -149,15 +154,15 @@ const onCard = (column: Column<Run>, name: string, card: number): Column<Run> =>
 /** Columns whose cells need no head on a card. */
 const SELF_EXPLAINING = ['start', 'state', 'description', 'problem']
 
-function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Column<Run>[] {
-  const run: Column<Run> = {
+function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Column<ListedRun>[] {
+  const run: Column<ListedRun> = {
     heads: true,
     head: 'Run',
     numeric: true,
     cell: (run) =>
       html`<a href="${runPath({ tag: run.tag, runNumber: run.runNumber })}">${run.runNumber}</a>`,
   }
-  const tag: Column<Run> = { head: 'Tag', card: 0, cell: ({ tag }) => tag }
+  const tag: Column<ListedRun> = { head: 'Tag', card: 0, cell: ({ tag }) => tag }
   const chosen = asked.columns.map((name, index) => {
     const column = sortable(columnOf(name), name, address, asked)
     return index < CARD_COLUMNS ? onCard(column, name, index + 1) : column
@@ -167,11 +172,11 @@ function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Col
 
 /** Adds a link to the heading that sorts by the column, or reverses the order. */
 function sortable(
-  column: Column<Run>,
+  column: Column<ListedRun>,
   name: string,
   address: URLSearchParams,
   { search }: RunsPageQuery,
-): Column<Run> {
+): Column<ListedRun> {
   const order = RUN_ORDERS.find((known) => known === name)
   if (order === undefined) return column
   const isOrder = search.order.by === order

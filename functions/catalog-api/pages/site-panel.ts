@@ -3,8 +3,10 @@
 import { html } from 'hono/html'
 import { FAILED_OR_WRONG, NOT_ON_MEDIA, TO_TAPE, WRONG } from '../../../shared/catalogue/replica-states.ts'
 import type { Run } from '../../../shared/database/schema.ts'
+import type { RunsVerified } from '../../../shared/queries/runs-verified.ts'
 import { ARRIVAL_HOURS } from '../../../shared/queries/site-arrivals.ts'
 import type { CopiesInState, SiteState } from '../../../shared/queries/site-state.ts'
+import type { Period } from '../../../shared/queries/verified-now.ts'
 import { shortened } from '../../../shared/text.ts'
 import { siteId } from './attention.ts'
 import { bars } from './bars.ts'
@@ -56,11 +58,20 @@ function endText(run: Run): string {
   return run.complete ? 'ended normally' : 'not complete'
 }
 
+/** What the marks of runs need. */
+export interface RunMarks {
+  readonly verifiedOf: RunsVerified
+  readonly period: Period
+}
+
+const markOf = (run: Run, { verifiedOf, period }: RunMarks): Html => runMark(run, verifiedOf(run.id), period)
+
 /**
  * The parts have names in the style sheet (cards.css), where later ones have their places: the last picture,
  * and the state of high voltage, gas and camera.
  */
-export function sitePanel(site: SiteState, now: Date): Html {
+export function sitePanel(site: SiteState, marks: RunMarks): Html {
+  const { now } = marks.period
   const { tag, last } = site
   const { run } = last
   const id = siteId(tag)
@@ -72,12 +83,12 @@ export function sitePanel(site: SiteState, now: Date): Html {
 <div class="run-now">
 <p class="last"><a class="run" href="${runPath({ tag, runNumber: run.runNumber })}"><span class="unseen">Last run </span>${run.runNumber}</a>
 <span class="ago">${last.isBegin ? 'started' : 'catalogued'} ${ageOf(last.at, now)} ago <span class="quiet at">${timeOf(last.at)}</span></span></p>
-<p>${runMark(run)}${run.pedestal === true ? html` <span class="label">pedestal run</span>` : ''}</p>
+<p>${markOf(run, marks)}${run.pedestal === true ? html` <span class="label">pedestal run</span>` : ''}</p>
 ${run.firstFileAt === null ? NOTHING : html`<p class="quiet">${counted(run.eventCount, 'MIDAS event')} · ${bytes(run.sizeBytes)}${lasted(run)}</p>`}
 ${run.description ? html`<p class="description">${shortened(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
 </div>
-${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, tone, now)}\n${strip(site)}`}
+${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, tone, now)}\n${strip(site, marks)}`}
 ${moving(site, now, id)}
 </section>\n`
 }
@@ -137,10 +148,10 @@ const earliest = (rows: readonly CopiesInState[]): Date | null =>
   rows.length === 0 ? null : new Date(Math.min(...rows.map((row) => row.oldest.getTime())))
 
 /** The last runs, with what is wrong with them in words. */
-const strip = ({ tag, latest }: SiteState): Html =>
+const strip = ({ tag, latest }: SiteState, marks: RunMarks): Html =>
   latest.length < 2
     ? NOTHING
-    : html`<div class="strip"><p class="quiet" id="${siteId(tag)}-strip">last runs</p><ol aria-labelledby="${siteId(tag)}-strip">${latest.map((run) => html`<li>${runMark(run)} <a href="${runPath(run)}">${run.runNumber}</a></li>`)}</ol></div>`
+    : html`<div class="strip"><p class="quiet" id="${siteId(tag)}-strip">last runs</p><ol aria-labelledby="${siteId(tag)}-strip">${latest.map((run) => html`<li>${markOf(run, marks)} <a href="${runPath(run)}">${run.runNumber}</a></li>`)}</ol></div>`
 
 function recentText({ tag, recent }: SiteState): Html {
   const { runs, withProblem, sizeBytes, atLeast } = recent

@@ -17,6 +17,8 @@ export interface LinkedFile extends RunId, ObjectName {
   readonly sha256: string
   /** Why the file should be used with care: it is cut, disputed, unconfirmed, suspicious or does not count; else null. */
   readonly warning: string | null
+  /** Its bytes differ from a checksum that was stated for them. */
+  readonly disputed: boolean
 }
 
 export type FileLink = LinkedFile &
@@ -104,9 +106,9 @@ export async function findFiles(
     const { runId, isCurrent, etag, versionId } = row
     const fileName = key.slice(key.lastIndexOf('/') + 1)
     const own = copies.get(contentName(row)) ?? []
-    const warning = warningOf(row, own)
+    const about = { warning: warningOf(row, own), disputed: row.integrity === 'mismatch' }
     return {
-      file: { tag, runNumber, bucket, key, fileName, sizeBytes, md5, adler32, sha256, warning },
+      file: { tag, runNumber, bucket, key, fileName, sizeBytes, md5, adler32, sha256, ...about },
       ...{ runId, isCurrent, etag, versionId },
       copies: own.filter((copy): copy is Copy => copy.kind !== 'recall'),
       recall: own.find((copy) => copy.kind === 'recall'),

@@ -11,55 +11,48 @@ import { type RecallContext, recallTask } from './recall.ts'
 import { stageOnly, stageTogether, UNTRIED } from './stage-together.ts'
 
 const PAGE = 500
-/** Files fetched at a time: their bytes may pass through this process, and a few saturate the network. */
-const AT_ONCE = 3
 /** Recalls checked at a time: each check is a short request. */
 const CHECKS_AT_ONCE = 8
 
-export interface RecallsAdvanced {
-  /** Checked or fetched. */
-  readonly advanced: number
-  readonly present: number
-  readonly failed: number
-  readonly expired: number
-}
+type Ends = readonly Advanced<unknown>[]
 
-/** Ends recalls whose time is over, and advances every recall that is due. */
-export async function advanceRecalls(
-  host: RecallContext,
-  signal: AbortSignal,
-  log: Logger,
-): Promise<RecallsAdvanced> {
+/**
+ * Ends recalls whose time is over, checks those that the endpoint is staging, and requests staging of new ones. Short
+ * requests: no bytes are transferred.
+ */
+export async function followRecalls(host: RecallContext, signal: AbortSignal, log: Logger) {
   const context = { ...host, round: {} }
   const expired = await expireRecalls(context, context.now(), signal)
   await purgeRequests(context, context.now())
-  const ends = [
-    ...(await followRecalls(context, signal, log)),
-    ...(await fetchRecalls(context, AT_ONCE, signal, log)),
-  ]
+  // The key is checked first: the file may have come into the store in another way.
+  const turn = { of: 'pending', usesNeeds: true } as const
+  const followed = await advanceAll(context, recallTask, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
+  return { expired, ...countsOf([...followed, ...(await requestStaging(context, signal, log))]) }
+}
+
+/** Of tasks that were checked or fetched. */
+export function countsOf(ends: Ends) {
   const count = (...kinds: readonly string[]) =>
     ends.filter(({ ending }) => kinds.includes(ending.kind)).length
   return {
     advanced: ends.length - count('lost'),
     present: count('done'),
     failed: count('failed', 'given-up'),
-    expired,
   }
 }
 
-type Ends = readonly Advanced<unknown>[]
-
-/** Checks those that the endpoint is staging. */
-async function followRecalls(context: RecallContext, signal: AbortSignal, log: Logger): Promise<Ends> {
-  // The key is checked first: the file may have come into the store in another way.
-  const turn = { of: 'pending', usesNeeds: true } as const
-  return await advanceAll(context, recallTask, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
+/**
+ * Staging of all new files is requested first, with one request where the endpoint takes it: it takes hours, and an
+ * endpoint that has all requests can order them by position on the medium.
+ */
+async function requestStaging(context: RecallContext, signal: AbortSignal, log: Logger): Promise<Ends> {
+  await stageTogether(context, signal)
+  return await advanceAll(context, stageOnly, { turn: UNTRIED, atOnce: CHECKS_AT_ONCE }, signal, log)
 }
 
 /**
- * Requests staging of files, and fetches those that are online. Staging of all new files is requested first,
- * with one request where the endpoint takes it: it takes hours, and an endpoint that has all requests can order
- * them by position on the medium.
+ * Requests staging of files, and fetches those that are online.
+ * @param atOnce files: their bytes may pass through this process, and a few saturate the network.
  */
 export async function fetchRecalls(
   host: RecallContext,
@@ -68,10 +61,8 @@ export async function fetchRecalls(
   log: Logger,
 ): Promise<Ends> {
   const context = { round: {}, ...host }
+  const asked = await requestStaging(context, signal, log)
   const turn = { of: 'due', mostAtOnce: context.config.recall.atOnce } as const
-  const untried = { turn: UNTRIED, atOnce: CHECKS_AT_ONCE }
-  await stageTogether(context, signal)
-  const asked = await advanceAll(context, stageOnly, untried, signal, log)
   return [...asked, ...(await advanceAll(context, recallTask, { turn, atOnce }, signal, log))]
 }
 

@@ -79,7 +79,13 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       case 'in-progress':
         return job === null
           ? { kind: 'busy', reason: found.reason }
-          : { kind: 'pending', reference: task.reference, reason: null, result: null, takesTurn: true }
+          : {
+              kind: 'pending',
+              reference: task.reference,
+              reason: found.isUnknown === true ? found.reason : null,
+              result: null,
+              takesTurn: true,
+            }
       case 'different':
         return useAlternateName(context, replica, found.reason)
       case 'unverified':

@@ -21,9 +21,11 @@ import type {
   TapeDriver,
   TapeFile,
 } from '../driver.ts'
+import { shown } from '../http/failures.ts'
 import { checkedName } from '../names.ts'
 import { ftsJobId } from './job-id.ts'
 import { createFtsJobs, type FtsJob, type FtsJobs, type FtsJobsOptions } from './jobs.ts'
+import { progressOf } from './states.ts'
 
 export interface FtsOptions extends FtsJobsOptions {
   /**
@@ -156,8 +158,6 @@ function describeJob(
   }
 }
 
-const ENDED_BADLY = new Set(['FAILED', 'CANCELED', 'FINISHEDDIRTY'])
-
 async function check(
   jobs: FtsJobs,
   destination: TapeDriver,
@@ -171,12 +171,22 @@ async function check(
   if (reference === null) return await atDestination()
   const job = await jobs.find(reference, signal)
   if (job === null) return await atDestination()
-  if (job.state === 'FINISHED')
-    return await afterEnd(atDestination, `FTS job ${reference} is FINISHED, but the file is not there`)
-  // A job that timed out waiting for the medium is FAILED with its file on the endpoint's disk: another copy
-  // would only collide with it.
-  if (ENDED_BADLY.has(job.state)) return await afterEnd(atDestination, describe(reference, job))
-  return { kind: 'in-progress', reason: describe(reference, job) }
+  switch (progressOf(job)) {
+    case 'active':
+      return { kind: 'in-progress', reason: describe(reference, job) }
+    case 'finished':
+      return await afterEnd(atDestination, `FTS job ${reference} is FINISHED, but the file is not there`)
+    case 'ended-badly':
+      // A job that timed out waiting for the medium is FAILED with its file on the endpoint's disk: another copy
+      // would only collide with it.
+      return await afterEnd(atDestination, describe(reference, job))
+    case 'unknown': {
+      // It may be an end: a whole file at the destination is one whatever FTS calls it. Anything else proves nothing.
+      const found = await atDestination()
+      if (found.kind === 'present') return found
+      return { kind: 'in-progress', isUnknown: true, reason: describe(reference, job) }
+    }
+  }
 }
 
 async function afterEnd(atDestination: () => Promise<TapeCheck>, whenAbsent: string): Promise<TapeCheck> {
@@ -184,5 +194,10 @@ async function afterEnd(atDestination: () => Promise<TapeCheck>, whenAbsent: str
   return found.kind === 'absent' ? { kind: 'failed', reason: whenAbsent } : found
 }
 
-const describe = (reference: string, job: FtsJob) =>
-  `FTS job ${reference} is ${job.state}${job.reason === '' ? '' : `: ${job.reason}`}`
+function describe(reference: string, job: FtsJob): string {
+  const reason = job.reason === '' ? '' : `: ${job.reason}`
+  if (progressOf(job) !== 'unknown') return `FTS job ${reference} is ${job.state}${reason}`
+  const files = [...new Set(job.fileStates)].filter((state) => state !== job.state)
+  const states = shown(`${job.state}${files.length === 0 ? '' : `, its file ${files.join(', ')}`}`)
+  return `FTS job ${reference} is ${states}, which is not known to be in progress or ended${reason}`
+}

@@ -16,6 +16,8 @@ export interface FtsJobsOptions extends HttpOptions {
 
 export interface FtsJob {
   readonly state: string
+  /** Of its files; of ours there is one in each job. Empty where FTS states none. */
+  readonly fileStates: readonly string[]
   /** Why it failed, from the job and its files, without secrets; '' where no reason is given. */
   readonly reason: string
 }
@@ -99,7 +101,8 @@ export function createFtsJobs(options: FtsJobsOptions): FtsJobs {
       const reasons = [found.reason, ...(found.files ?? []).map((file) => file.reason)].filter(
         (reason) => (reason ?? '') !== '',
       )
-      return { state: found.job_state, reason: shown([...new Set(reasons)].join('; ')) }
+      const fileStates = (found.files ?? []).flatMap(({ file_state: state }) => state ?? [])
+      return { state: found.job_state, fileStates, reason: shown([...new Set(reasons)].join('; ')) }
     },
     async vos(signal) {
       const answer = await service.call({ method: 'GET', path: 'whoami', accept: JSON_TYPE }, signal)

@@ -85,12 +85,9 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
       // end: once no rule keeps a replica, Rucio may delete the file, and that file is what was just brought
       // back.
       if (destination === undefined) return
-      await destination.release(
-        await atEndpoint(rucio, tapeRse, destination, file, signal),
-        reference,
-        signal,
-        round,
-      )
+      const named = await nameIfKnown(rucio, tapeRse, destination, file, signal)
+      // Of a file without a replica no request keeps anything.
+      if (named !== null) await destination.release(named, reference, signal, round)
     },
     async *read(file, signal) {
       checkedName(file.name)
@@ -106,6 +103,13 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
   }
 }
 
+/** As `atEndpoint`; null for a file of which Rucio has no replica there. */
+const nameIfKnown = (...of: Parameters<typeof atEndpoint>): Promise<TapeFile | null> =>
+  atEndpoint(...of).catch((error: unknown) => {
+    if (error instanceof InvalidInputError) return null
+    throw error
+  })
+
 /** As TapeDriver.stageAll, under the names that Rucio has given the files at the endpoint. */
 function stageAllAt(
   rucio: RucioClient,
@@ -114,11 +118,7 @@ function stageAllAt(
   stageAll: NonNullable<TapeDriver['stageAll']>,
 ): NonNullable<TapeDriver['stageAll']> {
   return async (files, options, signal) => {
-    const nameOf = (file: TapeFile) =>
-      atEndpoint(rucio, tapeRse, destination, file, signal).catch((error) => {
-        if (error instanceof InvalidInputError) return null
-        throw error
-      })
+    const nameOf = (file: TapeFile) => nameIfKnown(rucio, tapeRse, destination, file, signal)
     const names = await checkEach(files, nameOf, options.checkSeconds, signal)
     const there = new Map([...names].flatMap(([file, named]) => (named === null ? [] : [[named, file]])))
     if (there.size === 0) return null
@@ -224,7 +224,11 @@ async function check(
   // A rule of someone else: Rucio would delete the copy when it expires. A new attempt makes it permanent.
   if (rule.expires_at != null)
     return { kind: 'failed', reason: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
-  if (!isFulfilled(rule)) return { kind: 'in-progress', reason: describe(rule) }
+  if (!isFulfilled(rule)) {
+    const reason = describe(rule)
+    if (IN_PROGRESS.has(rule.state)) return { kind: 'in-progress', reason }
+    return { kind: 'in-progress', isUnknown: true, reason: `${reason}, which is not known to be in progress` }
+  }
   if (known === null)
     return { kind: 'unverified', reason: `${describe(rule)}, but Rucio does not report the file` }
   return await verify(options, file, known, checkOptions, signal)
@@ -243,6 +247,9 @@ async function ruleOf(
   return rule
 }
 
+/** States of rules that Rucio still works on; OK where its locks are not done yet. */
+const IN_PROGRESS: ReadonlySet<string> = new Set(['OK', 'REPLICATING', 'STUCK', 'WAITING_APPROVAL', 'INJECT'])
+
 const isFulfilled = (rule: RucioRule) =>
   rule.state === 'OK' &&
   rule.locks_ok_cnt === rule.copies &&
@@ -250,7 +257,7 @@ const isFulfilled = (rule: RucioRule) =>
   rule.locks_stuck_cnt === 0
 
 const describe = (rule: RucioRule) =>
-  `Rucio rule ${rule.id} is ${rule.state} (${rule.locks_ok_cnt} of ${rule.copies} done)${rule.error ? `: ${shown(rule.error)}` : ''}`
+  `Rucio rule ${rule.id} is ${shown(rule.state)} (${rule.locks_ok_cnt} of ${rule.copies} done)${rule.error ? `: ${shown(rule.error)}` : ''}`
 
 /** Called when the rule is fulfilled and Rucio's entry matches the file: verifies the replica itself. */
 async function verify(

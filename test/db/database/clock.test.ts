@@ -172,6 +172,27 @@ test('a machine whose clock differs by more than a minute is alerted once a day,
   expect(ends.map(({ body }) => JSON.parse(body))).toMatchObject([{ kind: 'resolve', fingerprint }])
 })
 
+test('a slow answer of the database proves no difference of the clocks', async () => {
+  const clocks = machine(0)
+  const differences: number[] = []
+  const reports = {
+    differs: async (differenceMs: number) => void differences.push(differenceMs),
+    agrees: async () => {},
+  }
+  let isSlow = false
+  // Whoever reads the clocks last of a measurement reads them minutes after the answer was made.
+  const steadyMs = () => {
+    const now = clocks.steadyMs()
+    if (isSlow) clocks.pass(150_000)
+    isSlow = !isSlow
+    return now
+  }
+  const wallMs = () => clocks.wallMs() - performance.now() + clocks.steadyMs()
+  const clock = await startClock(database, log, reports, { wallMs, steadyMs })
+  clock.close()
+  expect(differences).toEqual([])
+})
+
 test('a process that starts while the database is down has no time, rather than a wrong one, until it answers', async () => {
   let isDown = true
   const refused = new Error('connect ECONNREFUSED')

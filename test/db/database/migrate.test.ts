@@ -5,7 +5,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FROM_THE_BEGINNING, listTakeOvers } from '../../../shared/catalogue/take-over.ts'
 import { migrate } from '../../../shared/database/migrate.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+import { createTapeRestMemory } from '../../../shared/runtime/tape-rest-memory.ts'
+import { createWebdavDriver } from '../../../shared/tape/webdav/webdav.ts'
+import { record, startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+import { metadataOf, versionOf } from '../../support/metadata.ts'
+import { tapeFileOf } from '../../support/tape/files.ts'
+import { startWebdavServer } from '../../support/webdav-server.ts'
 
 /** Each is a folder or a file. */
 const MIGRATIONS = readdirSync(new URL('../../../shared/database/migrations', import.meta.url))
@@ -63,4 +68,72 @@ test('the tags of a catalogue that was made before take-over times have all thei
   await sql`DELETE FROM kysely_migration WHERE name >= '0003'`.execute(catalogue.database)
   expect(await migrate(catalogue.database)).toContain('0003-take-overs')
   expect(await listTakeOvers(catalogue.database)).toMatchObject([{ tag: 'LNGS', since: FROM_THE_BEGINNING }])
+})
+
+test('an endpoint that had copies on its disk buffer before absences were remembered counts as having a tape system', async () => {
+  const { database } = catalogue
+  const root = 'https://tape.example.org:8443/cygno/'
+  const copyAt = async (run: number, endpoint: string, state: 'staged' | 'on-media' | 'planned') => {
+    await record(database, versionOf(`LNGS/run0100${run}.mid.gz`, `e${run}`), metadataOf(1000 + run))
+    const cloud = await database
+      .selectFrom('replicas')
+      .selectAll()
+      .where('runNumber', '=', 1000 + run)
+      .where('kind', '=', 'cloud')
+      .executeTakeFirstOrThrow()
+    const { id: _, ...row } = cloud
+    const copy = {
+      ...row,
+      identity: Buffer.alloc(32, run),
+      kind: 'tape',
+      endpoint,
+      state,
+      url: endpoint,
+    } as const
+    await database.insertInto('replicas').values(copy).execute()
+  }
+  await copyAt(1, root, 'staged')
+  await copyAt(2, root, 'staged')
+  await copyAt(3, root, 'on-media')
+  await copyAt(4, 'https://disk.example.org/cygno/', 'on-media')
+  await copyAt(5, 'https://new.example.org/cygno/', 'planned')
+  await sql`DROP TABLE tape_endpoints`.execute(database.withoutPlugins())
+  await sql`DELETE FROM kysely_migration WHERE name >= '0010'`.execute(database)
+  expect(await migrate(database)).toContain('0010-tape-rest')
+  const rows = await database.selectFrom('tapeEndpoints').selectAll().execute()
+  expect(rows).toEqual([{ endpoint: root, tapeRestFoundAt: expect.any(Date), tapeRestAbsentSince: null }])
+  // An absence there is never believed; elsewhere it counts from the first time that it was seen.
+  const memory = createTapeRestMemory(database)
+  expect(await memory.absent(root)).toBeNull()
+  expect(await memory.absent('https://disk.example.org/cygno/')).toBeInstanceOf(Date)
+  // A migration that was ended half-way and runs again keeps what was found meanwhile.
+  await sql`DELETE FROM kysely_migration WHERE name >= '0010'`.execute(database)
+  await migrate(database)
+  expect(await memory.absent(root)).toBeNull()
+  expect(await database.selectFrom('tapeEndpoints').selectAll().execute()).toHaveLength(2)
+})
+
+test('a webdav driver asks that memory under the name of its copies', async () => {
+  const asked: string[] = []
+  const server = await startWebdavServer()
+  const driver = createWebdavDriver({
+    rootUrl: server.url,
+    token: { token: async () => 'a', refused: () => {} },
+    thirdParty: 'never',
+    tapeRest: 'auto',
+    copySeconds: 60,
+    tapeRestMemory: {
+      found: async () => {},
+      async absent(endpoint) {
+        asked.push(endpoint)
+        return new Date()
+      },
+    },
+  })
+  const file = await tapeFileOf(Buffer.from('x'))
+  server.files.set(file.name, Buffer.from('x'))
+  await driver.check(file, { reference: null, readBack: 'if-needed' }, new AbortController().signal)
+  expect(new Set(asked)).toEqual(new Set([driver.endpoint]))
+  await driver.close()
+  await server.close()
 })

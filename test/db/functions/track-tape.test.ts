@@ -6,6 +6,7 @@ import { TransientError } from '../../../shared/errors.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { signal } from '../../support/context.ts'
 import { keyOf, startTapeWorld, type TapeWorld } from '../../support/copies/tape-world.ts'
+import { until } from '../../support/waiting.ts'
 
 let world: TapeWorld
 let context: TapeWorld['context']
@@ -61,4 +62,33 @@ test('copies are tried while the catalogue cannot be swept', async () => {
     tracker(scheduledEvent('track-tape', new Date()), { signal, log: context.log }),
   ).rejects.toThrow('too long')
   expect((await world.replicas('tape'))[0]).toMatchObject({ attempts: 1 })
+})
+
+test('a copy that takes long holds up neither the requests nor the following of others in the next runs', async () => {
+  const tracker = createTracker(context)
+  const run = () => tracker(scheduledEvent('track-tape', new Date()), { signal, log: context.log })
+  world.tape.asynchronous = true
+  await world.request(await context.putRun(keyOf(1), 'one'))
+  await run()
+  const states = async () => (await world.replicas('tape')).map(({ runNumber, state }) => [runNumber, state])
+  expect(await states()).toEqual([[1, 'submitted']])
+  const long = Promise.withResolvers<void>()
+  world.tape.asynchronous = false
+  world.tape.before = () => long.promise
+  await world.request(await context.putRun(keyOf(2), 'two'))
+  const first = run()
+  await until(async () => (await states()).some(([number, state]) => number === 2 && state === 'copying'))
+  await world.tape.work()
+  clock.time += 3_600_000
+  await context.putRun(keyOf(3), 'three')
+  await run()
+  expect(await states()).toEqual([
+    [1, 'on-media'],
+    [2, 'copying'],
+    [3, 'requested'],
+  ])
+  long.resolve()
+  await first
+  await run()
+  expect(await states()).toEqual([1, 2, 3].map((number) => [number, 'on-media']))
 })

@@ -195,7 +195,6 @@ describe('following', () => {
     'QOS_TRANSITION',
     'TOKEN_PREP',
     'ON_HOLD',
-    'A_STATE_OF_TOMORROW',
   ])('a job that is %s is in progress, whatever is at the destination', async (state) => {
     const reference = await submit()
     endpoint.files.set(file.name, bytes)
@@ -205,6 +204,26 @@ describe('following', () => {
       reason: `FTS job ${reference} is ${state}`,
     })
   })
+
+  it.each(['A_STATE_OF_TOMORROW', 'finished', 'FINISHED ', 'ARCHIVED', 'NOT_USED', 'FAILED?'])(
+    'a job that is %s, which is no known state, is neither ended nor silently in progress',
+    async (state) => {
+      const reference = await submit()
+      fts.setState(reference, state)
+      const unknown = {
+        kind: 'in-progress',
+        isUnknown: true,
+        reason: `FTS job ${reference} is ${state.trim()}, which is not known to be in progress or ended`,
+      }
+      expect(await check(reference)).toMatchObject(unknown)
+      endpoint.files.set(file.name, Buffer.from('the first bytes'))
+      expect(await check(reference)).toMatchObject(unknown)
+      // A whole file is there, whatever FTS calls that.
+      endpoint.files.set(file.name, bytes)
+      endpoint.onMedia = false
+      expect(await check(reference)).toMatchObject({ kind: 'present', onMedia: false })
+    },
+  )
 
   it('a FINISHED job counts when the destination has the file', async () => {
     const reference = await submit()
@@ -320,6 +339,6 @@ describe('with an FTS that copies', async () => {
         },
       }
     },
-    { asynchronous: true },
+    { asynchronous: true, stagesTogether: true },
   )
 })

@@ -266,6 +266,51 @@ it.each(['FINISHED', 'FAILED', 'ACTIVE'])(
   },
 )
 
+const FTS_STATES = ['ACTIVE', 'FAILED', 'CANCELED', 'FINISHED', 'FINISHEDDIRTY', 'QOS_TRANSITION'] as const
+const variants = (state: string) => [state.toLowerCase(), `${state}_`, ` ${state}`, `NOT_${state}`, '?']
+
+it.each(FTS_STATES.flatMap((state) => variants(state).map((variant) => [state, variant] as const)))(
+  'FTS states %s as %s, of the job or of its file: no copy is made again and none is counted',
+  async (state, variant) => {
+    const jobId = '5f0c1c1e-7a35-5d8e-9d0a-3a6f3c1b2a10'
+    const driver = createFtsDriver({
+      ...{ url: service.origin, vo: 'cygno', archiveSeconds: 0, destination: memoryEndpoint() },
+      tokens: { token: async () => null, refused() {} },
+    })
+    for (const [jobState, fileState] of [
+      [variant, state],
+      [state, variant],
+      [variant, variant],
+    ]) {
+      const answer = { job_id: jobId, job_state: jobState, files: [{ file_state: fileState, reason: null }] }
+      answers.set(`GET /jobs/${jobId}`, JSON.stringify(answer))
+      expect(await driver.check(file, { reference: jobId, readBack: 'if-needed' }, never)).toMatchObject({
+        kind: 'in-progress',
+        isUnknown: true,
+      })
+    }
+    await driver.close()
+  },
+)
+
+it('a job of FTS that has ended with a file that has not is no end', async () => {
+  const jobId = '5f0c1c1e-7a35-5d8e-9d0a-3a6f3c1b2a10'
+  const driver = createFtsDriver({
+    ...{ url: service.origin, vo: 'cygno', archiveSeconds: 0, destination: memoryEndpoint() },
+    tokens: { token: async () => null, refused() {} },
+  })
+  for (const state of ['FAILED', 'FINISHED', 'CANCELED', 'FINISHEDDIRTY']) {
+    const answer = { job_id: jobId, job_state: state, files: [{ file_state: 'ACTIVE' }] }
+    answers.set(`GET /jobs/${jobId}`, JSON.stringify(answer))
+    expect(await driver.check(file, { reference: jobId, readBack: 'never' }, never)).toMatchObject({
+      kind: 'in-progress',
+      isUnknown: true,
+      reason: expect.stringContaining(`is ${state}, its file ACTIVE`),
+    })
+  }
+  await driver.close()
+})
+
 it.each([
   ['an answer for another job', 200, { job_id: '11111111-7a35-5d8e-9d0a-3a6f3c1b2a10', job_state: 'FAILED' }],
   ['a 404 that names no job', 404, { message: 'no such page' }],

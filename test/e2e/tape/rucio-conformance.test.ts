@@ -46,6 +46,6 @@ describe('with a Rucio that transfers', async () => {
         },
       }
     },
-    { asynchronous: true, plainNames: true },
+    { asynchronous: true, plainNames: true, stagesTogether: true },
   )
 })

@@ -53,8 +53,8 @@ describe('following', () => {
     expect(await check(null)).toMatchObject({ kind: 'in-progress' })
   })
 
-  it.each(['STUCK', 'WAITING_APPROVAL', 'INJECT', 'A_STATE_OF_TOMORROW'])(
-    'a rule that is %s is in progress',
+  it.each(['STUCK', 'WAITING_APPROVAL', 'INJECT', 'A_STATE_OF_TOMORROW', 'ok'])(
+    'a rule that is %s is in progress, unknown when its state is',
     async (state) => {
       const reference = await submit()
       arrive()
@@ -68,6 +68,8 @@ describe('following', () => {
         reason: expect.stringContaining(`${state} (0 of 1 done)`),
       })
       expect(JSON.stringify(found)).not.toContain('0123456789')
+      const isKnown = ['STUCK', 'WAITING_APPROVAL', 'INJECT'].includes(state)
+      expect('isUnknown' in found).toBe(!isKnown)
     },
   )
 

@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ConflictError, InvalidInputError, TransientError } from '../../../shared/errors.ts'
+import type { TapeFile } from '../../../shared/tape/driver.ts'
 import { fingerprint, freshName, tapeFileOf } from './files.ts'
 import { createActions, type DriverFixture, folderOf } from './fixture.ts'
 
@@ -21,6 +22,8 @@ export interface DriverTraits {
    * any name.
    */
   readonly plainNames?: boolean
+  /** The endpoint accepts requests of many files (`stageAll`); else it may refuse to (null). */
+  readonly stagesTogether?: boolean
   /** The endpoint cuts names at a question mark (as XRootD 5.5 does). */
   readonly cutsNames?: boolean
 }
@@ -234,6 +237,59 @@ export function driverConformance(
         if (reference !== null) await fixture.driver.release(file, reference, never)
       await fixture.settle()
       await expectPresent(file, bytes)
+    })
+
+    it('files requested together are followed and released one by one, and a missing one is left out', async (context) => {
+      const stageAll = fixture.driver.stageAll?.bind(fixture.driver)
+      if (traits.stagesTogether === true) expect(stageAll).toBeDefined()
+      if (stageAll === undefined) return context.skip('this driver requests each file by itself')
+      const contents = [randomBytes(5000), randomBytes(6000)]
+      const [one, other] = (await Promise.all(contents.map((bytes) => tapeFileOf(bytes)))) as [
+        TapeFile,
+        TapeFile,
+      ]
+      const missing = await tapeFileOf(randomBytes(100))
+      for (const [index, { name }] of [one, other].entries()) {
+        await fixture.plant(name, contents[index] as Buffer)
+        fixture.sleep?.(name)
+      }
+      const limits = { lifetimeSeconds: 3600, checkSeconds: 60 }
+      expect(await stageAll([missing], limits, never)).toBeNull()
+      const together = await stageAll([one, missing, other], limits, never)
+      if (together === null) return expect(traits.stagesTogether).not.toBe(true)
+      const { reference } = together
+      expect(together).toEqual({ reference: expect.any(String), files: [one, other], leftOut: [missing] })
+      expect(reference).not.toBe('')
+      const stage = (file: TapeFile) =>
+        fixture.driver.stage(file, { reference, lifetimeSeconds: 3600 }, never)
+      for (const file of [one, other])
+        if (fixture.sleep !== undefined)
+          expect(await stage(file)).toMatchObject({ kind: 'staging', reference })
+      await fixture.settle()
+      for (const [index, file] of [one, other].entries()) {
+        expect(await stage(file)).toEqual({ kind: 'online', reference })
+        const read = Buffer.concat(await Array.fromAsync(fixture.driver.read(file, never)))
+        expect(fingerprint(read)).toBe(fingerprint(contents[index] as Buffer))
+      }
+      // The end of one is not that of the other; of a file that is not in the request nothing ends.
+      for (const file of [one, one, missing]) await fixture.driver.release(file, reference, never)
+      expect(await stage(other)).toEqual({ kind: 'online', reference })
+      await fixture.driver.release(other, reference, never)
+      for (const [index, { name }] of [one, other].entries())
+        expect(fingerprint(await fixture.bytesAt(name))).toBe(fingerprint(contents[index] as Buffer))
+    })
+
+    it('a request of many files that is aborted before it begins requests nothing', async (context) => {
+      const { driver } = fixture
+      if (driver.stageAll === undefined) return context.skip('this driver requests each file by itself')
+      const bytes = randomBytes(100)
+      const file = await tapeFileOf(bytes)
+      await fixture.plant(file.name, bytes)
+      const limits = { lifetimeSeconds: 3600, checkSeconds: 60 }
+      const request = driver.stageAll([file], limits, AbortSignal.abort(new Error('stopped')))
+      // An endpoint that is known to have no tape system need not be asked.
+      if (traits.stagesTogether === true) await expect(request).rejects.toThrow()
+      else expect(await request.catch(() => null)).toBeNull()
     })
 
     it('a missing file can be neither staged nor read', async () => {

@@ -13,6 +13,8 @@ export interface DriverFixture {
   plant(name: string, bytes: Uint8Array): Promise<void>
   /** The bytes under a name, or null, read from the endpoint and not by the driver. */
   bytesAt(name: string): Promise<Uint8Array | null>
+  /** Moves a file from disk to tape, until `settle` brings back what was requested; only where there is a tape system. */
+  readonly sleep?: (name: string) => void
   /** Lets a service finish its jobs; does nothing for a driver without a service. */
   settle(): Promise<void>
   /**

@@ -365,9 +365,30 @@ describe('a store that repeats a refused notification at once and for ever', () 
     expect(lines.length).toBeLessThan(5)
   })
 
+  test.each<[string, string, string, Record<string, string>, number]>([
+    ['at a path that is not received any more', 'POST', '/notifications/v2/ceph', {}, 404],
+    ['there with the valid token', 'POST', '/a/b/c', { authorization: `Bearer ${TOKEN}` }, 404],
+    ['by another method, of a proxy', 'PUT', '/ceph', {}, 405],
+  ])('people are alerted of notifications %s', async (_, method, path, headers, status) => {
+    const { app, alerts, recorded, lines } = webhook()
+    const reason = status === 404 ? 'an unknown path' : 'another method than POST'
+    await repeatForAMinute(async () => {
+      const answer = await app.request(path, { method, headers, body: payload(RUN) })
+      expect(answer.status).toBe(status)
+      return answer
+    })
+    await vi.advanceTimersByTimeAsync(120_000)
+    expect(alerts).toEqual([expect.objectContaining({ reason: `a notification by ${reason}` })])
+    expect(recorded).toEqual([])
+    expect(JSON.stringify(lines)).not.toContain(path)
+  })
+
   test('a scan of addresses by others alerts nobody', async () => {
     const { post, app, alerts } = webhook()
     await repeatForAMinute(() => post('hello', WRONG))
+    for (const body of ['{}', '{"Records":[]}', 'x'.repeat(100_000), '<?php ?>'])
+      await repeatForAMinute(async () => await app.request('/a/b/c', { method: 'POST', body }))
+    await repeatForAMinute(async () => await app.request('/ceph', { method: 'PUT', body: '{}' }))
     await repeatForAMinute(async () => await app.request('/a/b/c', { method: 'POST' }))
     await vi.advanceTimersByTimeAsync(120_000)
     expect(alerts).toEqual([])

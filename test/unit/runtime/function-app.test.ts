@@ -166,6 +166,29 @@ test('a schedule function runs on any POST, and never twice at once', async () =
   expect(runs).toBe(2)
 })
 
+test('a schedule function runs during another run that permits it, whichever of them ends first', async () => {
+  const ends: PromiseWithResolvers<void>[] = []
+  const handler: ScheduleHandler = async (_, { allowNext }) => {
+    const end = Promise.withResolvers<void>()
+    ends.push(end)
+    if (ends.length === 1) allowNext?.()
+    await end.promise
+  }
+  const { log } = recordingLog()
+  const stop = new AbortController().signal
+  const app = scheduleApp(handler, { name: 'reconcile', log, timeoutSeconds: LONGEST_WAIT_SECONDS, stop })
+  const post = async () => await app.fetch(new Request('http://function/', { method: 'POST' }))
+  const [first, second] = [post(), post()]
+  await vi.waitFor(() => expect(ends).toHaveLength(2))
+  expect((await post()).status).toBe(202)
+  // The second permits none, also after the first has ended.
+  ends[0]?.resolve()
+  expect((await first).status).toBe(204)
+  expect((await post()).status).toBe(202)
+  ends[1]?.resolve()
+  expect((await second).status).toBe(204)
+})
+
 test('a caller that repeats a failed call at once is slowed down, and the log has a few lines a minute', async () => {
   vi.useFakeTimers()
   const { post, lines } = queueFunction(async () => {

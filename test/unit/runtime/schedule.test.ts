@@ -147,6 +147,27 @@ describe('running', () => {
     await stopped
   })
 
+  test('begins runs during another that permits it, and waits for all of them when it stops', async () => {
+    const ends: (() => void)[] = []
+    const { stop } = schedule(async (_, { allowNext }) => {
+      allowNext?.()
+      await new Promise<void>((resolve) => ends.push(resolve))
+    })
+    await minutes(16)
+    expect(ends).toHaveLength(3)
+    let hasStopped = false
+    const stopped = stop().then(() => {
+      hasStopped = true
+    })
+    for (const end of ends) {
+      expect(hasStopped).toBe(false)
+      end()
+      await minutes(0)
+    }
+    await stopped
+    expect(ends).toHaveLength(3)
+  })
+
   test('a run that fails is logged, and the next one comes at its time', async () => {
     let runs = 0
     const { stop, lines } = schedule(async () => {

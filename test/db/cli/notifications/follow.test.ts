@@ -8,6 +8,8 @@ import { queueArn } from '../../../../infra/local/services/embedded/embedded.ts'
 import { testObjectKey } from '../../../../shared/notifications/test-object.ts'
 import { applyBucketNotifications } from '../../../../shared/storage/bucket-notifications.ts'
 import { listObjects } from '../../../../shared/storage/objects.ts'
+import { beginCall, type Call } from '../../../never-lost/call.ts'
+import { databaseOf } from '../../../never-lost/database.ts'
 import { signal, startTestContext, type TestContext } from '../../../support/context.ts'
 import { record } from '../../../support/notifications/arrivals.ts'
 import { until } from '../../../support/waiting.ts'
@@ -37,6 +39,15 @@ const begun = async () => {
   )
   return await context.database.selectFrom('notificationTests').selectAll().executeTakeFirstOrThrow()
 }
+
+/** A process of its own, which may die. */
+const processOf = (call: Call) => ({
+  database: databaseOf(context.database, Date.now, call),
+  s3: {
+    config: context.s3.config,
+    send: (command: never, ...rest: []) => call.through('store', () => context.s3.send(command, ...rest)),
+  } as never,
+})
 
 /** Posts the notification of an object as Ceph does. */
 async function post(key: string) {
@@ -119,5 +130,70 @@ describe('a test of the notifications of a bucket', () => {
     await processQueue()
     expect(await context.database.selectFrom('notificationTests').selectAll().execute()).toEqual([])
     expect(await arrivals()).toEqual([])
+  })
+
+  test.each([false, true])(
+    'that is killed at any of its requests (carried out: %s) leaves nothing behind after the next one',
+    async (done) => {
+      await apply('LNGS/')
+      let days = 0
+      const dayLater = () => new Date(Date.now() + days * 25 * 3_600_000)
+      const follow = (of: Pick<TestContext, 'now' | 'database' | 's3'>) =>
+        followNotifications({ ...context, ...of }, { bucket: context.bucket, seconds: 0 }, signal)
+      let isLeft = false
+      for (let point = 0; ; point++) {
+        let hasDied = false
+        const onAccident = () => {
+          hasDied = true
+        }
+        const accident = { kind: 'dies', place: null, at: point, done } as const
+        const call = beginCall({ name: 'test', begunAt: Date.now(), accident, pace: [], onAccident })
+        await follow({ now: dayLater, ...processOf(call) }).catch(() => {})
+        isLeft ||= (await stored()).length > 0
+        days += 1
+        await follow({ ...context, now: dayLater })
+        expect(await stored()).toEqual([])
+        // That of the last test; it goes a day later.
+        expect(await context.database.selectFrom('notificationTests').selectAll().execute()).toHaveLength(1)
+        if (!hasDied) break
+      }
+      expect(isLeft).toBe(true)
+      expect([await arrivals(), await alerts()]).toEqual([[], []])
+    },
+  )
+
+  test('removes no other object than those of tests that ended long ago', async () => {
+    await apply('LNGS/')
+    const uuid = '0b6e7f0e-9d3c-4f62-8b2e-0d6a1f3c5e77'
+    const keys = [
+      `LNGS/cygnet-test-${uuid}.mid.gz.bak`,
+      `LNGS/cygnet-test-${uuid}-2.mid.gz`,
+      'LNGS/cygnet-test-notes.mid.gz',
+      'LNGS/run00001.mid.gz',
+    ]
+    for (const key of keys) await context.put(key, 'a test of notifications by Cygnet')
+    await context.put(`LNGS/cygnet-test-${uuid}.mid.gz`, 'not of a test')
+    const later = { ...context, now: () => new Date(Date.now() + 3 * 3_600_000) }
+    await followNotifications(later, { bucket: context.bucket, seconds: 0 }, signal)
+    expect((await stored()).map(({ key }) => key)).toEqual(
+      [...keys, `LNGS/cygnet-test-${uuid}.mid.gz`].toSorted(),
+    )
+  })
+
+  test('is noted once, however often the functions die after they noted it', async () => {
+    await apply('LNGS/')
+    const following = followNotifications(context, { bucket: context.bucket, seconds: 300 }, signal)
+    const { id } = await begun()
+    const key = testObjectKey(id, { prefix: 'LNGS/', suffix: '.mid.gz' })
+    // The store and the queue deliver again what was not acknowledged.
+    await post(key)
+    const { receivedAt } = await begun()
+    await post(key)
+    const bodies = await context.drain('runs')
+    const Records = bodies.map((body, index) => ({ messageId: String(index), body: JSON.stringify(body) }))
+    for (const _ of [1, 2]) await createExtract(context)({ Records } as never, { signal, log: context.log })
+    expect(await following).toMatchObject([{ advice: null }])
+    expect((await begun()).receivedAt).toEqual(receivedAt)
+    expect([await arrivals(), await alerts()]).toEqual([[], []])
   })
 })

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { type RecallRequest, recallRuns, requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { runsInRange } from '../../../../shared/copies/recall/resolve-run.ts'
-import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { advanceRecalls } from '../../../support/advance-recalls.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
 import { deleteFromStore, makeRun, onlyOnTape, putOnTape } from '../../../support/recalled-runs.ts'

@@ -1,7 +1,7 @@
 /** One file that cannot be had holds up neither the recalls of others nor its own end. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
-import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { advanceRecalls } from '../../../support/advance-recalls.ts'
 import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import { onlyOnTape } from '../../../support/recalled-runs.ts'

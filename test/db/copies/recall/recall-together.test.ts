@@ -1,10 +1,10 @@
 /** Recalls of many runs: one stage request for all files, and everything else for each recall by itself. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
-import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
 import { stageTogether } from '../../../../shared/copies/recall/stage-together.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import type { TapeFile } from '../../../../shared/tape/driver.ts'
+import { advanceRecalls } from '../../../support/advance-recalls.ts'
 import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'

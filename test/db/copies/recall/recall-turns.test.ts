@@ -1,10 +1,11 @@
 /** The order in which recalls are advanced, and the states in which readers see waiting ones. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
-import { advanceRecalls, fetchRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { fetchRecalls } from '../../../../shared/copies/recall/schedule.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { oldestWork } from '../../../../shared/queries/waiting-work.ts'
 import { openBreakers, tapeBreaker, tapeReadBreaker } from '../../../../shared/work/breaker.ts'
+import { advanceRecalls } from '../../../support/advance-recalls.ts'
 import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
 import type { RecallTape } from '../../../support/recall-tape.ts'

@@ -363,6 +363,25 @@ describe('a copy that a service makes', () => {
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
 
+  test('a state that nobody knows is in the row, and in the alert when the copy is late', async () => {
+    await request(await context.putRun(key, 'x'))
+    expect(await copy()).toBe('submitted')
+    expect(await follow()).toMatchObject({ state: 'submitted', lastError: null })
+    tape.progress = { reason: 'FTS job 7 is QUIESCED, which is not known', isUnknown: true }
+    expect(await follow()).toMatchObject({
+      state: 'submitted',
+      lastError: 'FTS job 7 is QUIESCED, which is not known',
+    })
+    later(25 * 3600)
+    await sweepCopies(withTape(), signal)
+    const late = (await context.drain('alerts')).filter(({ rule }) => rule === 'not-on-tape')
+    expect(late).toMatchObject([{ summary: expect.stringContaining('QUIESCED, which is not known') }])
+    expect(tape.copied).toHaveLength(1)
+    // It is known again.
+    tape.progress = { reason: 'queued' }
+    expect(await follow()).toMatchObject({ state: 'submitted', lastError: null })
+  })
+
   test('a copy that waits on the disk buffer does not take the turn of another', async () => {
     tape.asynchronous = false
     tape.onMedia = false

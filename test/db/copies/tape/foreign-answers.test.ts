@@ -4,10 +4,10 @@
  */
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
-import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
 import { sweepCopies } from '../../../../shared/copies/tape/sweep-copies.ts'
 import { acceptTapeRequest } from '../../../../shared/copies/tape/tape-request.ts'
 import { verifyReplica } from '../../../../shared/copies/verify/verify.ts'
+import { advanceRecalls } from '../../../support/advance-recalls.ts'
 import { signal } from '../../../support/context.ts'
 import { deleteFromStore, makeRun, type TestRun } from '../../../support/recalled-runs.ts'
 import { shownRecall } from '../../../support/recalls.ts'

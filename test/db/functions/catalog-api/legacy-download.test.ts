@@ -173,6 +173,75 @@ describe('a run that is not in the store', () => {
   })
 })
 
+describe('a file to be used with care', () => {
+  const change = (runNumber: number, changes: Readonly<Record<string, unknown>>) =>
+    context.database
+      .updateTable('runFiles')
+      .set(changes)
+      .where('objectKey', '=', `LNGS/run00${runNumber}.mid.gz`)
+      .execute()
+
+  it.each([
+    [
+      611,
+      { complete: false, problem: 'the file ends in the middle of an event' },
+      /^run00611\.mid\.gz is incomplete: the file ends/,
+    ],
+    [612, { counts: false }, /^run00612\.mid\.gz does not count for run 612/],
+    // Text from a file: it must not end the header.
+    [
+      613,
+      { complete: false, problem: 'ends\r\nset-cookie: a=b \u{1f4a3}' },
+      /^run00613\.mid\.gz is incomplete: ends\?set-cookie: a=b \?$/,
+    ],
+  ] as const)('has its link, and the warning in a header (%i)', async (runNumber, changes, warning) => {
+    await makeRun(context, runNumber)
+    const path = `/LNGS/run00${runNumber}.mid.gz`
+    expect((await api.ask(path, { scopes: MAY })).headers.get('x-cygnet-warning')).toBeNull()
+    await change(runNumber, changes)
+    for (const method of ['GET', 'HEAD']) {
+      const answer = await api.ask(path, { scopes: MAY, method })
+      expect([answer.status, answer.headers.get('x-cygnet-warning')]).toEqual([
+        302,
+        expect.stringMatching(warning),
+      ])
+      expect((await fetch(answer.headers.get('location') ?? '', { method })).status).toBe(200)
+    }
+  })
+
+  it('has no link while its contents are disputed, although a read agreed with the catalogue', async () => {
+    await makeRun(context, 614)
+    await change(614, { integrity: 'mismatch' })
+    expect(await refused('/LNGS/run00614.mid.gz')).toMatchObject({
+      status: 503,
+      location: null,
+      detail: expect.stringMatching(/run00614\.mid\.gz: it is disputed.*cygnet link/),
+    })
+    expect((await redirected('/LNGS/run00614.mid.gz', 'HEAD')).status).toBe(503)
+  })
+
+  it('has no link while the copy in the store is suspicious', async () => {
+    const { runId } = await makeRun(context, 615)
+    await context.database
+      .updateTable('replicas')
+      .set({ state: 'suspicious', doubtedEvidence: 'read', lastError: 'other bytes' })
+      .where('runId', '=', runId)
+      .execute()
+    expect(await refused('/LNGS/run00615.mid.gz')).toMatchObject({
+      status: 503,
+      location: null,
+      detail: expect.stringContaining('suspicious'),
+    })
+  })
+})
+
+it('a run is got by the right for its tag, whatever the tag of its key', async () => {
+  const { runId } = await makeRun(context, 616)
+  await context.database.updateTable('runs').set({ tag: 'LNF' }).where('id', '=', runId).execute()
+  expect((await redirected('/LNGS/run00616.mid.gz')).status).toBe(404)
+  expect((await redirected('/LNGS/run00616.mid.gz', 'GET', ['link:LNGS', 'link:LNF'])).status).toBe(302)
+})
+
 test('whatever an address is, it is of a run file in a bucket of runs, or of nothing', () => {
   const piece = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 5 }),

@@ -277,6 +277,44 @@ describe('lists', () => {
   })
 })
 
+describe('a list for a program', () => {
+  const path = (format: string) => `/api/v1/runs/LNGS/22/links?format=${format}`
+  beforeAll(async () => {
+    await makeRun({ ...context, tape }, 22)
+  })
+  const change = (changes: Readonly<Record<string, unknown>>) =>
+    context.database
+      .updateTable('runFiles')
+      .set({ integrity: 'verified', complete: true, problem: null, ...changes })
+      .where('objectKey', '=', 'LNGS/run00022.mid.gz')
+      .execute()
+
+  test('has the warning of a file behind its address or as a comment', async () => {
+    await change({ complete: false, problem: 'cut\nat 5 %' })
+    const { text: wget } = await app.get(path('wget'))
+    expect(new URLSearchParams(new URL(wget.trimEnd()).hash.slice(1)).get('warning')).toBe(
+      'is incomplete: cut\nat 5 %',
+    )
+    const { text: aria2 } = await app.get(path('aria2'))
+    expect(aria2).toMatch(/^# LNGS\/run00022\.mid\.gz is incomplete: cut at 5 %\nhttp/)
+    const { text: sums } = await app.get(path('md5sum'))
+    expect(sums).toMatch(/^# LNGS\/run00022\.mid\.gz is incomplete: cut at 5 %\n[0-9a-f]{32} {2}/)
+  })
+
+  test('has no link to a disputed file, which JSON offers with its warning', async () => {
+    await change({ integrity: 'mismatch' })
+    for (const format of ['wget', 'aria2', 'md5sum']) {
+      const { status, json } = await app.get(path(format))
+      expect([status, json.detail]).toEqual([409, expect.stringMatching(/run00022.*disputed/)])
+      expect(await app.get(`${path(format)}&partial=true`)).toMatchObject({ status: 200, text: '' })
+    }
+    const { json } = await app.get('/api/v1/runs/LNGS/22/links')
+    expect(json.files).toMatchObject([
+      { kind: 'link', disputed: true, warning: expect.stringContaining('is disputed') },
+    ])
+  })
+})
+
 describe('recalls', () => {
   test('of a file are by the right for the tag of its run, whatever the tag of its key', async () => {
     const moved = await onlyOnTape({ ...context, tape }, tape, 8)

@@ -105,6 +105,48 @@ describe('Now', () => {
   })
 })
 
+describe('green', () => {
+  const row = async (path: string, run: number) =>
+    new RegExp(`<tr>(?:(?!</tr>).)*/runs/LNGS/${run}"(?:(?!</tr>).)*</tr>`, 's').exec(
+      await page(path),
+    )?.[0] ?? ''
+  const DAY_MS = 86_400_000
+  const verify = (run: number, days: number | null) =>
+    context.database
+      .updateTable('replicas')
+      .set({ verifiedAt: days === null ? null : new Date(Date.now() - days * DAY_MS) })
+      .where('tag', '=', 'LNGS')
+      .where('runNumber', '=', run)
+      .execute()
+
+  test('in the list of runs is only what was verified within the time of the scrub', async () => {
+    expect((await row('/runs?tag=LNGS', 60_012)).match(/mark good/g)).toHaveLength(3)
+    await verify(60_012, 91)
+    const old = await row('/runs?tag=LNGS', 60_012)
+    expect(old).not.toContain('mark good')
+    expect(old.match(/mark old/g)).toHaveLength(3)
+    expect(old).toMatch(/on tape<\/span> <small class="quiet">verified <time [^>]*>91 d<\/time> ago<\/small>/)
+    expect(old).toMatch(/present<\/span> <small class="quiet">verified <time [^>]*>91 d<\/time> ago<\/small>/)
+    await verify(60_012, 1)
+  })
+
+  test('are the last runs of a site on Now only while a copy of each was verified so lately', async () => {
+    const strip = async () =>
+      /<ol aria-labelledby="site-LNGS-strip">.*?<\/ol>/s.exec(await page('/'))?.[0] ?? ''
+    const markOf = async () => /<li>(?:(?!<li>).)*LNGS\/60014"/s.exec(await strip())?.[0] ?? ''
+    expect(await markOf()).toContain('mark good')
+    await verify(60_014, 91)
+    expect(await markOf()).toContain('mark old')
+    await verify(60_014, 1)
+  })
+
+  test('is no verdict on all data, of which nobody knows how lately each copy was verified', async () => {
+    expect(await page('/replicas')).not.toContain('<li class="good">')
+    expect(await page('/replicas?tag=MAN')).toContain('All runs are on tape')
+    expect(await page('/replicas?tag=MAN')).not.toContain('<li class="good">')
+  })
+})
+
 describe('Run', () => {
   test('leads to the previous, the next and the latest run of its site', async () => {
     const text = await page('/runs/NEXT/1')

@@ -7,8 +7,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { addPage } from '../../../../functions/catalog-api/http/route.ts'
 import { listUses } from '../../../../shared/access/audit.ts'
 import { beginRenewal } from '../../../../shared/access/people.ts'
+import { listTokensOf, revokeTokens } from '../../../../shared/access/tokens.ts'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import { createLogger } from '../../../../shared/log.ts'
+import { beginCall } from '../../../never-lost/call.ts'
+import { databaseOf } from '../../../never-lost/database.ts'
 import { startTestContext, type TestContext } from '../../../support/context.ts'
 import {
   createAccessApi,
@@ -31,7 +34,7 @@ const lines: string[] = []
 let sub = ''
 let people = 0
 
-const start = () => {
+const start = (database = context.database) => {
   const config = loadConfig({
     CYGNET_DATABASE_URL: context.catalogue.url,
     CYGNET_OIDC_ISSUER: issuer.url,
@@ -42,7 +45,7 @@ const start = () => {
   })
   const destination = { write: (line: string) => lines.push(line) }
   const log = createLogger({ function: 'test', level: 'debug', destination })
-  return createAccessApi({ config, database: context.database, log, now }, (added) => {
+  return createAccessApi({ config, database, log, now }, (added) => {
     addPage(added, 'POST', '/recall', { right: 'recall', tagOf: () => 'LNGS' }, (c) => c.text('yes'))
     for (const path of ['/recall', '/queues'])
       addPage(added, 'GET', path, { right: path === '/queues' ? 'operate' : 'recall', anyTag: true }, (c) =>
@@ -324,6 +327,13 @@ describe('a lasting sign-in', () => {
     expect(await stored()).not.toContain('secret')
     await request('DELETE', `/api/v1/me/tokens/${id}`, { cookie })
     expect(await stored()).toBeNull()
+    // Also when an operator revokes it, and not while there is another one.
+    const { id: another } = await lastingToken()
+    const { json } = await make({ cookie: (await signIn(SHIFTER)).cookie })
+    await revokeTokens(context.database, String(another), now())
+    expect(await stored()).toMatch(/^eyJ/)
+    await revokeTokens(context.database, String(json.id), now())
+    expect(await stored()).toBeNull()
   })
 
   it('asks the IAM once in half an hour, however many requests and processes need it', async () => {
@@ -390,5 +400,106 @@ describe('a lasting sign-in', () => {
     await recall(token)
     expect(lines.join('')).toContain('right-used')
     expect(lines.join('')).not.toMatch(/secret-of-the-iam|cyg_[A-Za-z0-9_-]{10}/)
+  })
+})
+
+describe('a process of the API that dies at any of its requests to the database', () => {
+  const stored = async () =>
+    (
+      await sql<{ lastingSignIn: string | null }>`
+        SELECT lasting_sign_in FROM people WHERE subject = ${`person:${sub}`}`.execute(context.database)
+    ).rows[0]?.lastingSignIn
+  const uses = async () =>
+    (await listUses(context.database, { subject: `person:${sub}`, limit: 1000 })).map(({ object }) => object)
+  const tokens = async () => await listTokensOf(context.database, `person:${sub}`)
+
+  /**
+   * Sends the same request to one process after the other, each of which dies one request to the database later,
+   * before or after it was carried out; `check` after each death.
+   */
+  async function dieEverywhere(
+    begin: (
+      point: number,
+    ) => Promise<{ readonly act: () => Promise<unknown>; readonly check: () => Promise<void> }>,
+  ) {
+    for (const done of [false, true])
+      for (let point = 0; ; point++) {
+        nowMs += 2 * HOUR_MS
+        sub = `ada-${people}-${done}-${point}`
+        api = start()
+        const { act, check } = await begin(point)
+        let hasDied = false
+        const onAccident = () => {
+          hasDied = true
+        }
+        const accident = { kind: 'dies', place: 'database', at: point, done } as const
+        const call = beginCall({ name: 'api', begunAt: nowMs, accident, pace: [], onAccident })
+        api = start(databaseOf(context.database, () => nowMs, call))
+        await act()
+        api = start()
+        await check()
+        if (!hasDied) {
+          expect(point).toBeGreaterThan(3)
+          break
+        }
+      }
+  }
+
+  it('makes no token without a record of who made it, and another one can be made', async () => {
+    await dieEverywhere(async () => {
+      const { cookie } = await signIn(SHIFTER)
+      return {
+        act: () => make({ cookie }),
+        async check() {
+          expect((await uses()).length).toBeGreaterThanOrEqual((await tokens()).length)
+          const { status, json } = await make({ cookie })
+          expect([status, await recall(json.token)]).toEqual([201, 200])
+          // What the dead one made is seen, and can be revoked.
+          for (const { id } of await tokens())
+            expect((await request('DELETE', `/api/v1/me/tokens/${id}`, { cookie })).status).toBe(204)
+        },
+      }
+    })
+  })
+
+  it('revokes a token with a record, and leaves no sign-in behind that no token needs', async () => {
+    await dieEverywhere(async () => {
+      issuer.setRefreshToken('first')
+      const { cookie } = await signIn(SHIFTER, { lasting: true })
+      const { json } = await make({ cookie })
+      return {
+        act: () => request('DELETE', `/api/v1/me/tokens/${json.id}`, { cookie }),
+        async check() {
+          const [token] = await tokens()
+          if (token?.revokedAt === null) expect(await recall(json.token)).toBe(200)
+          else expect(await uses()).toContain(`personal token ${json.id} revoked`)
+          const again = await request('DELETE', `/api/v1/me/tokens/${json.id}`, { cookie })
+          expect([204, 404]).toContain(again.status)
+          expect([await recall(json.token), await stored()]).toEqual([401, null])
+        },
+      }
+    })
+  })
+
+  it('grants no more than the IAM confirmed, and what it confirms after the next sign-in at the latest', async () => {
+    await dieEverywhere(async () => {
+      issuer.setRefreshToken('first')
+      const { cookie } = await signIn([...SHIFTER, '/ops'], { lasting: true })
+      const { json } = await make({ cookie }, { scopes: ['recall:LNGS', 'operate:LNGS'] })
+      nowMs += HOUR_MS
+      stateGroups(SHIFTER)
+      return {
+        act: () => recall(json.token),
+        async check() {
+          nowMs += 31_000
+          // An IAM that renews its refresh tokens ends a sign-in whose new one was lost.
+          expect([200, 401]).toContain(await recall(json.token))
+          expect((await request('GET', '/queues', bearer(json.token))).status).not.toBe(200)
+          await signIn(SHIFTER)
+          expect(await recall(json.token)).toBe(200)
+          expect((await request('GET', '/queues', bearer(json.token))).status).toBe(403)
+        },
+      }
+    })
   })
 })

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { registerLinks } from '../../../../functions/catalog-api/api/links.ts'
 import { registerRecalls } from '../../../../functions/catalog-api/api/recalls.ts'
-import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { advanceRecalls } from '../../../support/advance-recalls.ts'
 import { signal } from '../../../support/context.ts'
 import {
   ANONYMOUS,

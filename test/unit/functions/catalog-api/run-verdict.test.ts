@@ -51,7 +51,11 @@ function verdict({ run, storage, replicas = [copy()], files = [file()] }: Case =
     refused: [],
     replicas,
   } as const
-  return runVerdict(details, SCRUB_DAYS, NOW).map(({ tone, what, reason }) => [tone, what, reason])
+  return runVerdict(details, { scrubDays: SCRUB_DAYS, now: NOW }).map(({ tone, what, reason }) => [
+    tone,
+    what,
+    reason,
+  ])
 }
 
 describe('a run without problems', () => {
