@@ -6,6 +6,7 @@ import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { CopyKind, CopyState, ShownCopy } from '../database/replica-schema.ts'
 import type { Run, Schema } from '../database/schema.ts'
+import { awaitedRuns } from './awaited-runs.ts'
 import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
 import { NEVER_ARRIVED, type SiteArrivals, siteArrivals } from './site-arrivals.ts'
 import { type LastRun, lastRuns, latestRuns, type RecentRuns, recentRuns } from './site-runs.ts'
@@ -19,6 +20,8 @@ export interface SiteState extends ArrivalsOfTag {
   /** The runs that began last, newest first. */
   readonly latest: readonly Run[]
   readonly arrived: SiteArrivals
+  /** When each run of the last week ended of which no file has arrived, the earliest first. */
+  readonly awaited: readonly Date[]
   /** Catalogued since `since`. */
   readonly recent: RecentRuns
   readonly copies: readonly CopiesInState[]
@@ -66,10 +69,11 @@ export async function siteStates(
   now: Date,
 ): Promise<Sites> {
   const own = await tagsWithRuns(database, tags)
-  const [last, latest, arrived, recent, arrivals, copies] = await Promise.all([
+  const [last, latest, arrived, awaited, recent, arrivals, copies] = await Promise.all([
     lastRuns(database, own, now),
     latestRuns(database, own, now, LATEST_RUNS),
     siteArrivals(database, own, now),
+    awaitedRuns(database, own, now),
     recentRuns(database, own, since),
     openArrivals(database, since),
     openCopies(database, tags),
@@ -81,6 +85,7 @@ export async function siteStates(
       last: of,
       latest: latest.get(tag) ?? [],
       arrived: arrived.get(tag) ?? NEVER_ARRIVED,
+      awaited: awaited.get(tag) ?? [],
       recent: recent.get(tag) ?? NO_RUNS,
       ...(arrivals.get(tag) ?? NO_ARRIVALS),
       copies: copies.filter((row) => row.tag === tag),

@@ -12,6 +12,7 @@ import type { QueueName } from '../../../shared/queue/queues.ts'
 import type { QueueState } from '../api/queue-states.ts'
 import { age, count, counted } from './format.ts'
 import { type Html, mark, type Tone } from './parts.ts'
+import { lateFiles } from './site-verdict.ts'
 
 /** Cataloguing takes minutes for the largest runs; a file not catalogued after this long is stuck. */
 const WORK_LATE_MS = 30 * 60_000
@@ -53,7 +54,7 @@ ${problems.map((trouble) => html`<li><a href="${trouble.path}">${mark(trouble.to
 
 /** Lists what was checked and claims nothing else: a DAQ that takes no data may be meant to. */
 const nothingFoundText = ({ queues, tapeLateHours }: SiteOverview): string =>
-  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no new run that waits longer than ${tapeLateHours} h for tape; in the last day no refused file, no run with an open problem, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
+  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no run of the last week that ended long ago and has no file, no new run that waits longer than ${tapeLateHours} h for tape; in the last day no refused file, no run with an open problem, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
 
 export function problemsOf({
   sites: { sites, elsewhere },
@@ -67,6 +68,7 @@ export function problemsOf({
   return [
     ...sites.flatMap((site) => [
       ...ofCopies(site, tapeLateHours, now),
+      ...ofAwaited(site, now),
       ...ofArrivals(site.tag, site, `#${siteId(site.tag)}`, now),
       ...ofRuns(site),
     ]),
@@ -125,6 +127,14 @@ const HOUR_MS = 3_600_000
 const oldestOf = (copies: readonly CopiesInState[]) =>
   new Date(Math.min(...copies.map(({ oldest }) => oldest.getTime())))
 const isOlder = (at: Date, ms: number, now: Date): boolean => now.getTime() - at.getTime() > ms
+
+function ofAwaited(site: SiteState, now: Date): readonly Problem[] {
+  const late = lateFiles(site, now)
+  const [earliest] = late
+  if (earliest === undefined) return []
+  const what = `${site.tag}: ${counted(late.length, 'run')} ended without a file, the first ${age(earliest, now)} ago`
+  return [{ tone: 'waiting', what, path: `/runs?${new URLSearchParams({ tag: site.tag, cloud: 'absent' })}` }]
+}
 
 function ofArrivals(
   of: string,

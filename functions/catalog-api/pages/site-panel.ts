@@ -25,7 +25,7 @@ import {
   timeOf,
 } from './parts.ts'
 import { runMark } from './run-marks.ts'
-import { siteVerdict } from './site-verdict.ts'
+import { type SiteVerdict, siteVerdict } from './site-verdict.ts'
 
 /** Longest part of a description; the page of the run has the full text. */
 const MOST_CHARACTERS = 300
@@ -33,7 +33,7 @@ const MOST_CHARACTERS = 300
 /** Whether the site takes data, since when, and what is usual there. */
 export function siteSentence(site: SiteState, now: Date): Html {
   const { tag, last, arrived } = site
-  const { activity, tone, isRunning } = siteVerdict(site, now)
+  const { activity, tone, isRunning, late } = siteVerdict(site, now)
   const run = html`<a href="${runPath({ tag, runNumber: last.run.runNumber })}">run ${last.run.runNumber}</a>`
   const { lastAt, usualGapMs: gap } = arrived
   const arrival = lastAt === null ? NOTHING : agoOf(lastAt, now)
@@ -43,6 +43,10 @@ export function siteSentence(site: SiteState, now: Date): Html {
       'is taking data.',
       isRunning ? html`The DAQ began ${run} ${agoOf(last.at, now)}.` : html`Last ${run} arrived ${arrival}.`,
     ],
+    unended: [
+      'has a run that does not end.',
+      html`The DAQ began ${run} ${agoOf(last.at, now)}, and nothing is known of its end.${usually}`,
+    ],
     older: ['sends older runs.', html`The last arrived ${arrival}; ${run} was taken ${agoOf(last.at, now)}.`],
     silent: [
       'is silent.',
@@ -50,7 +54,13 @@ export function siteSentence(site: SiteState, now: Date): Html {
     ],
     never: ['has sent nothing since it was taken over.', html`Last known ${run}.`],
   }[activity]
-  return html`<li class="${tone}"><strong>${mark(tone, html`<a href="#${siteId(tag)}">${tag}</a> ${verdict}`)}</strong> <span class="reason">${why}</span></li>\n`
+  return html`<li class="${tone}"><strong>${mark(tone, html`<a href="#${siteId(tag)}">${tag}</a> ${verdict}`)}</strong> <span class="reason">${why}${awaitedText(late, now)}</span></li>\n`
+}
+
+function awaitedText(late: readonly Date[], now: Date): Html {
+  const [earliest] = late
+  if (earliest === undefined) return NOTHING
+  return html` ${late.length === 1 ? 'A run that ended' : `${counted(late.length, 'run')} that ended, the first`} ${agoOf(earliest, now)}${late.length === 1 ? ', has' : ', have'} no file yet.`
 }
 
 function endText(run: Run): string {
@@ -75,7 +85,7 @@ export function sitePanel(site: SiteState, marks: RunMarks): Html {
   const { tag, last } = site
   const { run } = last
   const id = siteId(tag)
-  const { activity, tone } = siteVerdict(site, now)
+  const { activity, tone, stages } = siteVerdict(site, now)
   // Of a site that has been silent for long, the last run is all there is to see.
   const isResting = activity !== 'taking' && tone === 'old'
   return html`<section class="site" aria-labelledby="${id}">
@@ -88,7 +98,7 @@ ${run.firstFileAt === null ? NOTHING : html`<p class="quiet">${counted(run.event
 ${run.description ? html`<p class="description">${shortened(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
 </div>
-${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, tone, now)}\n${strip(site, marks)}`}
+${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, stages, now)}\n${strip(site, marks)}`}
 ${moving(site, now, id)}
 </section>\n`
 }
@@ -110,7 +120,11 @@ interface Stage {
 }
 
 /** The way of the data, with what waits at each stage and for how long. */
-function pipeline({ last, arrived, arriving, refused, copies }: SiteState, ofSite: Tone, now: Date): Html {
+function pipeline(
+  { last, arrived, arriving, refused, copies }: SiteState,
+  { daq, store }: SiteVerdict['stages'],
+  now: Date,
+): Html {
   const { run } = last
   const onTheWay = copies.filter(({ kind, state }) => kind === 'tape' && NOT_ON_MEDIA.includes(state))
   const total = (rows: readonly CopiesInState[], value: (row: CopiesInState) => number) =>
@@ -122,12 +136,12 @@ function pipeline({ last, arrived, arriving, refused, copies }: SiteState, ofSit
   const stages: readonly Stage[] = [
     {
       name: 'DAQ',
-      tone: ofSite,
+      tone: daq,
       text: html`run ${run.stoppedAt === null ? 'began' : 'ended'} ${agoOf(run.stoppedAt ?? last.at, now)}`,
     },
     {
       name: 'store',
-      tone: ofSite,
+      tone: store,
       text: arrived.lastAt === null ? 'nothing arrived' : html`last run ${agoOf(arrived.lastAt, now)}`,
     },
     {

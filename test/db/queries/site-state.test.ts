@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { setTakeOver } from '../../../shared/catalogue/take-over.ts'
 import type { FileMetadata } from '../../../shared/extraction/metadata.ts'
 import { openArrivals } from '../../../shared/queries/open-arrivals.ts'
 import { isFailingCopy, openCopies, siteStates } from '../../../shared/queries/site-state.ts'
@@ -106,6 +107,32 @@ describe('the last run of a site', () => {
     expect(await tagsOf('*')).toEqual(['LNF', 'LNGS'])
     expect(await tagsOf(['LNF', 'none'])).toEqual(['LNF'])
     expect(await tagsOf([])).toEqual([])
+  })
+})
+
+describe('a run of the last week that has ended and has no file', () => {
+  const log = (runNumber: number, hoursBefore: number, stop: number | null) =>
+    sql`INSERT INTO runs (tag, run_number, started_epoch, is_current, integrity, started_at, stopped_at, parameters, catalogued_at, updated_at)
+      VALUES ('LNGS', ${runNumber}, ${runNumber}, 1, 'unstated', ${hoursAgo(hoursBefore)}, ${stop === null ? null : hoursAgo(stop)},
+        '{}', UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`.execute(catalogue.database)
+  const ends = async () =>
+    (await site())?.awaited.map((at) => Math.round((Date.now() - at.getTime()) / HOUR_MS))
+
+  test('is awaited since its end, or since the next one began; one in progress is not', async () => {
+    await log(1, 24 * 8, 24 * 8 - 1)
+    await log(2, 9, 8)
+    await log(3, 7, null)
+    await make(4, hoursAgo(5))
+    await log(5, 2, null)
+    expect(await ends()).toEqual([8, 5])
+  })
+
+  test('is not awaited if it began before the take-over time of its tag', async () => {
+    await log(1, 9, 8)
+    await log(2, 7, 6)
+    await setTakeOver(catalogue.database, 'LNGS', hoursAgo(7.5), { at: new Date() })
+    expect(await ends()).toEqual([6])
+    await sql`DELETE FROM take_overs WHERE tag = 'LNGS'`.execute(catalogue.database)
   })
 })
 

@@ -21,6 +21,7 @@ const siteWith = (changes: Partial<SiteState> = {}): SiteState => ({
   last: { run: {} as Run, at: minutesAgo(60 * 24 * 90), isBegin: true },
   latest: [],
   arrived: NEVER_ARRIVED,
+  awaited: [],
   recent: { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false },
   copies: [],
   ...NO_ARRIVALS,
@@ -82,6 +83,11 @@ describe('a site', () => {
       'LNGS: 1 run of the last day with open problems',
     ],
     ['a file that was refused', { refused: 1 }, 'LNGS: 1 file refused in the last day'],
+    [
+      'runs that ended without a file',
+      { awaited: [minutesAgo(600), minutesAgo(300), minutesAgo(5)] },
+      'LNGS: 2 runs ended without a file, the first 10 h ago',
+    ],
     ['files that wait too long', arriving(150), 'LNGS: 3 not catalogued yet, the oldest waiting for 2 h'],
     ['a copy that failed', { copies: [copy({ state: 'failed' })] }, 'LNGS: 1 copy failed'],
     [

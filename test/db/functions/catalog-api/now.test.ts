@@ -1,0 +1,54 @@
+/** Now is not green where data is late or missing, at whatever stage of its way. */
+import { sql } from 'kysely'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Caller } from '../../../../shared/access/caller.ts'
+import { makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+
+let context: TestTapeContext
+beforeEach(async () => {
+  context = await startTestTapeContext()
+})
+afterEach(() => context.close())
+
+/** The parts of the page that a shifter sees first, without markup. */
+async function now(who: Caller = OPERATOR) {
+  const page = await (await siteApp(context, () => who).app.request('/')).text()
+  const text = (part: RegExp) =>
+    (part.exec(page)?.[0] ?? '').replaceAll(/<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ')
+  const tones = (part: RegExp) => [...(part.exec(page)?.[0] ?? '').matchAll(TONE)].map(([, tone]) => tone)
+  return {
+    site: text(/<ul class="verdict sentences".*?<\/ul>/s),
+    siteTone: /<ul class="verdict sentences".*?<li class="(\w+)"/s.exec(page)?.[1],
+    attention: text(/<(p|ul) class="attention.*?<\/\1>/s),
+    pipeline: text(PIPELINE),
+    /** DAQ, store, catalogue and tape. */
+    stages: tones(PIPELINE),
+  }
+}
+const PIPELINE = /<ol class="pipeline.*?<\/ol>/s
+const TONE = /class="mark (\w+)"/g
+
+const HOUR_SECONDS = 3600
+
+test('where the DAQ takes runs and no file has arrived for hours, the uploader is not green', async () => {
+  const { database } = context
+  // Until eleven hours ago runs arrived, five minutes apart.
+  for (let n = 1; n <= 6; n++)
+    await makeRun(context, { tag: 'LNGS', runNumber: n, ago: 11 * HOUR_SECONDS + (7 - n) * 300 })
+  await sql`UPDATE runs SET first_file_at = started_at + INTERVAL 290 SECOND, catalogued_at = first_file_at`.execute(
+    database,
+  )
+  // Since then the logger has written runs, the last one two minutes ago.
+  await sql`INSERT INTO runs (tag, run_number, started_epoch, is_current, integrity, started_at, stopped_at, parameters, catalogued_at, updated_at)
+    SELECT 'LNGS', 112 - seq, 112 - seq, 1, 'unstated', UTC_TIMESTAMP() - INTERVAL 300 * seq - 180 SECOND,
+      IF(seq = 1, NULL, UTC_TIMESTAMP() - INTERVAL 300 * seq - 420 SECOND), '{}', UTC_TIMESTAMP(), UTC_TIMESTAMP()
+    FROM seq_1_to_12`.execute(database)
+  const page = await now()
+  expect(page.site).toMatch(
+    /is taking data\. The DAQ began run 111 2 min ago\. 8 runs that ended, the first \d+ min ago, have no file yet/,
+  )
+  expect(page.siteTone).toBe('waiting')
+  expect(page.stages.slice(0, 2)).toEqual(['good', 'waiting'])
+  expect(page.attention).toContain('LNGS: 8 runs ended without a file')
+})
