@@ -110,6 +110,11 @@ export const ALERT_RULES = {
     severities: ['error'],
     meaning: 'a copy is not verified on tape CYGNET_TAPE_LATE_HOURS after it was requested',
   },
+  'no-copy-on-tape': {
+    severities: ['error'],
+    meaning:
+      'new runs have no copy on tape, not even a requested one, CYGNET_TAPE_LATE_HOURS after they arrived: `track-tape` does not run, or no tape driver is configured; once a tag and day',
+  },
   'recall-failed': {
     severities: ['error'],
     meaning: 'a file was not brought back; a new request begins anew',

@@ -10,6 +10,7 @@ import { awaitedRuns } from './awaited-runs.ts'
 import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
 import { NEVER_ARRIVED, type SiteArrivals, siteArrivals } from './site-arrivals.ts'
 import { type LastRun, lastRuns, latestRuns, type RecentRuns, recentRuns } from './site-runs.ts'
+import { type UntapedRuns, untapedRuns } from './untaped-runs.ts'
 
 /** Tags that may be seen; `*` for all. */
 export type VisibleTags = '*' | readonly string[]
@@ -25,6 +26,8 @@ export interface SiteState extends ArrivalsOfTag {
   /** Catalogued since `since`. */
   readonly recent: RecentRuns
   readonly copies: readonly CopiesInState[]
+  /** Runs without any copy on tape for too long; null when there are none. */
+  readonly untaped: UntapedRuns | null
 }
 
 /** Waiting or refused arrivals of a tag without runs, or without a tag (null). */
@@ -61,15 +64,21 @@ const LATEST_RUNS = 12
 
 const NO_RUNS: RecentRuns = { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false }
 
-/** The sites at the time `now`; what was catalogued or refused counts since `since`. */
+export interface SiteTimes {
+  /** Runs catalogued and files refused count from then on. */
+  readonly since: Date
+  /** What was catalogued before should have a copy on tape. */
+  readonly onTapeBefore: Date
+  readonly now: Date
+}
+
 export async function siteStates(
   database: Database,
   tags: VisibleTags,
-  since: Date,
-  now: Date,
+  { since, onTapeBefore, now }: SiteTimes,
 ): Promise<Sites> {
   const own = await tagsWithRuns(database, tags)
-  const [last, latest, arrived, awaited, recent, arrivals, copies] = await Promise.all([
+  const [last, latest, arrived, awaited, recent, arrivals, copies, untaped] = await Promise.all([
     lastRuns(database, own, now),
     latestRuns(database, own, now, LATEST_RUNS),
     siteArrivals(database, own, now),
@@ -77,6 +86,7 @@ export async function siteStates(
     recentRuns(database, own, since),
     openArrivals(database, since),
     openCopies(database, tags),
+    untapedRuns(database, own, onTapeBefore),
   ])
   const sites = last.map((of): SiteState => {
     const { tag } = of.run
@@ -89,6 +99,7 @@ export async function siteStates(
       recent: recent.get(tag) ?? NO_RUNS,
       ...(arrivals.get(tag) ?? NO_ARRIVALS),
       copies: copies.filter((row) => row.tag === tag),
+      untaped: untaped.get(tag) ?? null,
     }
   })
   const isShown = new Set<string | null>(sites.map(({ tag }) => tag))

@@ -8,7 +8,7 @@ import { ARRIVAL_HOURS } from '../../../shared/queries/site-arrivals.ts'
 import type { CopiesInState, SiteState } from '../../../shared/queries/site-state.ts'
 import type { Period } from '../../../shared/queries/verified-now.ts'
 import { shortened } from '../../../shared/text.ts'
-import { siteId } from './attention.ts'
+import { isLateArrival, lateForTape, siteId, untapedText } from './attention.ts'
 import { bars } from './bars.ts'
 import { bytes, count, counted, duration, spanText } from './format.ts'
 import {
@@ -74,14 +74,20 @@ export interface RunMarks {
   readonly period: Period
 }
 
+export interface PanelTimes {
+  readonly now: Date
+  /** After this many hours a live run should be on tape. */
+  readonly tapeLateHours: number
+}
+
 const markOf = (run: Run, { verifiedOf, period }: RunMarks): Html => runMark(run, verifiedOf(run.id), period)
 
 /**
  * The parts have names in the style sheet (cards.css), where later ones have their places: the last picture,
  * and the state of high voltage, gas and camera.
  */
-export function sitePanel(site: SiteState, marks: RunMarks): Html {
-  const { now } = marks.period
+export function sitePanel(site: SiteState, marks: RunMarks & PanelTimes): Html {
+  const { now } = marks
   const { tag, last } = site
   const { run } = last
   const id = siteId(tag)
@@ -98,7 +104,7 @@ ${run.firstFileAt === null ? NOTHING : html`<p class="quiet">${counted(run.event
 ${run.description ? html`<p class="description">${shortened(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
 </div>
-${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, stages, now)}\n${strip(site, marks)}`}
+${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, stages, marks)}\n${strip(site, marks)}`}
 ${moving(site, now, id)}
 </section>\n`
 }
@@ -121,9 +127,9 @@ interface Stage {
 
 /** The way of the data, with what waits at each stage and for how long. */
 function pipeline(
-  { last, arrived, arriving, refused, copies }: SiteState,
+  { last, arrived, arriving, refused, copies, untaped }: SiteState,
   { daq, store }: SiteVerdict['stages'],
-  now: Date,
+  { now, tapeLateHours }: PanelTimes,
 ): Html {
   const { run } = last
   const onTheWay = copies.filter(({ kind, state }) => kind === 'tape' && NOT_ON_MEDIA.includes(state))
@@ -132,6 +138,7 @@ function pipeline(
   const wrong = copies.filter(({ state }) => FAILED_OR_WRONG.includes(state))
   const waiting = total(onTheWay, (row) => row.count)
   const failing = total(onTheWay, (row) => row.failing) + total(wrong, (row) => row.count)
+  const isLate = failing > 0 || untaped !== null || lateForTape(copies, tapeLateHours, now).length > 0
   const oldest = (at: Date | null) => (at === null ? NOTHING : html`, oldest ${ageOf(at, now)}`)
   const stages: readonly Stage[] = [
     {
@@ -146,13 +153,13 @@ function pipeline(
     },
     {
       name: 'catalogue',
-      tone: refused > 0 ? 'bad' : arriving.count > 0 ? 'moving' : 'good',
+      tone: refused > 0 || isLateArrival(arriving, now) ? 'bad' : arriving.count > 0 ? 'moving' : 'good',
       text: html`${count(arriving.count)}${arriving.atLeast ? '+' : ''} waiting${oldest(arriving.oldest)}${refused > 0 ? html`, ${count(refused)} refused` : NOTHING}`,
     },
     {
       name: 'tape',
-      tone: failing > 0 ? 'bad' : waiting > 0 ? 'moving' : 'good',
-      text: html`${count(waiting)} waiting${oldest(earliest(onTheWay))}${failing > 0 ? html`, ${count(failing)} failing or wrong` : NOTHING}`,
+      tone: isLate ? 'bad' : waiting > 0 ? 'moving' : 'good',
+      text: html`${count(waiting)} waiting${oldest(earliest(onTheWay))}${failing > 0 ? html`, ${count(failing)} failing or wrong` : NOTHING}${untaped === null ? NOTHING : `, ${untapedText(untaped)}`}`,
     },
   ]
   return html`<ol class="pipeline" aria-label="The way of the data">${stages.map(({ name, tone, text }) => html`<li><strong>${mark(tone, name)}</strong> <span class="quiet">${text}</span></li>`)}</ol>`

@@ -31,8 +31,9 @@ afterEach(async () => {
 const HOUR_MS = 3_600_000
 const hoursAgo = (hours: number) => new Date(Date.now() - HOUR_MS * hours)
 const seconds = (at: Date) => Math.floor(at.getTime() / 1000)
+const times = () => ({ since: hoursAgo(24), onTapeBefore: hoursAgo(24), now: new Date() })
 const site = async (tag = 'LNGS') => {
-  const { sites } = await siteStates(catalogue.database, '*', hoursAgo(24), new Date())
+  const { sites } = await siteStates(catalogue.database, '*', times())
   return sites.find((each) => each.tag === tag)
 }
 
@@ -103,7 +104,7 @@ describe('the last run of a site', () => {
     await make(2, hoursAgo(9), {}, 'LNF')
     const { database } = catalogue
     const tagsOf = async (tags: '*' | readonly string[]) =>
-      (await siteStates(database, tags, hoursAgo(24), new Date())).sites.map(({ tag }) => tag)
+      (await siteStates(database, tags, times())).sites.map(({ tag }) => tag)
     expect(await tagsOf('*')).toEqual(['LNF', 'LNGS'])
     expect(await tagsOf(['LNF', 'none'])).toEqual(['LNF'])
     expect(await tagsOf([])).toEqual([])
@@ -191,7 +192,7 @@ describe('files that wait', () => {
     await leaseOn(database, versionOf('NEW/run1.mid.gz', 'a'))
     await leaseOn(database, versionOf('Run7.mid.gz', 'b'))
     const elsewhere = async (tags: '*' | readonly string[]) =>
-      (await siteStates(database, tags, hoursAgo(24), new Date())).elsewhere
+      (await siteStates(database, tags, times())).elsewhere
     expect((await elsewhere('*')).map(({ tag, arriving }) => [tag, arriving.count])).toEqual(
       expect.arrayContaining([
         ['NEW', 1],

@@ -2,7 +2,8 @@
 import { sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Caller } from '../../../../shared/access/caller.ts'
-import { makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
+import { copyToTape } from '../../../support/catalogue.ts'
+import { addCopiesInAllStates, makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -51,4 +52,35 @@ test('where the DAQ takes runs and no file has arrived for hours, the uploader i
   expect(page.siteTone).toBe('waiting')
   expect(page.stages.slice(0, 2)).toEqual(['good', 'waiting'])
   expect(page.attention).toContain('LNGS: 8 runs ended without a file')
+})
+
+test('runs of which nobody has requested a copy on tape are counted, and the tape is not green', async () => {
+  const { database } = context
+  const old = new Date(Date.now() - 3 * 24 * HOUR_SECONDS * 1000)
+  for (const runNumber of [1, 2, 3, 4]) await makeRun(context, { tag: 'LNGS', runNumber, ago: 600 })
+  await database.updateTable('runs').set({ firstFileAt: old }).execute()
+  await database.updateTable('runFiles').set({ cataloguedAt: old }).execute()
+  await copyToTape(database, 2, 'LNGS')
+  await database.updateTable('runs').set({ isHistory: true }).where('runNumber', '=', 3).execute()
+  await makeRun(context, { tag: 'LNGS', runNumber: 5, ago: 600 })
+  // Run 4 has a new file, of which a copy may still be requested.
+  const newest = database.selectFrom('runs').select('id').where('runNumber', '=', 4)
+  await database
+    .updateTable('runFiles')
+    .set({ cataloguedAt: new Date() })
+    .where('runId', '=', newest)
+    .execute()
+  const page = await now()
+  expect(page.attention).toContain('LNGS: 1 run without any copy on tape, the first arrived 3 d ago')
+  expect(page.pipeline).toContain('1 run without any copy on tape')
+  expect(page.stages[3]).toBe('bad')
+})
+
+test('copies on tape that are requested and late do not leave the tape green', async () => {
+  await makeRun(context, { tag: 'LNGS', runNumber: 60_020, ago: 600 })
+  await addCopiesInAllStates(context)
+  expect((await now()).stages[3]).toBe('moving')
+  const old = new Date(Date.now() - 3 * 24 * HOUR_SECONDS * 1000)
+  await context.database.updateTable('tasks').set({ requestedAt: old }).execute()
+  expect((await now()).stages[3]).toBe('bad')
 })

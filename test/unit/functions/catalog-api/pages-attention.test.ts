@@ -24,6 +24,7 @@ const siteWith = (changes: Partial<SiteState> = {}): SiteState => ({
   awaited: [],
   recent: { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false },
   copies: [],
+  untaped: null,
   ...NO_ARRIVALS,
   ...changes,
 })
@@ -104,6 +105,11 @@ describe('a site', () => {
       'a new run that is late',
       { copies: [copy({ state: 'staged', oldest: minutesAgo(60 * 30) })] },
       'LNGS: a new run has been waiting for tape for 30 h',
+    ],
+    [
+      'runs of which nobody has requested a copy',
+      { untaped: { runs: 3, first: { runNumber: 1, arrivedAt: minutesAgo(60 * 72) }, atLeast: false } },
+      'LNGS: 3 runs without any copy on tape, the first arrived 3 d ago',
     ],
     [
       'a recall that nobody begins',
