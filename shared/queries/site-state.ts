@@ -7,7 +7,7 @@ import type { Database } from '../database/connect.ts'
 import type { CopyKind, CopyState, ShownCopy } from '../database/replica-schema.ts'
 import type { Run, Schema } from '../database/schema.ts'
 import { awaitedRuns } from './awaited-runs.ts'
-import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
+import { type ArrivalsOfTag, openArrivals } from './open-arrivals.ts'
 import { NEVER_ARRIVED, type SiteArrivals, siteArrivals } from './site-arrivals.ts'
 import { type LastRun, lastRuns, latestRuns, type RecentRuns, recentRuns } from './site-runs.ts'
 import { type UntapedRuns, untapedRuns } from './untaped-runs.ts'
@@ -65,7 +65,7 @@ const LATEST_RUNS = 12
 const NO_RUNS: RecentRuns = { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false }
 
 export interface SiteTimes {
-  /** Runs catalogued and files refused count from then on. */
+  /** Runs catalogued, and refused files of runs that are catalogued, count from then on. */
   readonly since: Date
   /** What was catalogued before should have a copy on tape. */
   readonly onTapeBefore: Date
@@ -97,7 +97,7 @@ export async function siteStates(
       arrived: arrived.get(tag) ?? NEVER_ARRIVED,
       awaited: awaited.get(tag) ?? [],
       recent: recent.get(tag) ?? NO_RUNS,
-      ...(arrivals.get(tag) ?? NO_ARRIVALS),
+      ...(arrivals.byTag.get(tag) ?? arrivals.others),
       copies: copies.filter((row) => row.tag === tag),
       untaped: untaped.get(tag) ?? null,
     }
@@ -105,7 +105,7 @@ export async function siteStates(
   const isShown = new Set<string | null>(sites.map(({ tag }) => tag))
   // What has no tag is visible only to callers who may see all tags.
   const maySee = (tag: string | null) => tags === '*' || (tag !== null && tags.includes(tag))
-  const elsewhere = [...arrivals].flatMap(([tag, of]) =>
+  const elsewhere = [...arrivals.byTag].flatMap(([tag, of]) =>
     isShown.has(tag) || !maySee(tag) ? [] : [{ tag, ...of }],
   )
   return { sites, elsewhere }

@@ -55,7 +55,7 @@ ${problems.map((trouble) => html`<li><a href="${trouble.path}">${mark(trouble.to
 
 /** Lists what was checked and claims nothing else: a DAQ that takes no data may be meant to. */
 const nothingFoundText = ({ queues, tapeLateHours }: SiteOverview): string =>
-  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no run of the last week that ended long ago and has no file, no new run that waits longer than ${tapeLateHours} h for tape or has no copy there; in the last day no refused file, no run with an open problem, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
+  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no run of the last week that ended long ago and has no file, no new run that waits longer than ${tapeLateHours} h for tape or has no copy there; no refused file of the last day or of a run that is not catalogued; in the last day no run with an open problem, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
 
 export function problemsOf({
   sites: { sites, elsewhere },
@@ -165,7 +165,16 @@ function ofArrivals(
 ): readonly Problem[] {
   const { count: waiting, oldest, atLeast } = arriving
   return [
-    ...(refused === 0 ? [] : [bad(`${of}: ${counted(refused, 'file')} refused in the last day`, '#alerts')]),
+    ...(refused === 0 ? [] : [bad(`${of}: ${counted(refused, 'file')} refused`, '#alerts')]),
+    ...(atLeast
+      ? [
+          {
+            tone: 'waiting' as const,
+            what: `${of}: more files wait or were refused than can be counted, of which tag is not known`,
+            path,
+          },
+        ]
+      : []),
     ...(oldest !== null && isLateArrival(arriving, now)
       ? [
           bad(

@@ -153,7 +153,12 @@ function pipeline(
     },
     {
       name: 'catalogue',
-      tone: refused > 0 || isLateArrival(arriving, now) ? 'bad' : arriving.count > 0 ? 'moving' : 'good',
+      tone:
+        refused > 0 || isLateArrival(arriving, now)
+          ? 'bad'
+          : arriving.count > 0 || arriving.atLeast
+            ? 'moving'
+            : 'good',
       text: html`${count(arriving.count)}${arriving.atLeast ? '+' : ''} waiting${oldest(arriving.oldest)}${refused > 0 ? html`, ${count(refused)} refused` : NOTHING}`,
     },
     {
@@ -228,7 +233,7 @@ function arrivals({ arriving, refused }: SiteState): readonly Step[] {
   if (refused > 0)
     steps.push({
       tone: 'bad',
-      what: 'refused (last day)',
+      what: 'refused',
       live: count(refused),
       backlog: '–',
       volume: '–',

@@ -166,7 +166,8 @@ describe('files that wait', () => {
     readonly attempts?: number
     readonly reason?: string | null
   }) => catalogue.database.updateTable('arrivals').set(values).execute()
-  const waiting = async () => (await openArrivals(catalogue.database, hoursAgo(24))).get('LNGS')?.arriving
+  const waiting = async () =>
+    (await openArrivals(catalogue.database, hoursAgo(24))).byTag.get('LNGS')?.arriving
 
   test('wait since they were received, even if they are announced again while not processed', async () => {
     await leaseOn(catalogue.database, versionOf('LNGS/run1.mid.gz', 'a'))

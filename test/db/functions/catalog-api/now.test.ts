@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Caller } from '../../../../shared/access/caller.ts'
 import { copyToTape } from '../../../support/catalogue.ts'
-import { addCopiesInAllStates, makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
+import { addCopiesInAllStates, caller, makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -83,4 +83,47 @@ test('copies on tape that are requested and late do not leave the tape green', a
   const old = new Date(Date.now() - 3 * 24 * HOUR_SECONDS * 1000)
   await context.database.updateTable('tasks').set({ requestedAt: old }).execute()
   expect((await now()).stages[3]).toBe('bad')
+})
+
+const insertArrivals = (tag: string, from: number, to: number, hours: number, state: string) =>
+  sql`INSERT INTO arrivals (identity, bucket, object_key, etag, event_name, source, state, received_at, announced_at,
+      next_attempt_at, named_tag, named_run)
+    SELECT UNHEX(SHA2(CONCAT(${tag}, ${state}, seq), 256)), 'cygno-data', CONCAT(${tag}, '/run', 20000 + seq, '.mid.gz'),
+      MD5(seq), 'x', 'reconcile', ${state}, UTC_TIMESTAMP() - INTERVAL ${sql.lit(hours)} HOUR,
+      UTC_TIMESTAMP() - INTERVAL ${sql.lit(hours)} HOUR, IF(${state} = 'invalid', NULL, UTC_TIMESTAMP()),
+      IF(${state} = 'invalid', ${tag}, NULL), IF(${state} = 'invalid', 20000 + seq, NULL)
+    FROM ${sql.raw(`seq_${from}_to_${to}`)}`.execute(context.database)
+
+test('files of a tag that wait or were refused are shown to its reader, however many others there are', async () => {
+  await makeRun(context, { tag: 'MAN', runNumber: 1, ago: 600 })
+  await insertArrivals('LNGS', 1, 5000, 5, 'received')
+  await insertArrivals('LNGS', 10_001, 15_000, 5, 'invalid')
+  await insertArrivals('MAN', 1, 3, 2, 'received')
+  await insertArrivals('MAN', 11, 12, 2, 'invalid')
+  const page = await now(caller('read:MAN'))
+  expect(page.attention).toContain('MAN: 2 files refused')
+  expect(page.attention).toContain('MAN: 3 not catalogued yet, the oldest waiting for 2 h')
+  expect(page.attention).not.toContain('LNGS')
+  expect(page.pipeline).toContain('3 waiting, oldest 2 h , 2 refused')
+  expect(page.stages[2]).toBe('bad')
+})
+
+test('a file that has failed for days and is tried again is one that waits to be catalogued', async () => {
+  await makeRun(context, { tag: 'LNGS', runNumber: 1, ago: 600 })
+  await insertArrivals('LNGS', 2, 2, 48, 'failed')
+  const page = await now()
+  expect(page.attention).toContain('LNGS: 1 not catalogued yet, the oldest waiting for 2 d')
+  expect(page.stages[2]).toBe('bad')
+})
+
+test('a file that was refused days ago is shown until its run is catalogued', async () => {
+  await makeRun(context, { tag: 'LNGS', runNumber: 1, ago: 600 })
+  await insertArrivals('LNGS', 2, 3, 48, 'invalid')
+  expect((await now()).attention).toContain('LNGS: 2 files refused')
+  await makeRun(context, { tag: 'LNGS', runNumber: 20_002, ago: 500 })
+  expect((await now()).attention).toContain('LNGS: 1 file refused')
+  // Its object was missing at the last attempt: nothing is left to be catalogued.
+  const rest = context.database.updateTable('arrivals').set({ state: 'failed', outcome: 'gone' })
+  await rest.where('objectKey', '=', 'LNGS/run20003.mid.gz').execute()
+  expect((await now()).attention).toContain('Found no failed')
 })
