@@ -52,6 +52,8 @@ export interface CopiesInState {
   readonly oldest: Date
   /** How many of them are in progress after a failed attempt. */
   readonly failing: number
+  /** Failed, and not tried again by itself: someone must act. */
+  readonly givenUp: boolean
   /** The error of one of those, or of one that failed; null when there are none. */
   readonly lastError: string | null
 }
@@ -123,7 +125,7 @@ export async function tagsWithRuns(database: Database, tags: VisibleTags): Promi
   return rows.map((row) => row.tag)
 }
 
-/** Copies that are in progress, failed, missing or suspicious; by tag, place and state. */
+/** Copies that are in progress, failed, missing or suspicious; by tag, place, state and whether they were given up. */
 export async function openCopies(
   database: Database,
   tags: VisibleTags,
@@ -137,6 +139,7 @@ export async function openCopies(
       'kind',
       'state',
       'priority',
+      isGivenUp.as('givenUp'),
       sql<number>`COUNT(*)`.as('count'),
       sql<number>`SUM(size_bytes)`.as('sizeBytes'),
       sql<Date>`MIN(requested_at)`.as('oldest'),
@@ -148,17 +151,19 @@ export async function openCopies(
       ),
     ])
     .where(inTags(tags))
-    .groupBy(['tag', 'kind', 'state', 'priority'])
+    .groupBy(['tag', 'kind', 'state', 'priority', 'givenUp'])
     .orderBy('tag')
     .orderBy('kind')
     .orderBy('state')
     .orderBy('priority')
+    .orderBy('givenUp')
     .execute()
   return rows.map((row) => ({
     ...row,
     count: Number(row.count),
     sizeBytes: Number(row.sizeBytes),
     failing: Number(row.failing),
+    givenUp: Boolean(Number(row.givenUp)),
   }))
 }
 
@@ -170,6 +175,7 @@ const COLUMNS = [
   'sizeBytes',
   'requestedAt',
   'attempts',
+  'nextAttemptAt',
   'lastError',
 ] as const
 
@@ -206,8 +212,10 @@ const recallsInProgress = (from: ExpressionBuilder<Schema, never>) =>
 
 const isFailing = sql<boolean>`(state IN (${sql.join(IN_PROGRESS)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
 
+const isGivenUp = sql<boolean>`(state = 'failed' AND next_attempt_at IS NULL)`
+
 /**
- * The same for one copy: in progress after a failed attempt. A copy that waits for another one of the same
+ * `isFailing` for one copy: in progress after a failed attempt. A copy that waits for another one of the same
  * object has an error but no attempt.
  */
 export const isFailingCopy = ({

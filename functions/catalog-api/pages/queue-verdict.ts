@@ -104,6 +104,7 @@ function ofCopies({
   state,
   count: all,
   failing,
+  givenUp,
   lastError,
   oldest,
 }: CopiesInState & { readonly tag: string }): readonly Stuck[] {
@@ -115,20 +116,28 @@ function ofCopies({
     {
       tone: 'bad',
       what: isFailed
-        ? `${tag}: ${counted(all, what, many)} failed`
+        ? `${tag}: ${counted(all, what, many)} failed${givenUp ? ', not tried again' : ''}`
         : `${tag}: ${counted(failing, what, many)} failing (${copyText(state)})`,
       path:
         isFailed && kind === 'tape'
           ? `/runs?${new URLSearchParams({ tag, problem: 'tape-failed' })}`
           : `/replicas?${new URLSearchParams({ tag })}`,
       why: lastError,
-      helps: isFailed
-        ? 'Tried again every six hours; the page of each run has the error.'
-        : 'Tried again by itself after growing delays.',
+      helps: helpOf(kind, isFailed, givenUp),
       since: oldest,
       next: null,
     },
   ]
+}
+
+function helpOf(kind: CopiesInState['kind'], isFailed: boolean, givenUp: boolean): string {
+  if (givenUp)
+    return kind === 'recall'
+      ? 'It is not tried again by itself: request the recall again once the cause is removed.'
+      : "It is not tried again by itself. If the store no longer has the contents, find the file on the DAQ's disk and push it again."
+  return isFailed && kind === 'tape'
+    ? 'Tried again every six hours; the page of each run has the error.'
+    : 'Tried again by itself after growing delays.'
 }
 
 function ofAge(queue: QueueName, at: Date | null, now: Date): readonly Stuck[] {

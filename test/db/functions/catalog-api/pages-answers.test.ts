@@ -225,6 +225,29 @@ describe('Queues', () => {
     await empty.close()
   })
 
+  test('does not say of work that was given up that it is tried again', async () => {
+    const own = await startTestTapeContext()
+    await makeRun(own, { tag: 'LNGS', runNumber: 60_017, ago: 600 })
+    await addCopiesInAllStates(own)
+    const app = siteApp(own, () => OPERATOR)
+    const text = async (path: string) => await (await app.app.request(path)).text()
+    expect(await text('/queues')).toContain('Tried again every six hours')
+    // As the copy ends when the store no longer has the contents (tape-source-gone).
+    await own.database
+      .updateTable('tasks')
+      .set({ state: 'given-up' })
+      .where('state', '=', 'failing')
+      .execute()
+    const queues = await text('/queues')
+    expect(queues).toContain('LNGS: 1 copy to tape failed, not tried again')
+    expect(queues).not.toContain('Tried again every six hours')
+    expect(await text('/replicas')).toContain('failed, not tried again')
+    expect(await text('/runs/LNGS/60017')).toContain('not tried again by itself')
+    const open = await (await app.app.request('/api/v1/replicas/open')).json()
+    expect(open).toMatchObject({ rows: [{ state: 'failed', givenUp: true }] })
+    await own.close()
+  })
+
   test('shows failed copies with their error', async () => {
     const text = await page('/queues')
     expect(text).toContain('LNGS: 1 copy to tape failed')

@@ -36,6 +36,7 @@ const copy = (changes: Partial<CopiesInState>): CopiesInState => ({
   sizeBytes: 1,
   oldest: minutesAgo(5),
   failing: 0,
+  givenUp: false,
   lastError: null,
   ...changes,
 })
