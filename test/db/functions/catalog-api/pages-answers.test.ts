@@ -37,6 +37,10 @@ beforeAll(async () => {
   await makeRun(context, { tag: 'NEXT', runNumber: 2, ago: 7 * MINUTE_S, odb: { GEM1_V: 430 } })
   await makeRun(context, { tag: 'NEXT', runNumber: 5, ago: 6 * MINUTE_S })
   await makeRun(context, { tag: 'NEXT', runNumber: 4, ago: 5 * MINUTE_S })
+  await makeRun(context, { tag: 'GAP', runNumber: 1, ago: 8 * MINUTE_S })
+  const notStated = { GEM1_V: null, DRIFT_V: null }
+  await makeRun(context, { tag: 'GAP', runNumber: 2, ago: 7 * MINUTE_S, odb: notStated })
+  await makeRun(context, { tag: 'GAP', runNumber: 3, ago: 6 * MINUTE_S })
 })
 afterAll(() => context.close())
 
@@ -164,6 +168,13 @@ describe('Run', () => {
     )
     expect(text.match(/class="differs"/g)).toHaveLength(1)
     expect(await page('/runs/NEXT/1')).not.toContain('class="differs"')
+    expect(await page('/runs/GAP/2')).toContain('<strong>2 differ</strong> from <a href="/runs/GAP/1">')
+    expect(await page('/runs/GAP/2')).toMatch(
+      /<div class="differs"><dt><abbr title="GEM1_V">GEM 1 voltage<\/abbr><\/dt><dd>not stated<\/dd><dd class="was">was 440 /,
+    )
+    expect(await page('/runs/GAP/3')).toMatch(
+      /GEM 1 voltage<\/abbr><\/dt><dd>440 .{0,40}<dd class="was">was not stated</,
+    )
     expect(await page('/runs/LNGS/60010')).toContain('as in <a href="/runs/LNGS/60009">run 60009</a>')
   })
 
