@@ -209,6 +209,7 @@ describe('every page', () => {
       expect(times.filter(([, , shown = '']) => /\d{4}-/.test(shown) && !shown.includes('UTC'))).toEqual([])
       const words = text.replaceAll(/<[^>]*>/g, ' ')
       expect(words).not.toMatch(/\b(?:on-media|under-way)\b/)
+      expect(words).not.toMatch(/UTC\s+UTC/)
       expect(text).not.toContain('</span>there<')
     },
   )
