@@ -25,7 +25,7 @@ export interface ArrivalsOfTag {
 }
 
 /** Of all tags together, oldest first for those that wait and newest first for those refused. */
-const MOST_ARRIVALS = 100_000
+const MOST_ARRIVALS = 50_000
 
 export interface OpenArrivals {
   /** Under `null` those whose key has no tag. */

@@ -2,6 +2,7 @@
 import type { OpenBreaker } from '../../../shared/queries/open-breakers.ts'
 import type { CopiesInState } from '../../../shared/queries/site-state.ts'
 import { copyText, PLACES } from '../../../shared/queries/state-words.ts'
+import type { FailingArrivals } from '../../../shared/queries/waiting-work.ts'
 import type { QueueName } from '../../../shared/queue/queues.ts'
 import type { QueueState } from '../api/queue-states.ts'
 import { counted } from './format.ts'
@@ -38,12 +39,13 @@ export interface QueuesShown {
   readonly states: readonly QueueState[]
   /** The oldest work of each queue that is due. */
   readonly oldest: ReadonlyMap<QueueName, Date>
+  readonly failing: FailingArrivals | null
   readonly breakers: readonly OpenBreaker[]
   readonly copies: readonly (CopiesInState & { readonly tag: string })[]
   readonly now: Date
 }
 
-export function stuckWork({ states, oldest, breakers, copies, now }: QueuesShown): readonly Stuck[] {
+export function stuckWork({ states, oldest, failing, breakers, copies, now }: QueuesShown): readonly Stuck[] {
   return [
     ...states.flatMap(ofLetters),
     ...states.flatMap(({ queue, depth }): readonly Stuck[] =>
@@ -62,6 +64,7 @@ export function stuckWork({ states, oldest, breakers, copies, now }: QueuesShown
           ],
     ),
     ...breakers.map(ofBreaker),
+    ...(failing === null ? [] : [ofFailing(failing)]),
     ...copies.flatMap(ofCopies),
     ...states.flatMap(({ queue }) => ofAge(queue, oldest.get(queue) ?? null, now)),
   ]
@@ -97,6 +100,16 @@ function ofBreaker({ dependency, openSince, probeAt, lastError }: OpenBreaker): 
     next: probeAt,
   }
 }
+
+const ofFailing = ({ files, since, nextAttemptAt, lastError }: FailingArrivals): Stuck => ({
+  tone: 'bad',
+  what: `${counted(files, 'file')} could not be catalogued so far`,
+  path: '#runs',
+  why: lastError,
+  helps: 'Each is tried again after growing delays, in the end once a day; cygnet replay tries at once.',
+  since,
+  next: nextAttemptAt,
+})
 
 function ofCopies({
   tag,

@@ -2,7 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import { siteArrivals } from '../../../../shared/queries/site-arrivals.ts'
-import { addCopiesInAllStates, fillSite, makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
+import {
+  addCopiesInAllStates,
+  addFailedArrival,
+  fillSite,
+  makeRun,
+  OPERATOR,
+  siteApp,
+} from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -234,6 +241,15 @@ describe('Queues', () => {
     expect(text).not.toContain('Nothing is stuck')
     expect(text).toContain('The tape endpoint davs://tape.example.org fails')
     expect(text).toContain('the endpoint answered 503 &lt;b&gt;')
+    await empty.database.deleteFrom('breakers').execute()
+    await addFailedArrival(empty, 'LNGS/run00001.mid.gz', 'the store answered 500')
+    const failing = await (await app.app.request('/queues')).text()
+    expect(failing).not.toContain('Nothing is stuck')
+    expect(failing).toContain('1 file could not be catalogued so far')
+    expect(failing).toContain('the store answered 500')
+    // The object is not in the store any more.
+    await empty.database.updateTable('arrivals').set({ outcome: 'gone', nextAttemptAt: null }).execute()
+    expect(await (await app.app.request('/queues')).text()).toContain('Nothing is stuck')
     await empty.close()
   })
 

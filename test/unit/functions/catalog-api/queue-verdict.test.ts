@@ -8,6 +8,7 @@ const ago = (minutes: number) => new Date(NOW.getTime() - 60_000 * minutes)
 const QUIET: QueuesShown = {
   states: QUEUES.map((queue) => ({ queue, depth: { waiting: 0, inFlight: 0 }, dead: 0, oldest: null })),
   oldest: new Map(),
+  failing: null,
   breakers: [],
   copies: [],
   now: NOW,
