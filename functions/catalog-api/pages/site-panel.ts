@@ -127,7 +127,7 @@ interface Stage {
 
 /** The way of the data, with what waits at each stage and for how long. */
 function pipeline(
-  { last, arrived, arriving, refused, copies, untaped }: SiteState,
+  { last, latest, arrived, arriving, refused, copies, untaped }: SiteState,
   { daq, store }: SiteVerdict['stages'],
   { now, tapeLateHours }: PanelTimes,
 ): Html {
@@ -138,8 +138,12 @@ function pipeline(
   const wrong = copies.filter(({ state }) => FAILED_OR_WRONG.includes(state))
   const waiting = total(onTheWay, (row) => row.count)
   const failing = total(onTheWay, (row) => row.failing) + total(wrong, (row) => row.count)
+  // No row tells of these: their copies are not requested yet.
+  const fresh = latest.filter((each) => each.firstFileAt !== null && each.tape === 'none' && !each.isHistory)
   const isLate = failing > 0 || untaped !== null || lateForTape(copies, tapeLateHours, now).length > 0
   const oldest = (at: Date | null) => (at === null ? NOTHING : html`, oldest ${ageOf(at, now)}`)
+  const freshText = fresh.length === 0 ? '' : `, ${count(fresh.length)} of the last runs without a copy`
+  const missing = untaped === null ? freshText : `, ${untapedText(untaped)}`
   const stages: readonly Stage[] = [
     {
       name: 'DAQ',
@@ -163,8 +167,8 @@ function pipeline(
     },
     {
       name: 'tape',
-      tone: isLate ? 'bad' : waiting > 0 ? 'moving' : 'good',
-      text: html`${count(waiting)} waiting${oldest(earliest(onTheWay))}${failing > 0 ? html`, ${count(failing)} failing or wrong` : NOTHING}${untaped === null ? NOTHING : `, ${untapedText(untaped)}`}`,
+      tone: isLate ? 'bad' : waiting + fresh.length > 0 ? 'moving' : 'good',
+      text: html`${count(waiting)} waiting${oldest(earliest(onTheWay))}${failing > 0 ? html`, ${count(failing)} failing or wrong` : NOTHING}${missing}`,
     },
   ]
   return html`<ol class="pipeline" aria-label="The way of the data">${stages.map(({ name, tone, text }) => html`<li><strong>${mark(tone, name)}</strong> <span class="quiet">${text}</span></li>`)}</ol>`

@@ -76,6 +76,15 @@ test('runs of which nobody has requested a copy on tape are counted, and the tap
   expect(page.stages[3]).toBe('bad')
 })
 
+test('a run that has just arrived is on its way to tape, though its copy is not requested yet', async () => {
+  await makeRun(context, { tag: 'LNGS', runNumber: 1, ago: 600 })
+  const page = await now()
+  expect(page.pipeline).toContain('0 waiting, 1 of the last runs without a copy')
+  expect(page.stages[3]).toBe('moving')
+  await copyToTape(context.database, 1, 'LNGS')
+  expect((await now()).stages[3]).toBe('good')
+})
+
 test('copies on tape that are requested and late do not leave the tape green', async () => {
   await makeRun(context, { tag: 'LNGS', runNumber: 60_020, ago: 600 })
   await addCopiesInAllStates(context)
