@@ -14,6 +14,7 @@ import * as notificationTests from './migrations/0009-notification-tests.ts'
 import * as tapeRest from './migrations/0010-tape-rest.ts'
 import * as runsOfHistory from './migrations/0011-runs-of-history.ts'
 import * as alerts from './migrations/0012-alerts.ts'
+import * as runsWithoutTape from './migrations/0013-runs-without-tape.ts'
 
 /** In the order in which they run. */
 export const migrations = {
@@ -29,6 +30,7 @@ export const migrations = {
   '0010-tape-rest': tapeRest,
   '0011-runs-of-history': runsOfHistory,
   '0012-alerts': alerts,
+  '0013-runs-without-tape': runsWithoutTape,
 }
 
 /**

@@ -198,6 +198,13 @@ export const ALERT_RULES = {
     runbook: 'a-run-is-not-on-tape',
     meaning: 'a copy is not verified on tape CYGNET_TAPE_LATE_HOURS after it was requested',
   },
+  'no-copy-on-tape': {
+    severities: ['error'],
+    ends: 'condition',
+    runbook: 'a-run-is-not-on-tape',
+    meaning:
+      'new runs have no copy on tape, not even a requested one, CYGNET_TAPE_LATE_HOURS after they arrived: `track-tape` does not run, or no tape driver is configured; counted once a day',
+  },
   'recall-failed': {
     severities: ['error'],
     ends: 'acknowledgement',

@@ -6,9 +6,11 @@ import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { CopyKind, CopyState, ShownCopy } from '../database/replica-schema.ts'
 import type { Run, Schema } from '../database/schema.ts'
-import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
+import { awaitedRuns } from './awaited-runs.ts'
+import { type ArrivalsOfTag, openArrivals } from './open-arrivals.ts'
 import { NEVER_ARRIVED, type SiteArrivals, siteArrivals } from './site-arrivals.ts'
 import { type LastRun, lastRuns, latestRuns, type RecentRuns, recentRuns } from './site-runs.ts'
+import { type UntapedRuns, untapedRuns } from './untaped-runs.ts'
 
 /** Tags that may be seen; `*` for all. */
 export type VisibleTags = '*' | readonly string[]
@@ -19,9 +21,13 @@ export interface SiteState extends ArrivalsOfTag {
   /** The runs that began last, newest first. */
   readonly latest: readonly Run[]
   readonly arrived: SiteArrivals
+  /** When each run of the last week ended of which no file has arrived, the earliest first. */
+  readonly awaited: readonly Date[]
   /** Catalogued since `since`. */
   readonly recent: RecentRuns
   readonly copies: readonly CopiesInState[]
+  /** Runs without any copy on tape for too long; null when there are none. */
+  readonly untaped: UntapedRuns | null
 }
 
 /** Waiting or refused arrivals of a tag without runs, or without a tag (null). */
@@ -46,6 +52,8 @@ export interface CopiesInState {
   readonly oldest: Date
   /** How many of them are in progress after a failed attempt. */
   readonly failing: number
+  /** Failed, and not tried again by itself: someone must act. */
+  readonly givenUp: boolean
   /** The error of one of those, or of one that failed; null when there are none. */
   readonly lastError: string | null
 }
@@ -58,21 +66,29 @@ const LATEST_RUNS = 12
 
 const NO_RUNS: RecentRuns = { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false }
 
-/** The sites at the time `now`; what was catalogued or refused counts since `since`. */
+export interface SiteTimes {
+  /** Runs catalogued, and refused files of runs that are catalogued, count from then on. */
+  readonly since: Date
+  /** What was catalogued before should have a copy on tape. */
+  readonly onTapeBefore: Date
+  readonly now: Date
+}
+
 export async function siteStates(
   database: Database,
   tags: VisibleTags,
-  since: Date,
-  now: Date,
+  { since, onTapeBefore, now }: SiteTimes,
 ): Promise<Sites> {
   const own = await tagsWithRuns(database, tags)
-  const [last, latest, arrived, recent, arrivals, copies] = await Promise.all([
+  const [last, latest, arrived, awaited, recent, arrivals, copies, untaped] = await Promise.all([
     lastRuns(database, own, now),
     latestRuns(database, own, now, LATEST_RUNS),
     siteArrivals(database, own, now),
+    awaitedRuns(database, own, now),
     recentRuns(database, own, since),
     openArrivals(database, since),
     openCopies(database, tags),
+    untapedRuns(database, own, onTapeBefore),
   ])
   const sites = last.map((of): SiteState => {
     const { tag } = of.run
@@ -81,15 +97,17 @@ export async function siteStates(
       last: of,
       latest: latest.get(tag) ?? [],
       arrived: arrived.get(tag) ?? NEVER_ARRIVED,
+      awaited: awaited.get(tag) ?? [],
       recent: recent.get(tag) ?? NO_RUNS,
-      ...(arrivals.get(tag) ?? NO_ARRIVALS),
+      ...(arrivals.byTag.get(tag) ?? arrivals.others),
       copies: copies.filter((row) => row.tag === tag),
+      untaped: untaped.get(tag) ?? null,
     }
   })
   const isShown = new Set<string | null>(sites.map(({ tag }) => tag))
   // What has no tag is visible only to callers who may see all tags.
   const maySee = (tag: string | null) => tags === '*' || (tag !== null && tags.includes(tag))
-  const elsewhere = [...arrivals].flatMap(([tag, of]) =>
+  const elsewhere = [...arrivals.byTag].flatMap(([tag, of]) =>
     isShown.has(tag) || !maySee(tag) ? [] : [{ tag, ...of }],
   )
   return { sites, elsewhere }
@@ -107,7 +125,7 @@ export async function tagsWithRuns(database: Database, tags: VisibleTags): Promi
   return rows.map((row) => row.tag)
 }
 
-/** Copies that are in progress, failed, missing or suspicious; by tag, place and state. */
+/** Copies that are in progress, failed, missing or suspicious; by tag, place, state and whether they were given up. */
 export async function openCopies(
   database: Database,
   tags: VisibleTags,
@@ -121,6 +139,7 @@ export async function openCopies(
       'kind',
       'state',
       'priority',
+      isGivenUp.as('givenUp'),
       sql<number>`COUNT(*)`.as('count'),
       sql<number>`SUM(size_bytes)`.as('sizeBytes'),
       sql<Date>`MIN(requested_at)`.as('oldest'),
@@ -132,17 +151,19 @@ export async function openCopies(
       ),
     ])
     .where(inTags(tags))
-    .groupBy(['tag', 'kind', 'state', 'priority'])
+    .groupBy(['tag', 'kind', 'state', 'priority', 'givenUp'])
     .orderBy('tag')
     .orderBy('kind')
     .orderBy('state')
     .orderBy('priority')
+    .orderBy('givenUp')
     .execute()
   return rows.map((row) => ({
     ...row,
     count: Number(row.count),
     sizeBytes: Number(row.sizeBytes),
     failing: Number(row.failing),
+    givenUp: Boolean(Number(row.givenUp)),
   }))
 }
 
@@ -154,6 +175,7 @@ const COLUMNS = [
   'sizeBytes',
   'requestedAt',
   'attempts',
+  'nextAttemptAt',
   'lastError',
 ] as const
 
@@ -190,8 +212,10 @@ const recallsInProgress = (from: ExpressionBuilder<Schema, never>) =>
 
 const isFailing = sql<boolean>`(state IN (${sql.join(IN_PROGRESS)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
 
+const isGivenUp = sql<boolean>`(state = 'failed' AND next_attempt_at IS NULL)`
+
 /**
- * The same for one copy: in progress after a failed attempt. A copy that waits for another one of the same
+ * `isFailing` for one copy: in progress after a failed attempt. A copy that waits for another one of the same
  * object has an error but no attempt.
  */
 export const isFailingCopy = ({

@@ -41,6 +41,34 @@ async function oldestArrival(database: Database): Promise<Date | null> {
   return row?.at ?? null
 }
 
+/** Files that failed to be catalogued, and are not gone. Without history. */
+export interface FailingArrivals {
+  readonly files: number
+  /** When the first of them arrived. */
+  readonly since: Date
+  /** Of the first that is due; null when all wait for the listing, which announces each once a day. */
+  readonly nextAttemptAt: Date | null
+  /** Of one of them. */
+  readonly lastError: string | null
+}
+
+/** @returns null when there are none. */
+export async function failingArrivals(database: Database): Promise<FailingArrivals | null> {
+  const { since, nextAttemptAt, files, lastError } = await database
+    .selectFrom('arrivals')
+    .select(({ fn }) => [
+      fn.countAll<number>().as('files'),
+      fn.min<Date | null>('receivedAt').as('since'),
+      fn.min<Date | null>('nextAttemptAt').as('nextAttemptAt'),
+      fn.max('reason').as('lastError'),
+    ])
+    .where('state', '=', 'failed')
+    .where('isHistory', '=', false)
+    .where('outcome', 'is', null)
+    .executeTakeFirstOrThrow()
+  return since === null ? null : { files: Number(files), since, nextAttemptAt, lastError }
+}
+
 /** Not those that wait for their next attempt. */
 async function oldestTask(database: Database, kind: string): Promise<Date | null> {
   const row = await database

@@ -8,12 +8,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../../infra/local/ports.ts'
 import { audited, beginUse } from '../../shared/access/audit.ts'
 import { createToken } from '../../shared/access/tokens.ts'
+import { addRequests } from '../../shared/work/outbox.ts'
+import { alert } from '../../shared/work/raise-alert.ts'
+import { asEpisodes } from '../support/alerts.ts'
 import { addCopiesInAllStates, addDeadLetter, addFailedArrival, fillSite, OPERATOR } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { seriousFindings } from './axe.ts'
 import {
   CHROMIUM,
   DESKTOP,
+  openSite,
   openTab,
   PHONE,
   type Served,
@@ -47,6 +51,14 @@ const PAGES = {
 } as const
 const THEMES = ['light', 'underground'] as const
 const SIZES = { desk: DESKTOP, phone: PHONE } as const
+
+const openBreaker = (lastError: string) => ({
+  dependency: `tape:davs://${lastError}.example.org`,
+  failures: 3,
+  openSince: new Date(),
+  probeAt: new Date(),
+  lastError,
+})
 
 let context: TestTapeContext
 let site: Served
@@ -152,6 +164,49 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     expect(await page.textContent('[data-live-status]')).toBe('connected')
     await tab.close()
     await again.stop()
+  })
+
+  test('texts without a place to break make no page wider than its window', async () => {
+    // As keys, addresses and errors of servers are.
+    const long = 'x'.repeat(150)
+    const key = `LNGS/${long}run60017.mid.gz`
+    const own = await openSite(async (filled) => {
+      await fillSite(filled)
+      await addCopiesInAllStates(filled)
+      await addFailedArrival(filled, 'LNGS/run60099.mid.gz', `https://${long}.example.org answered 503`)
+      await addDeadLetter(filled, { bucket: 'cygno-data', key })
+      const { database } = filled
+      await database.updateTable('tasks').set({ lastError: long }).execute()
+      await database.updateTable('runs').set({ problem: long, description: long }).execute()
+      await database.insertInto('breakers').values(openBreaker(long)).execute()
+      const run = { tag: 'LNGS', runNumber: 60_017, id: null }
+      const object = { bucket: 'cygno-data', key }
+      const found = { rule: 'invalid-file', severity: 'error', summary: `${key} is no run` } as const
+      await addRequests(database, [alert({ ...found, run, object })], new Date())
+      await asEpisodes(database)
+      await createToken(database, { name: long.slice(0, 60), scopes: ['push:LNGS'], days: 365 }, new Date())
+      const use = {
+        subject: long,
+        name: long,
+        tokenId: null,
+        action: 'replay',
+        requestId: randomUUID(),
+      } as const
+      await beginUse(database, { ...use, object: key }, new Date())
+    })
+    const wide: string[] = []
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      const tab = await openTab(own.browser, own.site.origin, { viewport })
+      const page = await tab.newPage()
+      for (const [name, path] of Object.entries(PAGES)) {
+        await page.goto(path)
+        await page.waitForLoadState('load')
+        if ((await sideways(page)) > 0) wide.push(`${name} ${size}`)
+        if (name === 'now') await takePicture(page, `now-long-texts-${size}`)
+      }
+    }
+    await own.close()
+    expect(wide).toEqual([])
   })
 
   test('nothing moves for users who prefer reduced motion', async () => {

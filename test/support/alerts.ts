@@ -1,5 +1,8 @@
 /** Alerts as tests see them: requests of the outbox, messages of the queue, and episodes. */
+import { foldAlerts } from '../../shared/alerts/episodes.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 import type { Database } from '../../shared/database/connect.ts'
+import { createLogger } from '../../shared/log.ts'
 import { alerts } from '../../shared/messages/alerts.ts'
 import type { TestContext } from './context.ts'
 
@@ -25,43 +28,9 @@ export async function alertLines(database: Database): Promise<readonly string[]>
   })
 }
 
-/** Makes an episode of each condition that was raised last and not resolved, as dispatch-alert would. */
+/** What dispatch-alert does first, where no channel is configured. */
 export async function asEpisodes(database: Database): Promise<void> {
-  const rows = await database
-    .selectFrom('outbox')
-    .select(['id', 'body', 'runId', 'createdAt'])
-    .where('queue', '=', 'alerts')
-    .where('foldedAt', 'is', null)
-    .orderBy('id')
-    .execute()
-  for (const { id, body, runId, createdAt } of rows) {
-    const signal = alerts.parse(body)
-    const { fingerprint, kind, rule, severity, labels, subject, summary, facts } = signal
-    const open = database.updateTable('alerts').where('openFingerprint', '=', fingerprint)
-    const before = await open
-      .set((of) => ({ lastSeen: createdAt, count: of('count', '+', kind === 'raise' ? 1 : 0) }))
-      .executeTakeFirst()
-    if (kind === 'resolve') await open.set({ resolvedAt: createdAt, resolvedBy: 'rule' }).execute()
-    else if (before.numUpdatedRows === 0n)
-      await database
-        .insertInto('alerts')
-        .values({
-          fingerprint,
-          rule,
-          severity,
-          labels: JSON.stringify(labels),
-          subject,
-          tag: signal.tag,
-          runNumber: signal.runNumber,
-          runId,
-          bucket: signal.bucket,
-          objectKey: signal.key,
-          summary,
-          facts: JSON.stringify(facts),
-          since: createdAt,
-          lastSeen: createdAt,
-        })
-        .execute()
-    await database.updateTable('outbox').set({ foldedAt: createdAt }).where('id', '=', id).execute()
-  }
+  const config = loadConfig({ CYGNET_DATABASE_URL: 'mysql://unused@127.0.0.1/unused' })
+  const log = createLogger({ function: 'test', level: 'silent' })
+  await foldAlerts({ config, log, now: () => new Date(), owner: 'test', database, channels: [] })
 }

@@ -143,6 +143,7 @@ const open = z.strictObject({
   sizeBytes: bytes,
   oldest: time,
   failing: z.int(),
+  givenUp: z.boolean().openapi({ description: 'Failed, and not tried again by itself' }),
   lastError: textOrNull,
 })
 

@@ -55,6 +55,7 @@ const summary = z
           failing: z
             .int()
             .openapi({ description: 'How many of them are in progress after a failed attempt' }),
+          givenUp: z.boolean().openapi({ description: 'Failed, and not tried again by itself' }),
           lastError: z
             .string()
             .nullable()

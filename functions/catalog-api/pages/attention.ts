@@ -6,12 +6,14 @@
 import { html } from 'hono/html'
 import { NOT_ON_MEDIA, WRONG } from '../../../shared/catalogue/replica-states.ts'
 import type { Alert } from '../../../shared/queries/alerts.ts'
-import type { ArrivalsOfTag } from '../../../shared/queries/open-arrivals.ts'
+import type { ArrivalsOfTag, Arriving } from '../../../shared/queries/open-arrivals.ts'
 import type { CopiesInState, SiteState, Sites } from '../../../shared/queries/site-state.ts'
+import type { UntapedRuns } from '../../../shared/queries/untaped-runs.ts'
 import type { QueueName } from '../../../shared/queue/queues.ts'
 import type { QueueState } from '../api/queue-states.ts'
 import { age, count, counted } from './format.ts'
 import { type Html, mark, type Tone } from './parts.ts'
+import { lateFiles } from './site-verdict.ts'
 
 /** Cataloguing takes minutes for the largest runs; a file not catalogued after this long is stuck. */
 const WORK_LATE_MS = 30 * 60_000
@@ -53,7 +55,7 @@ ${problems.map((trouble) => html`<li><a href="${trouble.path}">${mark(trouble.to
 
 /** Lists what was checked and claims nothing else: a DAQ that takes no data may be meant to. */
 const nothingFoundText = ({ queues, tapeLateHours }: SiteOverview): string =>
-  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no new run that waits longer than ${tapeLateHours} h for tape; no alert that nobody has acknowledged; in the last day no refused file, no run with an open problem${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
+  `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no run of the last week that ended long ago and has no file, no new run that waits longer than ${tapeLateHours} h for tape or has no copy there; no refused file of the last day or of a run that is not catalogued; no alert that nobody has acknowledged; in the last day no run with an open problem${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
 
 export function problemsOf({
   sites: { sites, elsewhere },
@@ -67,6 +69,7 @@ export function problemsOf({
   return [
     ...sites.flatMap((site) => [
       ...ofCopies(site, tapeLateHours, now),
+      ...ofAwaited(site, now),
       ...ofArrivals(site.tag, site, `#${siteId(site.tag)}`, now),
       ...ofRuns(site),
     ]),
@@ -84,7 +87,7 @@ export const siteId = (tag: string): string => `site-${encodeURIComponent(tag)}`
 
 const bad = (what: string, path: string): Problem => ({ tone: 'bad', what, path })
 
-function ofCopies({ tag, copies }: SiteState, tapeLateHours: number, now: Date): readonly Problem[] {
+function ofCopies({ tag, copies, untaped }: SiteState, tapeLateHours: number, now: Date): readonly Problem[] {
   const path = `/replicas?tag=${encodeURIComponent(tag)}`
   const select = (is: (copy: CopiesInState) => boolean) => copies.filter(is)
   const sum = (rows: readonly CopiesInState[]) =>
@@ -96,13 +99,7 @@ function ofCopies({ tag, copies }: SiteState, tapeLateHours: number, now: Date):
   const doubtful = select(({ state }) => WRONG.includes(state))
   const failed = select(({ state }) => state === 'failed')
   const retried = select(({ failing }) => failing > 0).map((row) => ({ ...row, count: row.failing }))
-  const late = select(
-    (row) =>
-      row.kind === 'tape' &&
-      row.priority === 'live' &&
-      NOT_ON_MEDIA.includes(row.state) &&
-      isOlder(row.oldest, tapeLateHours * HOUR_MS, now),
-  )
+  const late = lateForTape(copies, tapeLateHours, now)
   const notStarted = select(
     (row) => row.kind === 'recall' && row.state === 'requested' && isOlder(row.oldest, WORK_LATE_MS, now),
   )
@@ -115,16 +112,50 @@ function ofCopies({ tag, copies }: SiteState, tapeLateHours: number, now: Date):
     ...(late.length === 0
       ? []
       : [bad(`${tag}: a new run has been waiting for tape for ${age(oldestOf(late), now)}`, path)]),
+    ...(untaped === null
+      ? []
+      : [
+          bad(
+            `${tag}: ${untapedText(untaped)}, the first arrived ${age(untaped.first.arrivedAt, now)} ago`,
+            `/runs?${new URLSearchParams({ tag, tape: 'none' })}`,
+          ),
+        ]),
     ...(notStarted.length === 0
       ? []
       : [bad(`${tag}: a recall has been waiting to start for ${age(oldestOf(notStarted), now)}`, path)]),
   ]
 }
 
+/** Copies of new runs that should be on the medium by now. */
+export const lateForTape = (copies: readonly CopiesInState[], lateHours: number, now: Date) =>
+  copies.filter(
+    (row) =>
+      row.kind === 'tape' &&
+      row.priority === 'live' &&
+      NOT_ON_MEDIA.includes(row.state) &&
+      isOlder(row.oldest, lateHours * HOUR_MS, now),
+  )
+
+/** `3 runs without any copy on tape` */
+export const untapedText = ({ runs, atLeast }: UntapedRuns): string =>
+  `${count(runs)}${atLeast ? '+' : ''} ${runs === 1 ? 'run' : 'runs'} without any copy on tape`
+
+/** Whether a file has been waiting to be catalogued for too long. */
+export const isLateArrival = ({ oldest }: Arriving, now: Date): boolean =>
+  oldest !== null && isOlder(oldest, WORK_LATE_MS, now)
+
 const HOUR_MS = 3_600_000
 const oldestOf = (copies: readonly CopiesInState[]) =>
   new Date(Math.min(...copies.map(({ oldest }) => oldest.getTime())))
 const isOlder = (at: Date, ms: number, now: Date): boolean => now.getTime() - at.getTime() > ms
+
+function ofAwaited(site: SiteState, now: Date): readonly Problem[] {
+  const late = lateFiles(site, now)
+  const [earliest] = late
+  if (earliest === undefined) return []
+  const what = `${site.tag}: ${counted(late.length, 'run')} ended without a file, the first ${age(earliest, now)} ago`
+  return [{ tone: 'waiting', what, path: `/runs?${new URLSearchParams({ tag: site.tag, cloud: 'absent' })}` }]
+}
 
 function ofArrivals(
   of: string,
@@ -133,10 +164,18 @@ function ofArrivals(
   now: Date,
 ): readonly Problem[] {
   const { count: waiting, oldest, atLeast } = arriving
-  const isLate = oldest !== null && isOlder(oldest, WORK_LATE_MS, now)
   return [
-    ...(refused === 0 ? [] : [bad(`${of}: ${counted(refused, 'file')} refused in the last day`, '#alerts')]),
-    ...(isLate
+    ...(refused === 0 ? [] : [bad(`${of}: ${counted(refused, 'file')} refused`, '#alerts')]),
+    ...(atLeast
+      ? [
+          {
+            tone: 'waiting' as const,
+            what: `${of}: more files wait or were refused than can be counted, of which tag is not known`,
+            path,
+          },
+        ]
+      : []),
+    ...(oldest !== null && isLateArrival(arriving, now)
       ? [
           bad(
             `${of}: ${count(waiting)}${atLeast ? '+' : ''} not catalogued yet, the oldest waiting for ${age(oldest, now)}`,

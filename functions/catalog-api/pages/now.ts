@@ -17,7 +17,8 @@ import { createSingleFlight } from './single-flight.ts'
 import { type RunMarks, sitePanel, siteSentence } from './site-panel.ts'
 import { listHead, useElsewhere } from './use-elsewhere.ts'
 
-const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 const MOST_ALERTS = 50
 
 /** The page does not wait longer for queues that do not answer. */
@@ -52,8 +53,9 @@ async function loadOverview(
 ): Promise<NowOverview> {
   const now = context.now()
   const since = new Date(now.getTime() - DAY_MS)
+  const onTapeBefore = new Date(now.getTime() - context.config.tape.lateHours * HOUR_MS)
   const [sites, alerts, held, queues] = await Promise.all([
-    siteStates(context.database, tags, since, now),
+    siteStates(context.database, tags, { since, onTapeBefore, now }),
     openAlerts(context.database, tags, MOST_ALERTS),
     heldTags(context.database, tags),
     withQueues ? queueStates(context, AbortSignal.timeout(QUEUES_MS)) : [],

@@ -2,6 +2,7 @@
 import type { OpenBreaker } from '../../../shared/queries/open-breakers.ts'
 import type { CopiesInState } from '../../../shared/queries/site-state.ts'
 import { copyText, PLACES } from '../../../shared/queries/state-words.ts'
+import type { FailingArrivals } from '../../../shared/queries/waiting-work.ts'
 import type { QueueName } from '../../../shared/queue/queues.ts'
 import type { QueueState } from '../api/queue-states.ts'
 import { counted } from './format.ts'
@@ -38,12 +39,13 @@ export interface QueuesShown {
   readonly states: readonly QueueState[]
   /** The oldest work of each queue that is due. */
   readonly oldest: ReadonlyMap<QueueName, Date>
+  readonly failing: FailingArrivals | null
   readonly breakers: readonly OpenBreaker[]
   readonly copies: readonly (CopiesInState & { readonly tag: string })[]
   readonly now: Date
 }
 
-export function stuckWork({ states, oldest, breakers, copies, now }: QueuesShown): readonly Stuck[] {
+export function stuckWork({ states, oldest, failing, breakers, copies, now }: QueuesShown): readonly Stuck[] {
   return [
     ...states.flatMap(ofLetters),
     ...states.flatMap(({ queue, depth }): readonly Stuck[] =>
@@ -62,6 +64,7 @@ export function stuckWork({ states, oldest, breakers, copies, now }: QueuesShown
           ],
     ),
     ...breakers.map(ofBreaker),
+    ...(failing === null ? [] : [ofFailing(failing)]),
     ...copies.flatMap(ofCopies),
     ...states.flatMap(({ queue }) => ofAge(queue, oldest.get(queue) ?? null, now)),
   ]
@@ -98,12 +101,23 @@ function ofBreaker({ dependency, openSince, probeAt, lastError }: OpenBreaker): 
   }
 }
 
+const ofFailing = ({ files, since, nextAttemptAt, lastError }: FailingArrivals): Stuck => ({
+  tone: 'bad',
+  what: `${counted(files, 'file')} could not be catalogued so far`,
+  path: '#runs',
+  why: lastError,
+  helps: 'Each is tried again after growing delays, in the end once a day; cygnet replay tries at once.',
+  since,
+  next: nextAttemptAt,
+})
+
 function ofCopies({
   tag,
   kind,
   state,
   count: all,
   failing,
+  givenUp,
   lastError,
   oldest,
 }: CopiesInState & { readonly tag: string }): readonly Stuck[] {
@@ -115,20 +129,28 @@ function ofCopies({
     {
       tone: 'bad',
       what: isFailed
-        ? `${tag}: ${counted(all, what, many)} failed`
+        ? `${tag}: ${counted(all, what, many)} failed${givenUp ? ', not tried again' : ''}`
         : `${tag}: ${counted(failing, what, many)} failing (${copyText(state)})`,
       path:
         isFailed && kind === 'tape'
           ? `/runs?${new URLSearchParams({ tag, problem: 'tape-failed' })}`
           : `/replicas?${new URLSearchParams({ tag })}`,
       why: lastError,
-      helps: isFailed
-        ? 'Tried again every six hours; the page of each run has the error.'
-        : 'Tried again by itself after growing delays.',
+      helps: helpOf(kind, isFailed, givenUp),
       since: oldest,
       next: null,
     },
   ]
+}
+
+function helpOf(kind: CopiesInState['kind'], isFailed: boolean, givenUp: boolean): string {
+  if (givenUp)
+    return kind === 'recall'
+      ? 'It is not tried again by itself: request the recall again once the cause is removed.'
+      : "It is not tried again by itself. If the store no longer has the contents, find the file on the DAQ's disk and push it again."
+  return isFailed && kind === 'tape'
+    ? 'Tried again every six hours; the page of each run has the error.'
+    : 'Tried again by itself after growing delays.'
 }
 
 function ofAge(queue: QueueName, at: Date | null, now: Date): readonly Stuck[] {

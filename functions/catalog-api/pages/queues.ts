@@ -15,7 +15,7 @@ import {
 } from '../../../shared/queries/dead-letters.ts'
 import { openBreakers } from '../../../shared/queries/open-breakers.ts'
 import { openCopies } from '../../../shared/queries/site-state.ts'
-import { oldestWork } from '../../../shared/queries/waiting-work.ts'
+import { failingArrivals, oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
 import { parseRunKey } from '../../../shared/run.ts'
 import { cutText } from '../../../shared/text.ts'
@@ -55,9 +55,10 @@ export function registerQueues(
 ): void {
   addPage(api, 'GET', '/queues', OPERATORS, async (c) => {
     const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
-    const [states, oldest, breakers, copies, parked] = await Promise.all([
+    const [states, oldest, failing, breakers, copies, parked] = await Promise.all([
       queueStates(context, signal),
       oldestWork(context.database),
+      failingArrivals(context.database),
       openBreakers(context.database),
       openCopies(context.database, EVERY_TAG),
       listParked(context.database, MOST_PARKED),
@@ -79,7 +80,7 @@ export function registerQueues(
     const body = html`<div class="title"><h1>Queues</h1>${useElsewhere({ id: 'queues', origin, lists: [{ what: 'depth and age of the queues', path: '/api/v1/queues' }, ...withDead.map((queue) => ({ what: `dead letters of ${queue}`, path: `/api/v1/dead/${queue}` })), { what: 'notifications that could not be parsed', path: '/api/v1/parked' }] })}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 ${counts}
 <div data-live="time">
-${verdictOf({ states, oldest, breakers, copies, now })}
+${verdictOf({ states, oldest, failing, breakers, copies, now })}
 ${queueTable(states, oldest, now)}
 ${states.filter(({ dead }) => dead > 0).map(({ queue }) => deadSection(queue, letters.get(queue) ?? [], csrfTokenOf(c, options), now))}
 <section aria-labelledby="parked-heading"><h2 id="parked-heading">Notifications that could not be parsed</h2>
@@ -121,7 +122,7 @@ function verdictOf(shown: QueuesShown): Html {
   const { now } = shown
   const stuck = stuckWork(shown)
   if (stuck.length === 0)
-    return html`<ul class="verdict" aria-label="Verdict"><li class="good"><strong>${mark('good', 'Nothing is stuck')}</strong> <span class="reason">Every queue answers, there is no dead letter, no copy fails, and no work is due for longer than 30 min.</span></li></ul>`
+    return html`<ul class="verdict" aria-label="Verdict"><li class="good"><strong>${mark('good', 'Nothing is stuck')}</strong> <span class="reason">Every queue answers, there is no dead letter, no file fails to be catalogued, no copy fails, and no work is due for longer than 30 min.</span></li></ul>`
   return html`<ul class="verdict stuck" aria-label="Stuck">${stuck.map(
     ({ tone, what, path, why, helps, since, next }) =>
       html`<li class="${tone}"><strong>${mark(tone, html`<a href="${path}">${capitalized(what)}</a>`)}</strong>${since === null ? NOTHING : html` <span class="quiet">for ${ageOf(since, now)}</span>`}${why === null ? NOTHING : html`<p class="why">${why}</p>`}<p class="quiet why">${helps}${next === null ? NOTHING : html` Tried again ${next > now ? agoOf(next, now) : 'now'}.`}</p></li>`,

@@ -191,8 +191,8 @@ const backlog = (open: Shown['open'], now: Date): Html =>
       {
         head: 'State',
         prose: open.some(({ lastError }) => lastError !== null),
-        cell: ({ state, failing, lastError }) =>
-          html`${failing === 0 ? mark(unfinishedTone(state), copyText(state)) : mark('bad', `${copyText(state)}, ${count(failing)} failing`)}${lastError === null ? NOTHING : html`<br><span class="problem">${lastError}</span>`}`,
+        cell: ({ state, failing, givenUp, lastError }) =>
+          html`${failing === 0 ? mark(unfinishedTone(state), `${copyText(state)}${givenUp ? ', not tried again' : ''}`) : mark('bad', `${copyText(state)}, ${count(failing)} failing`)}${lastError === null ? NOTHING : html`<br><span class="problem">${lastError}</span>`}`,
       },
       { head: 'Where', cell: ({ kind }) => PLACES[kind] },
       { head: 'Priority', roomy: true, cell: ({ priority }) => priority },

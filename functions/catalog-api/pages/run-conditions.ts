@@ -31,17 +31,25 @@ const GROUPS: readonly (readonly [string, RegExp])[] = [
   ['DAQ', /./],
 ]
 
-type Named = readonly [name: string, value: number | string]
+/** The value is null where only the other run states one. */
+type Named = readonly [name: string, value: number | string | null]
 
-const parametersOf = ({ parameters }: Pick<Run, 'parameters'>): readonly Named[] =>
-  Object.entries(parameters).flatMap(([name, value]) =>
-    value === null || value === '' ? [] : [[name, value] as const],
-  )
+const statedBy = ({ parameters }: Pick<Run, 'parameters'>): readonly Named[] =>
+  Object.entries(parameters).filter(([, value]) => value !== null && value !== '')
+
+/** What the run states, then what only the run before does: a condition that is missing is a difference. */
+function parametersOf(run: Run, before: Run | null): readonly Named[] {
+  const own = statedBy(run)
+  const names = new Set(own.map(([name]) => name))
+  const others = before === null ? [] : statedBy(before).filter(([name]) => !names.has(name))
+  return [...own, ...others.map(([name]) => [name, null] as const)]
+}
 
 /** @param before the previous run of the site; null if there is none. */
 export function whatItIs(details: RunDetails, before: Run | null, now: Date): Html {
   const { run } = details
-  const conditions = parametersOf(run).filter(([name]) => !NO_CONDITION.test(name))
+  const isCondition = ([name]: Named) => !NO_CONDITION.test(name)
+  const conditions = statedBy(run).some(isCondition) ? parametersOf(run, before).filter(isCondition) : []
   const differing = conditions.filter(([name, value]) => differs(before, name, value)).length
   return html`<section class="card what" aria-labelledby="what"><h2 id="what">What it is</h2>
 ${run.description ? html`<p class="description lead">${run.description}</p>` : NOTHING}${labelsOf(run)}
@@ -94,12 +102,12 @@ function conditionGroup(run: Run, before: Run | null, title: string, own: readon
 <dl class="conditions">${own.map(([name, value]) => {
     const was = before?.parameters[name] ?? null
     const isOther = differs(before, name, value)
-    return html`<div${isOther ? html` class="differs"` : ''}><dt>${parameterName(name)}</dt><dd>${withUnit(name, value)}</dd>${isOther ? html`<dd class="was">was ${was === null ? 'not stated' : withUnit(name, was)}</dd>` : NOTHING}${sourceOf(run, name)}</div>`
+    return html`<div${isOther ? html` class="differs"` : ''}><dt>${parameterName(name)}</dt><dd>${statedText(name, value)}</dd>${isOther ? html`<dd class="was">was ${statedText(name, was)}</dd>` : NOTHING}${sourceOf(run, name)}</div>`
   })}</dl>`
 }
 
 /** Whether the run before was taken under another condition. */
-const differs = (before: Run | null, name: string, value: number | string): boolean =>
+const differs = (before: Run | null, name: string, value: number | string | null): boolean =>
   before !== null && valueText(name, before.parameters[name] ?? null) !== valueText(name, value)
 
 /** A value without a label comes from the file. */
@@ -109,6 +117,9 @@ function sourceOf(run: Run, name: string): Html {
   if (source !== 'person') return NOTHING
   return html`<dd><span class="label">corrected by ${run.corrections?.[name]?.by}</span></dd>`
 }
+
+const statedText = (name: string, value: number | string | null) =>
+  value === null || value === '' ? 'not stated' : withUnit(name, value)
 
 const withUnit = (name: string, value: number | string | null): Html =>
   html`${valueText(name, value)} <span class="quiet">${labelOf(name).unit}</span>`
@@ -120,7 +131,7 @@ function valueText(name: string, value: number | string | null): string {
 
 /** All parameters with the names of their columns, as the API and the Runlog have them. */
 export function allParameters(run: Run, before: Run | null): Html {
-  const rows = parametersOf(run).filter(([name]) => !name.startsWith('storage_'))
+  const rows = parametersOf(run, before).filter(([name]) => !name.startsWith('storage_'))
   if (rows.length === 0) return NOTHING
   const body = table<Named>({
     id: 'parameter-table',
@@ -141,7 +152,11 @@ export function allParameters(run: Run, before: Run | null): Html {
               cell: ([name]: Named) => withUnit(name, before.parameters[name] ?? null),
             },
           ]),
-      { head: 'Source', roomy: true, cell: ([name]) => parameterSources(run)[name] ?? 'file' },
+      {
+        head: 'Source',
+        roomy: true,
+        cell: ([name, value]) => (value === null ? '–' : (parameterSources(run)[name] ?? 'file')),
+      },
     ],
   })
   return fold('all-parameters', `All parameters (${rows.length})`, body)

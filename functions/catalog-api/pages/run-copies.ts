@@ -60,7 +60,7 @@ const copyList = (copies: readonly ShownCopy[], shown: Period): Html =>
 function copyItem(copy: ShownCopy, period: Period): Html {
   const { now } = period
   const tone = copyTone(copy, period)
-  const { lastError: error, attempts, nextAttemptAt: next, expiresAt: until, doubtedEvidence: doubt } = copy
+  const { lastError: error, attempts, expiresAt: until, doubtedEvidence: doubt } = copy
   const isBad = tone === 'bad'
   return html`<li><details id="copy-${copy.kind}-${copy.id}"><summary><span class="place">${PLACES[copy.kind]}</span> ${mark(tone, isFailingCopy(copy) ? `${copyText(copy.state)}, failing` : copyText(copy.state))} <span class="proof quiet">${proofOf(copy, now)}</span></summary>
 ${facts([
@@ -72,7 +72,12 @@ ${facts([
   ['Deleted', timeOrNull(copy.deletedAt)],
   ['Size', bytes(copy.sizeBytes)],
 ])}</details>
-${error === null ? NOTHING : html`<p class="${isBad ? 'problem' : 'quiet'}">${error} (attempt ${attempts})</p>`}${doubt === null ? NOTHING : html`<p class="problem">contradicted since: ${EVIDENCE_TEXTS[doubt]} (${doubt})</p>`}${until === null ? NOTHING : html`<p class="quiet">stays until ${timeOf(until)}</p>`}${next === null ? NOTHING : html`<p class="quiet">tried again ${whenOf(next, now)}</p>`}</li>\n`
+${error === null ? NOTHING : html`<p class="${isBad ? 'problem' : 'quiet'}">${error} (attempt ${attempts})</p>`}${doubt === null ? NOTHING : html`<p class="problem">contradicted since: ${EVIDENCE_TEXTS[doubt]} (${doubt})</p>`}${until === null ? NOTHING : html`<p class="quiet">stays until ${timeOf(until)}</p>`}${nextText(copy, now)}</li>\n`
+}
+
+function nextText({ state, nextAttemptAt: next }: ShownCopy, now: Date): Html {
+  if (next !== null) return html`<p class="quiet">tried again ${whenOf(next, now)}</p>`
+  return state === 'failed' ? html`<p class="quiet">not tried again by itself</p>` : NOTHING
 }
 
 const timeOrNull = (at: Date | null): Content => (at === null ? null : timeOf(at))

@@ -8,7 +8,7 @@ import { ARRIVAL_HOURS } from '../../../shared/queries/site-arrivals.ts'
 import type { CopiesInState, SiteState } from '../../../shared/queries/site-state.ts'
 import type { Period } from '../../../shared/queries/verified-now.ts'
 import { shortened } from '../../../shared/text.ts'
-import { siteId } from './attention.ts'
+import { isLateArrival, lateForTape, siteId, untapedText } from './attention.ts'
 import { bars } from './bars.ts'
 import { bytes, count, counted, duration, spanText } from './format.ts'
 import {
@@ -25,7 +25,7 @@ import {
   timeOf,
 } from './parts.ts'
 import { runMark } from './run-marks.ts'
-import { siteVerdict } from './site-verdict.ts'
+import { type SiteVerdict, siteVerdict } from './site-verdict.ts'
 
 /** Longest part of a description; the page of the run has the full text. */
 const MOST_CHARACTERS = 300
@@ -33,7 +33,7 @@ const MOST_CHARACTERS = 300
 /** Whether the site takes data, since when, and what is usual there. */
 export function siteSentence(site: SiteState, now: Date): Html {
   const { tag, last, arrived } = site
-  const { activity, tone, isRunning } = siteVerdict(site, now)
+  const { activity, tone, isRunning, late } = siteVerdict(site, now)
   const run = html`<a href="${runPath({ tag, runNumber: last.run.runNumber })}">run ${last.run.runNumber}</a>`
   const { lastAt, usualGapMs: gap } = arrived
   const arrival = lastAt === null ? NOTHING : agoOf(lastAt, now)
@@ -43,6 +43,10 @@ export function siteSentence(site: SiteState, now: Date): Html {
       'is taking data.',
       isRunning ? html`The DAQ began ${run} ${agoOf(last.at, now)}.` : html`Last ${run} arrived ${arrival}.`,
     ],
+    unended: [
+      'has a run that does not end.',
+      html`The DAQ began ${run} ${agoOf(last.at, now)}, and nothing is known of its end.${usually}`,
+    ],
     older: ['sends older runs.', html`The last arrived ${arrival}; ${run} was taken ${agoOf(last.at, now)}.`],
     silent: [
       'is silent.',
@@ -50,7 +54,13 @@ export function siteSentence(site: SiteState, now: Date): Html {
     ],
     never: ['has sent nothing since it was taken over.', html`Last known ${run}.`],
   }[activity]
-  return html`<li class="${tone}"><strong>${mark(tone, html`<a href="#${siteId(tag)}">${tag}</a> ${verdict}`)}</strong> <span class="reason">${why}</span></li>\n`
+  return html`<li class="${tone}"><strong>${mark(tone, html`<a href="#${siteId(tag)}">${tag}</a> ${verdict}`)}</strong> <span class="reason">${why}${awaitedText(late, now)}</span></li>\n`
+}
+
+function awaitedText(late: readonly Date[], now: Date): Html {
+  const [earliest] = late
+  if (earliest === undefined) return NOTHING
+  return html` ${late.length === 1 ? 'A run that ended' : `${counted(late.length, 'run')} that ended, the first`} ${agoOf(earliest, now)}${late.length === 1 ? ', has' : ', have'} no file yet.`
 }
 
 function endText(run: Run): string {
@@ -64,18 +74,24 @@ export interface RunMarks {
   readonly period: Period
 }
 
+export interface PanelTimes {
+  readonly now: Date
+  /** After this many hours a live run should be on tape. */
+  readonly tapeLateHours: number
+}
+
 const markOf = (run: Run, { verifiedOf, period }: RunMarks): Html => runMark(run, verifiedOf(run.id), period)
 
 /**
  * The parts have names in the style sheet (cards.css), where later ones have their places: the last picture,
  * and the state of high voltage, gas and camera.
  */
-export function sitePanel(site: SiteState, marks: RunMarks): Html {
-  const { now } = marks.period
+export function sitePanel(site: SiteState, marks: RunMarks & PanelTimes): Html {
+  const { now } = marks
   const { tag, last } = site
   const { run } = last
   const id = siteId(tag)
-  const { activity, tone } = siteVerdict(site, now)
+  const { activity, tone, stages } = siteVerdict(site, now)
   // Of a site that has been silent for long, the last run is all there is to see.
   const isResting = activity !== 'taking' && tone === 'old'
   return html`<section class="site" aria-labelledby="${id}">
@@ -88,7 +104,7 @@ ${run.firstFileAt === null ? NOTHING : html`<p class="quiet">${counted(run.event
 ${run.description ? html`<p class="description">${shortened(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
 </div>
-${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, tone, now)}\n${strip(site, marks)}`}
+${isResting ? NOTHING : html`${arrivalRate(site)}\n${pipeline(site, stages, marks)}\n${strip(site, marks)}`}
 ${moving(site, now, id)}
 </section>\n`
 }
@@ -110,7 +126,11 @@ interface Stage {
 }
 
 /** The way of the data, with what waits at each stage and for how long. */
-function pipeline({ last, arrived, arriving, refused, copies }: SiteState, ofSite: Tone, now: Date): Html {
+function pipeline(
+  { last, latest, arrived, arriving, refused, copies, untaped }: SiteState,
+  { daq, store }: SiteVerdict['stages'],
+  { now, tapeLateHours }: PanelTimes,
+): Html {
   const { run } = last
   const onTheWay = copies.filter(({ kind, state }) => kind === 'tape' && NOT_ON_MEDIA.includes(state))
   const total = (rows: readonly CopiesInState[], value: (row: CopiesInState) => number) =>
@@ -118,27 +138,37 @@ function pipeline({ last, arrived, arriving, refused, copies }: SiteState, ofSit
   const wrong = copies.filter(({ state }) => FAILED_OR_WRONG.includes(state))
   const waiting = total(onTheWay, (row) => row.count)
   const failing = total(onTheWay, (row) => row.failing) + total(wrong, (row) => row.count)
+  // No row tells of these: their copies are not requested yet.
+  const fresh = latest.filter((each) => each.firstFileAt !== null && each.tape === 'none' && !each.isHistory)
+  const isLate = failing > 0 || untaped !== null || lateForTape(copies, tapeLateHours, now).length > 0
   const oldest = (at: Date | null) => (at === null ? NOTHING : html`, oldest ${ageOf(at, now)}`)
+  const freshText = fresh.length === 0 ? '' : `, ${count(fresh.length)} of the last runs without a copy`
+  const missing = untaped === null ? freshText : `, ${untapedText(untaped)}`
   const stages: readonly Stage[] = [
     {
       name: 'DAQ',
-      tone: ofSite,
+      tone: daq,
       text: html`run ${run.stoppedAt === null ? 'began' : 'ended'} ${agoOf(run.stoppedAt ?? last.at, now)}`,
     },
     {
       name: 'store',
-      tone: ofSite,
+      tone: store,
       text: arrived.lastAt === null ? 'nothing arrived' : html`last run ${agoOf(arrived.lastAt, now)}`,
     },
     {
       name: 'catalogue',
-      tone: refused > 0 ? 'bad' : arriving.count > 0 ? 'moving' : 'good',
+      tone:
+        refused > 0 || isLateArrival(arriving, now)
+          ? 'bad'
+          : arriving.count > 0 || arriving.atLeast
+            ? 'moving'
+            : 'good',
       text: html`${count(arriving.count)}${arriving.atLeast ? '+' : ''} waiting${oldest(arriving.oldest)}${refused > 0 ? html`, ${count(refused)} refused` : NOTHING}`,
     },
     {
       name: 'tape',
-      tone: failing > 0 ? 'bad' : waiting > 0 ? 'moving' : 'good',
-      text: html`${count(waiting)} waiting${oldest(earliest(onTheWay))}${failing > 0 ? html`, ${count(failing)} failing or wrong` : NOTHING}`,
+      tone: isLate ? 'bad' : waiting + fresh.length > 0 ? 'moving' : 'good',
+      text: html`${count(waiting)} waiting${oldest(earliest(onTheWay))}${failing > 0 ? html`, ${count(failing)} failing or wrong` : NOTHING}${missing}`,
     },
   ]
   return html`<ol class="pipeline" aria-label="The way of the data">${stages.map(({ name, tone, text }) => html`<li><strong>${mark(tone, name)}</strong> <span class="quiet">${text}</span></li>`)}</ol>`
@@ -207,7 +237,7 @@ function arrivals({ arriving, refused }: SiteState): readonly Step[] {
   if (refused > 0)
     steps.push({
       tone: 'bad',
-      what: 'refused (last day)',
+      what: 'refused',
       live: count(refused),
       backlog: '–',
       volume: '–',

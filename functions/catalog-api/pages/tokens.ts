@@ -214,7 +214,7 @@ function madeBody(made: {
   const url = new URL('/api/v1/runs', made.origin).href
   const settings = `export CYGNET_API_URL=${shellQuoted(made.origin)}\nexport CYGNET_API_TOKEN=${made.secret}`
   return html`<div class="title"><h1>New token</h1><p><a href="/tokens">Back to the tokens</a></p></div>
-<p class="notice" role="status">The token “${made.name}” is valid until ${timeOf(made.expiresAt)} UTC. Copy it now: it is not stored, and cannot be shown again.</p>
+<p class="notice" role="status">The token “${made.name}” is valid until ${timeOf(made.expiresAt)}. Copy it now: it is not stored, and cannot be shown again.</p>
 ${made.isLasting ? NOTHING : html`<p>${mark('waiting', 'It sleeps')} an hour after each of your sign-ins. <a href="/sign-in?to=/tokens&amp;lasting=yes">Let your tokens last</a>, when you have copied it.</p>`}
 <div class="text">
 ${copyable('secret', `Token ${made.id}`, made.secret)}

@@ -4,12 +4,15 @@ import { sql } from 'kysely'
 import { causeOf, fileOf, nameOf, requestOf } from '../../catalogue/replica-alerts.ts'
 import { NOT_ON_MEDIA, UNPROVEN } from '../../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../../catalogue/replicas.ts'
+import type { Context } from '../../context.ts'
+import type { TapeDriver } from '../../tape/driver.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
 import { alert } from '../../work/raise-alert.ts'
 import { raiseDaily, resolveRaised } from '../../work/raised-alerts.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import type { WithTape } from './tape-copy.ts'
+
+type LateCopiesContext = Context<'database' | 'queues'> & { readonly tape: TapeDriver }
 
 /** Alerts raised in one call; the next call continues. */
 const PAGE = 500
@@ -20,7 +23,7 @@ const PAGE = 500
  * that matters.
  * @returns how many were raised for single copies.
  */
-export async function alertLateCopies(context: WithTape, signal: AbortSignal): Promise<number> {
+export async function alertLateCopies(context: LateCopiesContext, signal: AbortSignal): Promise<number> {
   const { database, config, tape } = context
   const at = context.now()
   const since = new Date(at.getTime() - config.tape.lateHours * 3_600_000)
@@ -77,7 +80,7 @@ export async function alertLateCopies(context: WithTape, signal: AbortSignal): P
 }
 
 async function alertBacklog(
-  { database, tape, config }: WithTape,
+  { database, tape, config }: LateCopiesContext,
   since: Date,
   at: Date,
 ): Promise<readonly Request[]> {

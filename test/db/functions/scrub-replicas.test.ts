@@ -27,7 +27,10 @@ beforeEach(async () => {
     await runs.context.database.deleteFrom(table).execute()
 })
 
-async function invoke(context = runs.context, stop: AbortSignal = signal): Promise<readonly string[]> {
+async function invoke(
+  context: Parameters<typeof createHandler>[0] = runs.context,
+  stop: AbortSignal = signal,
+): Promise<readonly string[]> {
   const { log, lines } = recordingLog()
   const event = scheduledEvent('scrub-replicas', new Date(runs.time))
   await createHandler(context, { secondCheckMs: 1 })(event, { signal: stop, log })
@@ -95,4 +98,30 @@ test('a place that is interrupted after others were searched is searched again b
 test('a run whose time is over before it starts fails nothing', async () => {
   await runs.put(key)
   expect(await invoke(runs.context, AbortSignal.abort(new Error('over')))).toEqual(['copies-scrubbed'])
+})
+
+test('runs without any copy on tape are alerted once a tag and day, also where no tape driver is configured', async () => {
+  await runs.put(key)
+  const { database } = runs.context
+  await database.deleteFrom('tasks').execute()
+  await database.deleteFrom('replicas').where('kind', '=', 'tape').execute()
+  const id = database.selectFrom('runFiles').select('runId').where('objectKey', '=', key)
+  await database.updateTable('runs').set({ tape: 'none' }).where('id', '=', id).execute()
+  const others = database.updateTable('runs').set({ isHistory: true })
+  await others.where('id', 'not in', id).execute()
+  const context = { ...runs.context, tape: null }
+  const alerts = async () =>
+    (await runs.context.drain('alerts')).filter(({ rule }) => rule === 'no-copy-on-tape')
+  await invoke(context)
+  expect(await alerts()).toEqual([])
+  runs.time += 25 * HOUR
+  await invoke(context)
+  await invoke(context)
+  expect(await alerts()).toMatchObject([
+    {
+      tag: 'LNGS',
+      severity: 'error',
+      summary: expect.stringMatching(/^1 run of LNGS without any copy on tape 24 h/),
+    },
+  ])
 })

@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { setTakeOver } from '../../../shared/catalogue/take-over.ts'
 import type { FileMetadata } from '../../../shared/extraction/metadata.ts'
 import { openArrivals } from '../../../shared/queries/open-arrivals.ts'
 import { isFailingCopy, openCopies, siteStates } from '../../../shared/queries/site-state.ts'
@@ -30,8 +31,9 @@ afterEach(async () => {
 const HOUR_MS = 3_600_000
 const hoursAgo = (hours: number) => new Date(Date.now() - HOUR_MS * hours)
 const seconds = (at: Date) => Math.floor(at.getTime() / 1000)
+const times = () => ({ since: hoursAgo(24), onTapeBefore: hoursAgo(24), now: new Date() })
 const site = async (tag = 'LNGS') => {
-  const { sites } = await siteStates(catalogue.database, '*', hoursAgo(24), new Date())
+  const { sites } = await siteStates(catalogue.database, '*', times())
   return sites.find((each) => each.tag === tag)
 }
 
@@ -102,10 +104,36 @@ describe('the last run of a site', () => {
     await make(2, hoursAgo(9), {}, 'LNF')
     const { database } = catalogue
     const tagsOf = async (tags: '*' | readonly string[]) =>
-      (await siteStates(database, tags, hoursAgo(24), new Date())).sites.map(({ tag }) => tag)
+      (await siteStates(database, tags, times())).sites.map(({ tag }) => tag)
     expect(await tagsOf('*')).toEqual(['LNF', 'LNGS'])
     expect(await tagsOf(['LNF', 'none'])).toEqual(['LNF'])
     expect(await tagsOf([])).toEqual([])
+  })
+})
+
+describe('a run of the last week that has ended and has no file', () => {
+  const log = (runNumber: number, hoursBefore: number, stop: number | null) =>
+    sql`INSERT INTO runs (tag, run_number, started_epoch, is_current, integrity, started_at, stopped_at, parameters, catalogued_at, updated_at)
+      VALUES ('LNGS', ${runNumber}, ${runNumber}, 1, 'unstated', ${hoursAgo(hoursBefore)}, ${stop === null ? null : hoursAgo(stop)},
+        '{}', UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`.execute(catalogue.database)
+  const ends = async () =>
+    (await site())?.awaited.map((at) => Math.round((Date.now() - at.getTime()) / HOUR_MS))
+
+  test('is awaited since its end, or since the next one began; one in progress is not', async () => {
+    await log(1, 24 * 8, 24 * 8 - 1)
+    await log(2, 9, 8)
+    await log(3, 7, null)
+    await make(4, hoursAgo(5))
+    await log(5, 2, null)
+    expect(await ends()).toEqual([8, 5])
+  })
+
+  test('is not awaited if it began before the take-over time of its tag', async () => {
+    await log(1, 9, 8)
+    await log(2, 7, 6)
+    await setTakeOver(catalogue.database, 'LNGS', hoursAgo(7.5), { at: new Date() })
+    expect(await ends()).toEqual([6])
+    await sql`DELETE FROM take_overs WHERE tag = 'LNGS'`.execute(catalogue.database)
   })
 })
 
@@ -138,7 +166,8 @@ describe('files that wait', () => {
     readonly attempts?: number
     readonly reason?: string | null
   }) => catalogue.database.updateTable('arrivals').set(values).execute()
-  const waiting = async () => (await openArrivals(catalogue.database, hoursAgo(24))).get('LNGS')?.arriving
+  const waiting = async () =>
+    (await openArrivals(catalogue.database, hoursAgo(24))).byTag.get('LNGS')?.arriving
 
   test('wait since they were received, even if they are announced again while not processed', async () => {
     await leaseOn(catalogue.database, versionOf('LNGS/run1.mid.gz', 'a'))
@@ -164,7 +193,7 @@ describe('files that wait', () => {
     await leaseOn(database, versionOf('NEW/run1.mid.gz', 'a'))
     await leaseOn(database, versionOf('Run7.mid.gz', 'b'))
     const elsewhere = async (tags: '*' | readonly string[]) =>
-      (await siteStates(database, tags, hoursAgo(24), new Date())).elsewhere
+      (await siteStates(database, tags, times())).elsewhere
     expect((await elsewhere('*')).map(({ tag, arriving }) => [tag, arriving.count])).toEqual(
       expect.arrayContaining([
         ['NEW', 1],

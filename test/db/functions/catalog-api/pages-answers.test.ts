@@ -2,7 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import { siteArrivals } from '../../../../shared/queries/site-arrivals.ts'
-import { addCopiesInAllStates, fillSite, makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
+import {
+  addCopiesInAllStates,
+  addFailedArrival,
+  fillSite,
+  makeRun,
+  OPERATOR,
+  siteApp,
+} from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -37,6 +44,10 @@ beforeAll(async () => {
   await makeRun(context, { tag: 'NEXT', runNumber: 2, ago: 7 * MINUTE_S, odb: { GEM1_V: 430 } })
   await makeRun(context, { tag: 'NEXT', runNumber: 5, ago: 6 * MINUTE_S })
   await makeRun(context, { tag: 'NEXT', runNumber: 4, ago: 5 * MINUTE_S })
+  await makeRun(context, { tag: 'GAP', runNumber: 1, ago: 8 * MINUTE_S })
+  const notStated = { GEM1_V: null, DRIFT_V: null }
+  await makeRun(context, { tag: 'GAP', runNumber: 2, ago: 7 * MINUTE_S, odb: notStated })
+  await makeRun(context, { tag: 'GAP', runNumber: 3, ago: 6 * MINUTE_S })
 })
 afterAll(() => context.close())
 
@@ -164,6 +175,13 @@ describe('Run', () => {
     )
     expect(text.match(/class="differs"/g)).toHaveLength(1)
     expect(await page('/runs/NEXT/1')).not.toContain('class="differs"')
+    expect(await page('/runs/GAP/2')).toContain('<strong>2 differ</strong> from <a href="/runs/GAP/1">')
+    expect(await page('/runs/GAP/2')).toMatch(
+      /<div class="differs"><dt><abbr title="GEM1_V">GEM 1 voltage<\/abbr><\/dt><dd>not stated<\/dd><dd class="was">was 440 /,
+    )
+    expect(await page('/runs/GAP/3')).toMatch(
+      /GEM 1 voltage<\/abbr><\/dt><dd>440 .{0,40}<dd class="was">was not stated</,
+    )
     expect(await page('/runs/LNGS/60010')).toContain('as in <a href="/runs/LNGS/60009">run 60009</a>')
   })
 
@@ -198,6 +216,7 @@ describe('every page', () => {
       expect(times.filter(([, , shown = '']) => /\d{4}-/.test(shown) && !shown.includes('UTC'))).toEqual([])
       const words = text.replaceAll(/<[^>]*>/g, ' ')
       expect(words).not.toMatch(/\b(?:on-media|under-way)\b/)
+      expect(words).not.toMatch(/UTC\s+UTC/)
       expect(text).not.toContain('</span>there<')
     },
   )
@@ -222,7 +241,39 @@ describe('Queues', () => {
     expect(text).not.toContain('Nothing is stuck')
     expect(text).toContain('The tape endpoint davs://tape.example.org fails')
     expect(text).toContain('the endpoint answered 503 &lt;b&gt;')
+    await empty.database.deleteFrom('breakers').execute()
+    await addFailedArrival(empty, 'LNGS/run00001.mid.gz', 'the store answered 500')
+    const failing = await (await app.app.request('/queues')).text()
+    expect(failing).not.toContain('Nothing is stuck')
+    expect(failing).toContain('1 file could not be catalogued so far')
+    expect(failing).toContain('the store answered 500')
+    // The object is not in the store any more.
+    await empty.database.updateTable('arrivals').set({ outcome: 'gone', nextAttemptAt: null }).execute()
+    expect(await (await app.app.request('/queues')).text()).toContain('Nothing is stuck')
     await empty.close()
+  })
+
+  test('does not say of work that was given up that it is tried again', async () => {
+    const own = await startTestTapeContext()
+    await makeRun(own, { tag: 'LNGS', runNumber: 60_017, ago: 600 })
+    await addCopiesInAllStates(own)
+    const app = siteApp(own, () => OPERATOR)
+    const text = async (path: string) => await (await app.app.request(path)).text()
+    expect(await text('/queues')).toContain('Tried again every six hours')
+    // As the copy ends when the store no longer has the contents (tape-source-gone).
+    await own.database
+      .updateTable('tasks')
+      .set({ state: 'given-up' })
+      .where('state', '=', 'failing')
+      .execute()
+    const queues = await text('/queues')
+    expect(queues).toContain('LNGS: 1 copy to tape failed, not tried again')
+    expect(queues).not.toContain('Tried again every six hours')
+    expect(await text('/replicas')).toContain('failed, not tried again')
+    expect(await text('/runs/LNGS/60017')).toContain('not tried again by itself')
+    const open = await (await app.app.request('/api/v1/replicas/open')).json()
+    expect(open).toMatchObject({ rows: [{ state: 'failed', givenUp: true }] })
+    await own.close()
   })
 
   test('shows failed copies with their error', async () => {

@@ -79,6 +79,9 @@ test('a person makes a token that is shown once with the lines for curl and Pyth
   const secret = secretIn(made)
   expect(made.status).toBe(200)
   expect(made.text).toContain(`export CYGNET_API_TOKEN=${secret}`)
+  expect(made.text.replaceAll(/<[^>]*>/g, '')).toMatch(
+    /is valid until [\d-]{10} [\d:]{8}&nbsp;UTC\. Copy it now/,
+  )
   expect(made.text).toMatch(/curl -sS -H &quot;Authorization: Bearer \$CYGNET_API_TOKEN&quot;/)
   expect(made.text).toContain('requests.get(')
   expect(made.headers.get('cache-control')).toBe('no-store')

@@ -9,20 +9,22 @@ import {
 import { createSingleFlight } from '../../../../functions/catalog-api/pages/single-flight.ts'
 import type { Run } from '../../../../shared/database/schema.ts'
 import type { Alert } from '../../../../shared/queries/alerts.ts'
-import { NO_ARRIVALS } from '../../../../shared/queries/open-arrivals.ts'
 import { NEVER_ARRIVED } from '../../../../shared/queries/site-arrivals.ts'
 import type { CopiesInState, SiteState } from '../../../../shared/queries/site-state.ts'
 
 const NOW = new Date('2026-01-15T08:00:00Z')
 const minutesAgo = (minutes: number) => new Date(NOW.getTime() - 60_000 * minutes)
 
+const NO_ARRIVALS = { arriving: { count: 0, oldest: null, atLeast: false }, refused: 0 }
 const siteWith = (changes: Partial<SiteState> = {}): SiteState => ({
   tag: 'LNGS',
   last: { run: {} as Run, at: minutesAgo(60 * 24 * 90), isBegin: true },
   latest: [],
   arrived: NEVER_ARRIVED,
+  awaited: [],
   recent: { runs: 0, withProblem: 0, sizeBytes: 0, atLeast: false },
   copies: [],
+  untaped: null,
   ...NO_ARRIVALS,
   ...changes,
 })
@@ -34,6 +36,7 @@ const copy = (changes: Partial<CopiesInState>): CopiesInState => ({
   sizeBytes: 1,
   oldest: minutesAgo(5),
   failing: 0,
+  givenUp: false,
   lastError: null,
   ...changes,
 })
@@ -94,8 +97,18 @@ describe('a site', () => {
       { recent: { runs: 2, withProblem: 1, sizeBytes: 1, atLeast: false } },
       'LNGS: 1 run of the last day with open problems',
     ],
-    ['a file that was refused', { refused: 1 }, 'LNGS: 1 file refused in the last day'],
+    ['a file that was refused', { refused: 1 }, 'LNGS: 1 file refused'],
+    [
+      'runs that ended without a file',
+      { awaited: [minutesAgo(600), minutesAgo(300), minutesAgo(5)] },
+      'LNGS: 2 runs ended without a file, the first 10 h ago',
+    ],
     ['files that wait too long', arriving(150), 'LNGS: 3 not catalogued yet, the oldest waiting for 2 h'],
+    [
+      'files that were not all counted',
+      { arriving: { count: 0, oldest: null, atLeast: true } },
+      'LNGS: more files wait or were refused than can be counted, of which tag is not known',
+    ],
     ['a copy that failed', { copies: [copy({ state: 'failed' })] }, 'LNGS: 1 copy failed'],
     [
       'a copy that is gone',
@@ -111,6 +124,11 @@ describe('a site', () => {
       'a new run that is late',
       { copies: [copy({ state: 'staged', oldest: minutesAgo(60 * 30) })] },
       'LNGS: a new run has been waiting for tape for 30 h',
+    ],
+    [
+      'runs of which nobody has requested a copy',
+      { untaped: { runs: 3, first: { runNumber: 1, arrivedAt: minutesAgo(60 * 72) }, atLeast: false } },
+      'LNGS: 3 runs without any copy on tape, the first arrived 3 d ago',
     ],
     [
       'a recall that nobody begins',
@@ -139,7 +157,7 @@ describe('a site', () => {
     ]
     expect(words(problemsOf(looked({ sites: { sites: [], elsewhere } })))).toEqual([
       'NEW: 3 not catalogued yet, the oldest waiting for 40 min',
-      'without a tag: 2 files refused in the last day',
+      'without a tag: 2 files refused',
     ])
   })
 })

@@ -8,6 +8,7 @@ const ago = (minutes: number) => new Date(NOW.getTime() - 60_000 * minutes)
 const QUIET: QueuesShown = {
   states: QUEUES.map((queue) => ({ queue, depth: { waiting: 0, inFlight: 0 }, dead: 0, oldest: null })),
   oldest: new Map(),
+  failing: null,
   breakers: [],
   copies: [],
   now: NOW,
@@ -22,6 +23,7 @@ const copy = {
   sizeBytes: 1,
   oldest: ago(300),
   failing: 0,
+  givenUp: false,
   lastError: 'the endpoint answered 507',
 } as const
 
@@ -69,6 +71,16 @@ test('failed and failing copies have their error and lead to the runs', () => {
   expect(stuck({ copies: [{ ...copy, state: 'requested', failing: 1 }] })[0]?.what).toBe(
     'LNGS: 1 copy to tape failing (requested)',
   )
+})
+
+test('copies and recalls that were given up need somebody, and are not said to be tried again', () => {
+  const verdict = (changes: Partial<typeof copy> | object) => stuck({ copies: [{ ...copy, ...changes }] })[0]
+  expect(verdict({})?.helps).toContain('Tried again every six hours')
+  const gone = verdict({ givenUp: true, lastError: 'the store no longer has these contents' })
+  expect(gone?.what).toBe('LNGS: 2 copies to tape failed, not tried again')
+  expect(gone?.helps).toMatch(/not tried again by itself.*on the DAQ's disk and push it again/)
+  expect(verdict({ kind: 'recall', givenUp: true })?.helps).toContain('request the recall again')
+  expect(verdict({ kind: 'recall' })?.helps).toBe('Tried again by itself after growing delays.')
 })
 
 test('work that is due for long is late, except where nothing reads the queue yet', () => {

@@ -14,9 +14,21 @@ interface Case {
   readonly arrived?: number | null
   readonly gap?: number
   readonly isBegin?: boolean
+  /** When runs ended that have no file. */
+  readonly awaited?: readonly number[]
+  /** The length of the run before. */
+  readonly before?: number
 }
 
-function verdict({ begun, ended = begun - 4, arrived = null, gap = 5, isBegin = true }: Case) {
+function verdictOf({
+  begun,
+  ended = begun - 4,
+  arrived = null,
+  gap = 5,
+  isBegin = true,
+  awaited = [],
+  before = 4,
+}: Case) {
   const run = {
     ...({} as Run),
     startedAt: ago(begun),
@@ -28,8 +40,22 @@ function verdict({ begun, ended = begun - 4, arrived = null, gap = 5, isBegin = 
     lastAt: arrived === null ? null : ago(arrived),
     usualGapMs: gap * MINUTE_MS,
   }
-  const { activity, tone } = siteVerdict({ last: { run, at: ago(begun), isBegin }, arrived: arrivals }, NOW)
+  const latest = [run, { ...run, startedAt: ago(begun + before + 1), stoppedAt: ago(begun + 1) }]
+  const site = {
+    last: { run, at: ago(begun), isBegin },
+    latest,
+    arrived: arrivals,
+    awaited: awaited.map(ago),
+  }
+  return siteVerdict(site, NOW)
+}
+function verdict(about: Case) {
+  const { activity, tone } = verdictOf(about)
   return [activity, tone]
+}
+const stages = (about: Case) => {
+  const { daq, store } = verdictOf(about).stages
+  return [daq, store]
 }
 
 describe('a site', () => {
@@ -38,9 +64,34 @@ describe('a site', () => {
   })
 
   test('takes data while its logger has a run without an end, though no file has arrived', () => {
-    expect(verdict({ begun: 200, ended: null })).toEqual(['taking', 'good'])
+    expect(verdict({ begun: 10, ended: null })).toEqual(['taking', 'good'])
+    expect(verdict({ begun: 200, ended: null, before: 180 })).toEqual(['taking', 'good'])
     expect(verdict({ begun: 60 * 13, ended: null })[0]).toBe('never')
     expect(verdict({ begun: 10, ended: null, isBegin: false })[0]).toBe('never')
+  })
+
+  test('whose run lasts much longer than usual may have a DAQ that died', () => {
+    const died = { begun: 660, ended: null, arrived: null }
+    expect(verdict(died)).toEqual(['unended', 'waiting'])
+    expect(verdict({ begun: 20, ended: null })).toEqual(['unended', 'waiting'])
+    expect(stages(died)[0]).toBe('waiting')
+  })
+
+  test('from which no file arrives is not green, though its logger writes runs', () => {
+    const uploaderDied = { begun: 2, ended: null, awaited: [660, 330, 7] }
+    expect(verdict(uploaderDied)).toEqual(['taking', 'waiting'])
+    expect(stages(uploaderDied)).toEqual(['good', 'waiting'])
+    expect(verdictOf(uploaderDied).late).toEqual([ago(660), ago(330)])
+    expect(verdict({ begun: 8, arrived: 3, awaited: [330] })).toEqual(['taking', 'waiting'])
+    expect(stages({ begun: 8, arrived: 3, awaited: [330] })).toEqual(['good', 'good'])
+  })
+
+  test('has for each stage a sign of its own', () => {
+    // An archive arrives, and the DAQ rests.
+    expect(stages({ begun: 60 * 24 * 40, arrived: 1, gap: 0 })).toEqual(['old', 'good'])
+    // The first run after a pause: no file is awaited.
+    expect(stages({ begun: 2, ended: null })).toEqual(['good', 'old'])
+    expect(stages({ begun: 60 * 24 * 40, arrived: 60 * 24 * 40 - 5 })).toEqual(['old', 'old'])
   })
 
   test('is silent after three times its usual gap, at least a quarter of an hour and at most an hour', () => {
