@@ -63,5 +63,6 @@ const folded = (object: string): Html =>
 
 function outcomeOf(outcome: string | null): Html {
   if (outcome === null) return mark('none', 'not known')
-  return /^(?:refused|failed|not permitted)/.test(outcome) ? mark('bad', outcome) : html`${outcome}`
+  if (outcome.startsWith('partly done')) return mark('waiting', folded(outcome))
+  return /^(?:refused|failed|not permitted)/.test(outcome) ? mark('bad', folded(outcome)) : html`${outcome}`
 }
