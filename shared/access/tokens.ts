@@ -5,8 +5,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
 import { InvalidInputError } from '../errors.ts'
-import { keepLastingSignIn } from './people.ts'
-import type { ApiToken, ApiTokensTable } from './schema.ts'
+import { CONFIRMED_MS, keepLastingSignIn } from './people.ts'
+import type { ApiToken, ApiTokensTable, PeopleTable } from './schema.ts'
 import { allows, EVERY_TAG, parseScope, tagsOf } from './scopes.ts'
 
 const PREFIX = 'cyg_'
@@ -222,6 +222,32 @@ async function revoke(
     )
       await keepLastingSignIn(trx, subject, null)
   return Number(ended.numUpdatedRows)
+}
+
+/**
+ * Forgets the lasting sign-ins of people whose last token has expired. Whoever signed in within the last hour may be
+ * about to make one. Returns how many were forgotten.
+ */
+export async function forgetUnneededSignIns(database: Database, at: Date): Promise<number> {
+  const { numUpdatedRows } = await database
+    .withTables<{ apiTokens: ApiTokensTable; people: PeopleTable }>()
+    .updateTable('people')
+    .set({ lastingSignIn: null })
+    .where('lastingSignIn', 'is not', null)
+    .where('confirmedAt', '<', new Date(at.getTime() - CONFIRMED_MS))
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('apiTokens')
+            .select('id')
+            .whereRef('apiTokens.subject', '=', 'people.subject')
+            .where('revokedAt', 'is', null)
+            .where('expiresAt', '>', at),
+        ),
+      ),
+    )
+    .executeTakeFirstOrThrow()
+  return Number(numUpdatedRows)
 }
 
 /**
