@@ -114,7 +114,7 @@ const describe = (route: ListRoute<z.ZodRawShape>, query: z.ZodObject, isPaged: 
           'text/csv': { schema: z.string() },
         },
       },
-      ...problems(),
+      ...problems(404),
     },
   })
 }
@@ -128,14 +128,14 @@ export function addList<Filters extends z.ZodRawShape>(
     c: ApiContext,
     query: Query<Filters>,
     after: number | null,
-  ) => AsyncGenerator<readonly (ListRow & { readonly id: number })[]>,
+  ) => Promise<AsyncGenerator<readonly (ListRow & { readonly id: number })[]>>,
 ): void {
   const query = z.strictObject({ ...route.filters, ...PAGING, format: formatFilter })
   addRoute(api, describe(route, query, true), route.rule, async (c) => {
     const wanted = c.req.valid('query') as Query<Filters> & z.output<typeof paged>
     const { limit, cursor: after = null } = wanted
     const answerIn = wanted.format ?? formatOf(c)
-    const batches = read(c, wanted, after)
+    const batches = await read(c, wanted, after)
     if (answerIn !== 'json') return table(context, route, answerIn, some(batches, limit))
     if (limit !== undefined && limit > LONGEST_PAGE)
       throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} rows; NDJSON and CSV have no limit`)

@@ -3,6 +3,8 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { registerLists } from '../../../../functions/catalog-api/api/lists.ts'
 import { registerQueues } from '../../../../functions/catalog-api/api/queues.ts'
+import { registerReplicaSummary } from '../../../../functions/catalog-api/api/replicas.ts'
+import { registerRuns } from '../../../../functions/catalog-api/api/runs.ts'
 import { refusal } from '../../../../functions/catalog-api/http/problem.ts'
 import { parkNotification } from '../../../../shared/catalogue/parked.ts'
 import type { Database } from '../../../../shared/database/connect.ts'
@@ -20,7 +22,7 @@ let app: RestApp
 
 beforeAll(async () => {
   context = await startTestTapeContext()
-  app = restApp(context, registerQueues, registerLists)
+  app = restApp(context, registerQueues, registerLists, registerRuns, registerReplicaSummary)
   await fillSite(context)
   await addCopiesInAllStates(context)
   await addFailedArrival(context, 'LNGS/run60099.mid.gz', FORMULA)
@@ -147,6 +149,33 @@ describe('the filters', () => {
     expect(await ndjson('/api/v1/arrivals?state=failed&from=60099')).toHaveLength(1)
     expect((await ndjson('/api/v1/alerts?tag=LNGS')).length).toBeGreaterThan(0)
     expect(await ndjson('/api/v1/alerts?since=2999-01-01')).toEqual([])
+  })
+})
+
+describe('a tag that the catalogue does not know', () => {
+  const OF_TAGS = PATHS.filter((path) => !/parked|queues|dead/.test(path))
+
+  test.each([...OF_TAGS, '/api/v1/runs', '/api/v1/replicas/summary'])(
+    'is refused by %s, with those that resemble it',
+    async (path) => {
+      for (const query of ['tag=lngs', 'tag=LNGS&tag=lngs', 'tag=lngs&format=csv'].slice(
+        0,
+        path.endsWith('summary') ? 2 : 3,
+      )) {
+        const { status, json } = await get(`${path}?${query}`, EVERYBODY)
+        expect([status, json?.detail]).toEqual([
+          404,
+          'the catalogue has no run of the tag lngs yet, but of LNGS',
+        ])
+      }
+    },
+  )
+
+  test('is known by a file that could not be catalogued, and to whoever has a right for it by name', async () => {
+    await addFailedArrival(context, 'SOON/run00001.mid.gz', 'cut off')
+    expect((await get('/api/v1/copies?tag=SOON', EVERYBODY)).json.rows).toEqual([])
+    expect((await get('/api/v1/copies?tag=LATER', EVERYBODY)).status).toBe(404)
+    expect((await get('/api/v1/copies?tag=LATER', caller('read:LATER'))).json.rows).toEqual([])
   })
 })
 
