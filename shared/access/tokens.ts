@@ -256,7 +256,7 @@ export async function forgetUnneededSignIns(database: Database, at: Date): Promi
  * @throws InvalidInputError when there is none.
  */
 export async function revokeTokens(database: Database, idOrName: string, at: Date): Promise<number> {
-  const column = /^\d+$/.test(idOrName) ? 'id' : 'name'
+  const column = /^\d{1,15}$/.test(idOrName) ? 'id' : 'name'
   const value = column === 'id' ? Number(idOrName) : idOrName
   return await database.transaction().execute(async (trx) => {
     const tokens = await listed(trx)
