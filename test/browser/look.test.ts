@@ -8,6 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../../infra/local/ports.ts'
 import { audited, beginUse } from '../../shared/access/audit.ts'
 import { createToken } from '../../shared/access/tokens.ts'
+import { alertRequest } from '../../shared/catalogue/next-steps.ts'
+import { addRequests } from '../../shared/work/outbox.ts'
 import { addCopiesInAllStates, addDeadLetter, addFailedArrival, fillSite, OPERATOR } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { seriousFindings } from './axe.ts'
@@ -39,7 +41,9 @@ const PAGES = {
   'run-failed': '/runs/LNGS/60017',
   'run-unknown': '/runs/LNGS/60099',
   refused: '/nothing',
+  'runs-unknown-tag': '/runs?tag=lngs',
   replicas: '/replicas',
+  'replicas-unknown-tag': '/replicas?tag=lngs',
   queues: '/queues',
   python: '/python?tag=LNGS&run=60019',
   tokens: '/tokens',
@@ -64,6 +68,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
       'the store answered 503 Service Unavailable while byte 41233920 was read',
     )
     await addHistory(60_001, 60)
+    await addLongKey()
     await addTokens()
     site = await serveSite(context, () => OPERATOR)
     browser = await startBrowser()
@@ -73,6 +78,14 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     await site?.stop()
     await context?.close()
   })
+
+  /** A name without a place to break, on Now. */
+  async function addLongKey(): Promise<void> {
+    const summary = `cygno-data/LNGS/${'run'.repeat(60)}60021.mid.gz looks like a run but does not have the name of one`
+    const about = { tag: 'LNGS', runNumber: null, runId: null, object: null, occurrence: 'long' }
+    const alert = alertRequest({ rule: 'invalid-file', severity: 'error', summary, ...about })
+    await addRequests(context.database, [alert], new Date())
+  }
 
   async function addTokens(): Promise<void> {
     const { database } = context
@@ -85,6 +98,12 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     const use = { ...of, tokenId: null, action: 'recall', requestId: randomUUID() } as const
     const runs = Array.from({ length: 60 }, (_, index) => 60_001 + index).join(', ')
     await audited({ ...context, now: () => at }, { ...use, object: `LNGS: ${runs}` }, async () => {})
+    await audited(
+      { ...context, now: () => at },
+      { ...use, object: 'LNGS: 60001' },
+      async () => {},
+      () => 'partly done: without 1 of 2 files, which cannot be recalled, of LNGS: 60002',
+    )
     await beginUse(database, { ...use, action: 'replay', object: 'dead letters' }, at)
   }
 

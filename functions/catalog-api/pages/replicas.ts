@@ -11,7 +11,7 @@ import { copyText, PLACES } from '../../../shared/queries/state-words.ts'
 import { createAllRuns } from '../api/all-runs.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
-import { bytes, count, counted } from './format.ts'
+import { bytes, capitalized, count, counted } from './format.ts'
 import { renderPage } from './layout.ts'
 import { originOf, type PageOptions } from './options.ts'
 import { ageOf, type Content, fold, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
@@ -45,7 +45,7 @@ export function registerReplicas(api: Api, context: Context<'database'>, options
     if (unknown !== null)
       return renderPage(c, options, {
         title: 'Replicas',
-        body: html`<div class="title"><h1>Replicas</h1></div><p class="notice bad">${unknown}. <a href="/replicas?days=${request.days}">All tags</a></p>`,
+        body: html`<div class="title"><h1>Replicas</h1></div><p class="notice bad">${capitalized(unknown)}. <a href="/replicas?days=${request.days}">All tags</a></p>`,
       })
     const [all, days, open] = await Promise.all([
       allRuns(tags),
