@@ -37,6 +37,21 @@ export function shortened(text: string, most: number): string {
   return cutText(text, most).length === text.length ? text : `${cutText(text, most - 1)}…`
 }
 
+/**
+ * A list with `, ` or `; ` between its items, with at most this many characters: whole items, and how many more
+ * there are.
+ */
+export function cutList(text: string, most: number): string {
+  if (cutText(text, most) === text) return text
+  const kept = cutText(text, most - LONGEST_COUNT)
+  const end = Math.max(kept.lastIndexOf(', '), kept.lastIndexOf('; '))
+  if (end < 0) return shortened(text, most)
+  return `${kept.slice(0, end)}; and ${text.slice(end + 2).split(/[,;] /).length} more`
+}
+
+/** `; and 123456 more` */
+const LONGEST_COUNT = 20
+
 /** Escapes of JSON (`\ufffe`) for characters; of one with two units, both. */
 export const escaped = (characters: string): string =>
   characters.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)

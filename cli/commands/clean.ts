@@ -57,14 +57,17 @@ async function clean(options: Options): Promise<void> {
     throw new InvalidInputError('--run and --events exclude each other')
   const both = options.runs === options.events
   const dryRun = options.dryRun === true || (run !== undefined && options.yes !== true)
+  const cleansEvents = run === undefined && (both || options.events === true)
+  const cleansRuns = run !== undefined || both || options.runs === true
   const { cleanEvents } = await import('../../shared/copies/clean/clean-events.ts')
   const { cleanRuns } = await import('../../shared/copies/clean/clean-runs.ts')
   const { filesOfRun } = await import('../../shared/copies/verify/files-of-run.ts')
+  const { unknownTag } = await import('../../shared/queries/known-tags.ts')
   const { eventsText, runText, runsText, keptFilesText } = await import('../clean/text.ts')
   await withContext(['database', 'queues', 's3', 'publicS3', 'tape'], async (context, signal) => {
+    const unknown = tag === undefined || !cleansRuns ? null : await unknownTag(context.database, [tag])
+    if (unknown !== null) throw new InvalidInputError(unknown)
     const scope = { dryRun, tag, now: context.now() }
-    const cleansEvents = run === undefined && (both || options.events === true)
-    const cleansRuns = run !== undefined || both || options.runs === true
     const cleanBoth = async () => ({
       events: cleansEvents ? await cleanEvents(context, scope, signal, context.log) : null,
       runs: cleansRuns ? await cleanRuns(context, { ...scope, run }, signal, context.log) : null,

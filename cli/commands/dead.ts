@@ -48,7 +48,7 @@ export function register(program: Command): void {
     .addArgument(queueArgument())
     .action(async (id: string, queue: QueueName | undefined) => {
       await withContext(['database', 'queues'], async (context, signal) => {
-        if (/^p\d+$/.test(id)) return print(await parkedBody(context, Number(id.slice(1))))
+        if (/^p\d{1,15}$/.test(id)) return print(await parkedBody(context, Number(id.slice(1))))
         const letter = (await readAll(context, queue, signal)).find((candidate) =>
           candidate.id.startsWith(id),
         )

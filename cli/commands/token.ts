@@ -11,6 +11,8 @@ import {
   type TokenState,
 } from '../../shared/access/tokens.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
+import { unknownTag } from '../../shared/queries/known-tags.ts'
+import { isTag } from '../../shared/run.ts'
 import { apiSettings } from '../api/client.ts'
 import { apiOption } from '../api/option.ts'
 import { auditedCommand } from '../audited.ts'
@@ -67,15 +69,18 @@ export function register(program: Command): void {
         if (options.personal === true) return await createPersonal(options)
         const days = options.days ?? MACHINE_DAYS
         const { name, machine, scope: scopes } = options
-        const made = await withContext(['database'], (context) =>
-          auditedCommand(
+        const made = await withContext(['database'], async (context) => {
+          const tags = scopes.map((scope) => scope.slice(scope.indexOf(':') + 1)).filter(isTag)
+          const unknown = await unknownTag(context.database, tags)
+          if (unknown !== null) printToStderr(`note: ${unknown}`)
+          return await auditedCommand(
             context,
             'operate',
             `new token "${name}" for ${scopes.join(', ')}, ${days} d`,
             () => createToken(context.database, { name, machine, scopes, days }, context.now()),
             ({ id }) => `token ${id}`,
-          ),
-        )
+          )
+        })
         printMade(made, options)
       },
     )

@@ -1,7 +1,9 @@
 /**
  * Schedule: the buckets are listed against the ledger, and objects without a notification are enqueued; history
- * that a person has adopted is treated as new. Leases that were written by a clock that was ahead are shortened.
+ * that a person has adopted is treated as new. Leases that were written by a clock that was ahead are shortened, and
+ * lasting sign-ins that no token needs are forgotten.
  */
+import { forgetUnneededSignIns } from '../../shared/access/tokens.ts'
 import { releaseHistory } from '../../shared/ingest/adopt.ts'
 import { alertStalledListing, reconcile } from '../../shared/ingest/reconcile.ts'
 import { createEachPart } from '../../shared/runtime/each-part.ts'
@@ -48,7 +50,15 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
         return shortened > 0 ? { shortened } : undefined
       },
     }
+    const signIns = {
+      done: 'sign-ins-forgotten',
+      failed: 'sign-ins-not-forgotten',
+      work: async () => {
+        const forgotten = await forgetUnneededSignIns(context.database, context.now())
+        return forgotten > 0 ? { forgotten } : undefined
+      },
+    }
     // At the same time: a bucket that cannot be listed holds up no other.
-    return eachPart(invocation, [leases], [adoption], ...parts.map((part) => [part]))
+    return eachPart(invocation, [leases], [signIns], [adoption], ...parts.map((part) => [part]))
   }
 }

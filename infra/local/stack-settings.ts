@@ -1,4 +1,6 @@
 /** The settings of a stack: its own, overridden by those of the caller's environment. Pure. */
+import { concerns } from '../../shared/config/config.ts'
+import type { Setting } from '../../shared/config/setting.ts'
 
 type Settings = Readonly<Record<string, string>>
 
@@ -13,6 +15,11 @@ const TAPE = /^CYGNET_(?:TAPE|FTS|RUCIO)_/
 /** For the CLI, not for the functions. */
 const OF_THE_CLI: readonly string[] = ['CYGNET_API_TOKEN']
 const NOT_A_SETTING: readonly string[] = ['CYGNET_FOLDER']
+const KNOWN: ReadonlySet<string> = new Set(
+  Object.values(concerns).flatMap((settings) =>
+    Object.values<Setting>(settings).map(({ variable }) => variable),
+  ),
+)
 
 export interface StackSettings {
   readonly settings: Settings
@@ -30,7 +37,8 @@ export function settingsFrom(
       entry[0].startsWith('CYGNET_') && entry[1] !== undefined && !NOT_A_SETTING.includes(entry[0]),
   )
   const isUsed = ([name]: readonly [string, string]) => mayReplace(own, settingOf(own, name))
-  const used = given.filter(isUsed)
+  const isKnown = ([name]: readonly [string, string]) => KNOWN.has(name.replace(/_FILE$/, ''))
+  const used = given.filter((entry) => isKnown(entry) && isUsed(entry))
   const replaced = new Set(used.map(([name]) => settingOf(own, name)))
   const replacesTape = [...replaced].some((name) => TAPE.test(name))
   const kept = Object.entries(own).filter(
@@ -44,7 +52,11 @@ export function settingsFrom(
       ...note('from the environment', used),
       ...note(
         'not taken from the environment, since the stack has its own services',
-        given.filter((entry) => !isUsed(entry)),
+        given.filter((entry) => isKnown(entry) && !isUsed(entry)),
+      ),
+      ...note(
+        'without effect, since there is no setting of this name',
+        given.filter((entry) => !isKnown(entry)),
       ),
     ],
   }

@@ -5,7 +5,7 @@
 import type { Database } from '../database/connect.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { cutText, wellFormed } from '../text.ts'
+import { cutList, shortened, wellFormed } from '../text.ts'
 import type { Action } from './rights.ts'
 import type { AuditedUse, AuditedUsesTable } from './schema.ts'
 
@@ -19,11 +19,10 @@ export interface UseOfRight {
   readonly requestId: string | null
 }
 
-const LONGEST_TEXT = 1000
+/** Characters of an object or an outcome; a request for 500 runs needs fewer. The columns hold 65535 bytes. */
+const LONGEST_TEXT = 16_000
 
 const tables = (database: Database) => database.withTables<{ auditedUses: AuditedUsesTable }>()
-const text = (value: string) => cutText(wellFormed(value), LONGEST_TEXT)
-
 /**
  * Does the work between the two writes of its record. Without the first write nothing is done (the error is that
  * of the database); a failure of the second is logged, since the work is done.
@@ -63,7 +62,7 @@ function refusalIn(error: unknown): string | null {
 
 /** @returns the id of the record. */
 export async function beginUse(database: Database, use: UseOfRight, at: Date): Promise<number> {
-  const values = { ...use, object: text(use.object), usedAt: at, outcome: null }
+  const values = { ...use, object: cutList(wellFormed(use.object), LONGEST_TEXT), usedAt: at, outcome: null }
   const { insertId } = await tables(database)
     .insertInto('auditedUses')
     .values(values)
@@ -73,13 +72,20 @@ export async function beginUse(database: Database, use: UseOfRight, at: Date): P
 
 async function endUse(database: Database, id: number, outcome: string): Promise<void> {
   const row = tables(database).updateTable('auditedUses').where('id', '=', id)
-  await row.set({ outcome: text(outcome) }).execute()
+  await row.set({ outcome: shortened(wellFormed(outcome), LONGEST_TEXT) }).execute()
 }
 
-/** The newest uses first. @param before an id, for the page after it. */
+export interface WantedUses {
+  readonly subject?: string
+  /** An id, for the page after it. */
+  readonly before?: number
+  readonly limit: number
+}
+
+/** The newest uses first. */
 export async function listUses(
   database: Database,
-  { subject, before, limit }: { readonly subject?: string; readonly before?: number; readonly limit: number },
+  { subject, before, limit }: WantedUses,
 ): Promise<readonly AuditedUse[]> {
   return await tables(database)
     .selectFrom('auditedUses')

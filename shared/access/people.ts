@@ -62,6 +62,20 @@ export async function keepLastingSignIn(
 }
 
 /**
+ * What came of the use of the refresh token `used`, unless it was forgotten or replaced meanwhile: a sign-in that was
+ * forgotten must not come back.
+ */
+export async function replaceLastingSignIn(
+  database: Database,
+  subject: string,
+  used: string,
+  sealed: string | null,
+): Promise<void> {
+  const row = tables(database).updateTable('people').where('subject', '=', subject)
+  await row.set({ lastingSignIn: sealed }).where('lastingSignIn', '=', used).execute()
+}
+
+/**
  * Whether this process may use the refresh token until that time: an IAM may end a sign-in whose token is used
  * twice. Never given back, so that an IAM that is away is not asked by every request.
  */

@@ -5,8 +5,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
 import { InvalidInputError } from '../errors.ts'
-import { keepLastingSignIn } from './people.ts'
-import type { ApiToken, ApiTokensTable } from './schema.ts'
+import { CONFIRMED_MS, keepLastingSignIn } from './people.ts'
+import type { ApiToken, ApiTokensTable, PeopleTable } from './schema.ts'
 import { allows, EVERY_TAG, parseScope, tagsOf } from './scopes.ts'
 
 const PREFIX = 'cyg_'
@@ -225,12 +225,38 @@ async function revoke(
 }
 
 /**
+ * Forgets the lasting sign-ins of people whose last token has expired. Whoever signed in within the last hour may be
+ * about to make one. Returns how many were forgotten.
+ */
+export async function forgetUnneededSignIns(database: Database, at: Date): Promise<number> {
+  const { numUpdatedRows } = await database
+    .withTables<{ apiTokens: ApiTokensTable; people: PeopleTable }>()
+    .updateTable('people')
+    .set({ lastingSignIn: null })
+    .where('lastingSignIn', 'is not', null)
+    .where('confirmedAt', '<', new Date(at.getTime() - CONFIRMED_MS))
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('apiTokens')
+            .select('id')
+            .whereRef('apiTokens.subject', '=', 'people.subject')
+            .where('revokedAt', 'is', null)
+            .where('expiresAt', '>', at),
+        ),
+      ),
+    )
+    .executeTakeFirstOrThrow()
+  return Number(numUpdatedRows)
+}
+
+/**
  * Revokes the token of this id, or all of machines with this name; tokens revoked before are not changed. Returns how many
  * were revoked now.
  * @throws InvalidInputError when there is none.
  */
 export async function revokeTokens(database: Database, idOrName: string, at: Date): Promise<number> {
-  const column = /^\d+$/.test(idOrName) ? 'id' : 'name'
+  const column = /^\d{1,15}$/.test(idOrName) ? 'id' : 'name'
   const value = column === 'id' ? Number(idOrName) : idOrName
   return await database.transaction().execute(async (trx) => {
     const tokens = await listed(trx)

@@ -15,6 +15,7 @@ import * as tapeRest from './migrations/0010-tape-rest.ts'
 import * as runsOfHistory from './migrations/0011-runs-of-history.ts'
 import * as alerts from './migrations/0012-alerts.ts'
 import * as runsWithoutTape from './migrations/0013-runs-without-tape.ts'
+import * as longerAudit from './migrations/0014-longer-audit.ts'
 
 /** In the order in which they run. */
 export const migrations = {
@@ -31,6 +32,7 @@ export const migrations = {
   '0011-runs-of-history': runsOfHistory,
   '0012-alerts': alerts,
   '0013-runs-without-tape': runsWithoutTape,
+  '0014-longer-audit': longerAudit,
 }
 
 /**

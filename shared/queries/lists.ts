@@ -1,6 +1,7 @@
 /**
- * Whole lists of the catalogue, newest first, in batches: each statement reads a window of as many rows of the
- * table, so that it takes the same short time whatever is filtered, however large the table is.
+ * Whole lists of the catalogue, newest first, in batches. Few selected rows are found by an index. Otherwise each
+ * statement reads a window of the table, so that it takes the same short time whatever is filtered, however large
+ * the table is.
  */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -8,6 +9,7 @@ import type { CopyKind, CopyState } from '../database/replica-schema.ts'
 import type { ArrivalState } from '../database/schema.ts'
 import { parseRunKey } from '../run.ts'
 import { type AlertState, isInState, selectAlerts } from './alerts.ts'
+import { bucketsOfLedger, keyRanges } from './runs.ts'
 import { tagsWithRuns, type VisibleTags } from './site-state.ts'
 
 export interface ListFilter {
@@ -32,49 +34,81 @@ interface Window {
 
 type TableOfRuns = 'replicas' | 'recalls' | 'runFiles' | 'runHistory'
 
-/** Ids may have large gaps: the window is counted in rows. @param ids of runs, if only their rows are wanted. */
+/** Ids may have large gaps: the window is counted in rows. */
 async function* windows(
   database: Database,
   table: TableOfRuns | 'arrivals' | 'alerts' | 'parkedNotifications',
   after: number | null,
-  ids: readonly number[] | null = null,
 ): AsyncGenerator<Window> {
-  const ofRuns = ids === null ? sql`` : sql` AND run_id IN (${sql.join(ids)})`
   let top = after ?? Number.MAX_SAFE_INTEGER
   for (let size = FIRST_WINDOW; ; size = Math.min(2 * size, LARGEST_WINDOW)) {
-    const { rows } = await sql<{ bottom: number | null }>`SELECT MIN(id) AS bottom FROM
-      (SELECT id FROM ${sql.table(table)} WHERE id < ${top}${ofRuns} ORDER BY id DESC LIMIT ${sql.lit(size)}) AS below`.execute(
-      database,
-    )
-    const bottom = rows[0]?.bottom ?? null
-    if (bottom === null) return
+    const { rows } = await sql<{ id: number }>`SELECT id FROM ${sql.table(table)} WHERE id < ${top}
+      ORDER BY id DESC LIMIT 1 OFFSET ${sql.lit(size - 1)}`.execute(database)
+    const bottom = rows[0]?.id ?? 0
     yield { bottom, top }
+    if (bottom === 0) return
     top = bottom
   }
 }
 
-/** Rows of up to so many run numbers are found by their runs. */
-const FEW_RUNS = 200
+/** Up to so many rows are found by an index before they are read. */
+const FEW_ROWS = 20_000
 
-/** The windows with rows of the wanted runs; of few runs without reading the rest of the table. */
-async function* windowsOfRuns(
+/** Where a statement reads: rows with these ids, or those of a window. */
+type Part = readonly number[] | Window
+
+const within = (part: Part, column = 'id') =>
+  'top' in part
+    ? sql<boolean>`${sql.ref(column)} >= ${part.bottom} AND ${sql.ref(column)} < ${part.top}`
+    : sql<boolean>`${sql.ref(column)} IN (${sql.join(part)})`
+
+/** @param few the ids of all selected rows, if these are few. */
+async function* partsOf(
+  database: Database,
+  table: TableOfRuns | 'arrivals',
+  after: number | null,
+  few: readonly number[] | null,
+): AsyncGenerator<Part> {
+  if (few === null) return yield* windows(database, table, after)
+  const ids = few.filter((id) => after === null || id < after).toSorted((a, b) => b - a)
+  for (let first = 0; first < ids.length; first += FIRST_WINDOW) yield ids.slice(first, first + FIRST_WINDOW)
+}
+
+/** The ids that the statement selects, which has the limit `FEW_ROWS + 1`; null if they are more than few. */
+async function fewIds(
+  database: Database,
+  statement: ReturnType<typeof sql<{ id: number }>>,
+): Promise<readonly number[] | null> {
+  const { rows } = await statement.execute(database)
+  return rows.length > FEW_ROWS ? null : rows.map(({ id }) => id)
+}
+
+const LIMIT = sql`LIMIT ${sql.lit(FEW_ROWS + 1)}`
+
+/** Where to read the rows of the wanted runs: those of few runs without the rest of the table. */
+async function* partsOfRuns(
   database: Database,
   table: TableOfRuns,
-  { tags, after, from, to }: ListFilter,
-): AsyncGenerator<Window & { readonly ids: readonly number[] | null }> {
-  let ids: readonly number[] | null = null
-  if (from !== undefined && to !== undefined && to - from < FEW_RUNS) {
-    const runs = await database
-      .selectFrom('runs')
-      .select('id')
-      .where('tag', 'in', tagList(await tagsWithRuns(database, tags)))
-      .where('runNumber', '>=', from)
-      .where('runNumber', '<=', to)
-      .execute()
-    ids = runs.map(({ id }) => id)
-    if (ids.length === 0) return
-  }
-  for await (const window of windows(database, table, after, ids)) yield { ...window, ids }
+  filter: ListFilter,
+): AsyncGenerator<Part> {
+  yield* partsOf(database, table, filter.after, await fewOfRuns(database, table, filter))
+}
+
+async function fewOfRuns(
+  database: Database,
+  table: TableOfRuns,
+  { tags, from = 0, to = Number.MAX_SAFE_INTEGER }: ListFilter,
+): Promise<readonly number[] | null> {
+  if (tags === '*' && from === 0 && to === Number.MAX_SAFE_INTEGER) return null
+  const own = sql.join(tagList(await tagsWithRuns(database, tags)))
+  const runs = sql<{
+    id: number
+  }>`SELECT id FROM runs WHERE tag IN (${own}) AND run_number BETWEEN ${from} AND ${to} ${LIMIT}`
+  if ((await fewIds(database, runs)) === null) return null
+  return await fewIds(
+    database,
+    sql`SELECT own.id FROM (${runs}) AS selected JOIN ${sql.table(table)} AS own ON own.run_id = selected.id ${LIMIT}`,
+  )
 }
 
 const COPY_FIELDS = [
@@ -128,14 +162,12 @@ async function* copiesIn(
   filter: CopyFilter,
 ) {
   const { tags, from, to, kinds, states } = filter
-  for await (const { bottom, top, ids } of windowsOfRuns(database, table, filter))
+  for await (const part of partsOfRuns(database, table, filter))
     yield await database
       // Both views have these columns.
       .selectFrom(view as 'copies')
       .select(COPY_FIELDS)
-      .where('id', '>=', bottom)
-      .where('id', '<', top)
-      .$if(ids !== null, (query) => query.where('runId', 'in', ids ?? []))
+      .where(within(part))
       .$if(tags !== '*', (query) => query.where('tag', 'in', tagList(tags)))
       .$if(from !== undefined, (query) => query.where('runNumber', '>=', from ?? 0))
       .$if(to !== undefined, (query) => query.where('runNumber', '<=', to ?? 0))
@@ -151,7 +183,7 @@ const tagList = (tags: VisibleTags): readonly string[] => (tags === '*' || tags.
 /** Versions of files, the current ones and those that were replaced. */
 export async function* listFiles(database: Database, filter: ListFilter) {
   const { tags, from, to } = filter
-  for await (const { bottom, top, ids } of windowsOfRuns(database, 'runFiles', filter))
+  for await (const part of partsOfRuns(database, 'runFiles', filter))
     yield await database
       .selectFrom('runFiles as f')
       .innerJoin('runs as r', 'r.id', 'f.runId')
@@ -183,9 +215,7 @@ export async function* listFiles(database: Database, filter: ListFilter) {
         'f.cataloguedAt',
         'f.supersededAt',
       ])
-      .where('f.id', '>=', bottom)
-      .where('f.id', '<', top)
-      .$if(ids !== null, (query) => query.where('f.runId', 'in', ids ?? []))
+      .where(within(part, 'f.id'))
       .$if(tags !== '*', (query) => query.where('r.tag', 'in', tagList(tags)))
       .$if(from !== undefined, (query) => query.where('r.runNumber', '>=', from ?? 0))
       .$if(to !== undefined, (query) => query.where('r.runNumber', '<=', to ?? 0))
@@ -196,14 +226,12 @@ export async function* listFiles(database: Database, filter: ListFilter) {
 /** What happened to runs. */
 export async function* listHistory(database: Database, filter: ListFilter) {
   const { tags, from, to } = filter
-  for await (const { bottom, top, ids } of windowsOfRuns(database, 'runHistory', filter))
+  for await (const part of partsOfRuns(database, 'runHistory', filter))
     yield await database
       .selectFrom('runHistory as h')
       .innerJoin('runs as r', 'r.id', 'h.runId')
       .select(['h.id', 'r.tag', 'r.runNumber', 'h.at', 'h.what', 'h.detail'])
-      .where('h.id', '>=', bottom)
-      .where('h.id', '<', top)
-      .$if(ids !== null, (query) => query.where('h.runId', 'in', ids ?? []))
+      .where(within(part, 'h.id'))
       .$if(tags !== '*', (query) => query.where('r.tag', 'in', tagList(tags)))
       .$if(from !== undefined, (query) => query.where('r.runNumber', '>=', from ?? 0))
       .$if(to !== undefined, (query) => query.where('r.runNumber', '<=', to ?? 0))
@@ -211,18 +239,22 @@ export async function* listHistory(database: Database, filter: ListFilter) {
       .execute()
 }
 
+interface ArrivalFilter extends ListFilter {
+  readonly states?: readonly ArrivalState[] | undefined
+}
+
 /** Versions of objects that were notified or listed. Tag and run number are those of the key; null without. */
-export async function* listArrivals(
-  database: Database,
-  { tags, after, from, to, states }: ListFilter & { readonly states?: readonly ArrivalState[] | undefined },
-) {
-  for await (const { bottom, top } of windows(database, 'arrivals', after)) {
+export async function* listArrivals(database: Database, filter: ArrivalFilter) {
+  const { tags, after, from, to, states } = filter
+  for await (const part of partsOf(database, 'arrivals', after, await fewArrivals(database, filter))) {
     const rows = await database
       .selectFrom('arrivals')
       .select(ARRIVAL_FIELDS)
-      .where('id', '>=', bottom)
-      .where('id', '<', top)
+      .where(within(part))
       .$if(states !== undefined, (query) => query.where('state', 'in', states ?? []))
+      .$if(tags !== '*', (query) => query.where(sql<boolean>`${FOLDER} IN (${sql.join(tagList(tags))})`))
+      .$if(from !== undefined, (query) => query.where(sql<boolean>`${NUMBER} >= ${from}`))
+      .$if(to !== undefined, (query) => query.where(sql<boolean>`${NUMBER} <= ${to}`))
       .orderBy('id', 'desc')
       .execute()
     yield rows
@@ -232,6 +264,46 @@ export async function* listArrivals(
       })
       .filter(({ tag, runNumber }) => isShown(tags, tag) && isBetween(runNumber, from, to))
   }
+}
+
+const FILE_NAME = sql`SUBSTRING_INDEX(object_key, '/', -1)`
+/** The tag and the number in the key of a run; of any other key, something else. */
+const FOLDER = sql`LEFT(object_key, CHAR_LENGTH(object_key) - CHAR_LENGTH(${FILE_NAME}) - 1)`
+const NUMBER = sql`CAST(SUBSTRING(${FILE_NAME}, 4) AS UNSIGNED)`
+
+/** Arrivals of up to so many runs are found by the possible keys of their files. */
+const FEW_KEYS = 20
+
+/** The ids of the arrivals in the selected states, or of the selected runs and perhaps others, if these are few. */
+async function fewArrivals(
+  database: Database,
+  { tags, from, to, states }: ArrivalFilter,
+): Promise<readonly number[] | null> {
+  if (states !== undefined) {
+    const inStates = await fewIds(
+      database,
+      sql`SELECT id FROM arrivals FORCE INDEX (by_state) WHERE state IN (${sql.join(states)}) ${LIMIT}`,
+    )
+    if (inStates !== null) return inStates
+  }
+  if (tags === '*') return null
+  const buckets = await bucketsOfLedger(database)
+  if (buckets.length === 0 || tags.length === 0) return []
+  const runs = from === undefined || to === undefined ? Number.POSITIVE_INFINITY : Math.max(to - from + 1, 0)
+  const ranges = tags.flatMap((tag) =>
+    runs * tags.length > FEW_KEYS
+      ? [[`${tag}/run`, `${tag}/ruo`] as const]
+      : Array.from({ length: runs }, (_, index) => keyRanges(tag, (from ?? 0) + index)).flat(),
+  )
+  if (ranges.length === 0) return []
+  return await fewIds(
+    database,
+    sql`SELECT id FROM arrivals FORCE INDEX (by_object) WHERE bucket IN (${sql.join(buckets)})
+      AND (${sql.join(
+        ranges.map(([first, end]) => sql`(object_key >= ${first} AND object_key < ${end})`),
+        sql` OR `,
+      )}) ${LIMIT}`,
+  )
 }
 
 const ARRIVAL_FIELDS = [

@@ -51,7 +51,7 @@ async function findArrivalsByName(
   const arrivals = database.selectFrom('arrivals').selectAll().orderBy('id', 'desc')
   const some = limit === undefined ? arrivals : arrivals.limit(limit)
   if (tag === undefined)
-    return await some.where('objectKey', 'regexp', `/run0*${runNumber}(sub[0-9]+)?[.]mid`).execute()
+    return await some.where('objectKey', 'regexp', `/run0*${runNumber}((sub|_)[0-9]+)?[.]mid`).execute()
   const buckets = await bucketsOfLedger(database)
   if (buckets.length === 0) return []
   const found = await some
@@ -65,7 +65,7 @@ async function findArrivalsByName(
     )
     .execute()
   return found.filter(({ objectKey: key }) =>
-    /^run[0-9]+(sub[0-9]+)?[.]mid[^/]*$/.test(key.slice(tag.length + 1)),
+    /^run[0-9]+((sub|_)[0-9]+)?[.]mid[^/]*$/.test(key.slice(tag.length + 1)),
   )
 }
 
@@ -90,12 +90,16 @@ const LONGEST_NUMBER = 10
  * The ranges of keys of a run's files in an index, for any padding of its number: `LNGS/run00012.` to
  * `LNGS/run00012/`.
  */
-function keyRanges(tag: string, runNumber: number): readonly (readonly [from: string, to: string])[] {
+export function keyRanges(tag: string, runNumber: number): readonly (readonly [from: string, to: string])[] {
   const shortest = String(runNumber).length
   return Array.from(
     { length: LONGEST_NUMBER - shortest + 1 },
     (_, zeros) => `${tag}/run${'0'.repeat(zeros)}${runNumber}`,
-  ).flatMap((name) => [[`${name}.`, `${name}/`] as const, [`${name}sub`, `${name}suc`] as const])
+  ).flatMap((name) => [
+    [`${name}.`, `${name}/`] as const,
+    [`${name}sub`, `${name}suc`] as const,
+    [`${name}_`, `${name}\``] as const,
+  ])
 }
 
 export interface RunDetails {

@@ -37,6 +37,8 @@ export interface HostOfRequest {
    * itself, and its client reconnects elsewhere. Absent where the host returns only complete answers.
    */
   readonly ending?: AbortSignal
+  /** Aborts when the request was answered without waiting for the app: its work is of no use any more. */
+  readonly timedOut?: AbortSignal
   /** Address of the other end of the connection, which may be a proxy. */
   readonly clientAddress?: string | undefined
 }

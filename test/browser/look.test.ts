@@ -43,7 +43,9 @@ const PAGES = {
   'run-failed': '/runs/LNGS/60017',
   'run-unknown': '/runs/LNGS/60099',
   refused: '/nothing',
+  'runs-unknown-tag': '/runs?tag=lngs',
   replicas: '/replicas',
+  'replicas-unknown-tag': '/replicas?tag=lngs',
   queues: '/queues',
   python: '/python?tag=LNGS&run=60019',
   tokens: '/tokens',
@@ -97,6 +99,12 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     const use = { ...of, tokenId: null, action: 'recall', requestId: randomUUID() } as const
     const runs = Array.from({ length: 60 }, (_, index) => 60_001 + index).join(', ')
     await audited({ ...context, now: () => at }, { ...use, object: `LNGS: ${runs}` }, async () => {})
+    await audited(
+      { ...context, now: () => at },
+      { ...use, object: 'LNGS: 60001' },
+      async () => {},
+      () => 'partly done: without 1 of 2 files, which cannot be recalled, of LNGS: 60002',
+    )
     await beginUse(database, { ...use, action: 'replay', object: 'dead letters' }, at)
   }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { cutText, escaped, isWellFormed, quoted, shortened, wellFormed } from '../../shared/text.ts'
+import { cutList, cutText, escaped, isWellFormed, quoted, shortened, wellFormed } from '../../shared/text.ts'
 import { anyText } from '../support/any-text.ts'
 
 describe('text from outside', () => {
@@ -16,6 +16,13 @@ describe('text from outside', () => {
     expect(wellFormed(text)).toBe(kept)
     expect(isWellFormed(text)).toBe(text === kept)
     expect(isWellFormed(kept)).toBe(true)
+  })
+
+  test('is cut between two items of a list, with the number of those left out', () => {
+    expect(cutList('LNGS: 1, 2; LNF: 3', 18)).toBe('LNGS: 1, 2; LNF: 3')
+    const list = Array.from({ length: 40 }, (_, index) => 1000 + index).join(', ')
+    expect(cutList(list, 60)).toBe('1000, 1001, 1002, 1003, 1004, 1005; and 34 more')
+    expect(cutList('x'.repeat(50), 30)).toBe(`${'x'.repeat(29)}…`)
   })
 
   test('is cut by characters, so that none is split', () => {

@@ -11,6 +11,7 @@ import {
   confirmPerson,
   findPerson,
   keepLastingSignIn,
+  replaceLastingSignIn,
 } from '../../../shared/access/people.ts'
 import type { Grant } from '../../../shared/access/roles.ts'
 import type { Person } from '../../../shared/access/schema.ts'
@@ -63,14 +64,21 @@ export function createConfirmRights(
     if (person.lastingSignIn === null) return true
     if (!(await beginRenewal(database, subject, at, new Date(at.getTime() + RENEWAL_MS)))) return false
     // Read again: another process may have used the token since.
-    const { lastingSignIn, confirmedAt } = (await findPerson(database, subject)) ?? person
-    if (lastingSignIn === null || confirmedAt > person.confirmedAt) return true
-    const stored = sealedSchema.safeParse(await own.open(lastingSignIn)).data
+    const found = (await findPerson(database, subject)) ?? person
+    if (found.lastingSignIn === null || found.confirmedAt > person.confirmedAt) return true
+    const stored = sealedSchema.safeParse(await own.open(found.lastingSignIn)).data
+    let used = found.lastingSignIn
+    // Before anything else: the IAM may accept the old one no more.
+    const rotate = async (token: string) => {
+      const sealed = await own.seal({ sub: subject, token }, SEALED_SECONDS)
+      await replaceLastingSignIn(database, subject, used, sealed)
+      used = sealed
+    }
     try {
-      const claims = stored?.sub === subject ? await askAgain(iam, subject, stored.token, own) : null
+      const claims = stored?.sub === subject ? await askAgain(iam, subject, stored.token, rotate) : null
       const confirmed = claims === null ? null : personOf(claims, { groupClaims, grants })
       if (confirmed?.subject !== subject) {
-        await keepLastingSignIn(database, subject, null)
+        await replaceLastingSignIn(database, subject, used, null)
         log.info({ subject }, 'lasting-sign-in-ended')
         return true
       }
@@ -82,18 +90,18 @@ export function createConfirmRights(
     }
   }
 
-  /** The claims now; null when the IAM has ended the sign-in. */
-  async function askAgain(iam: Issuer, subject: string, refreshToken: string, own: Seal) {
+  /** The claims now; null when the IAM has ended the sign-in. @param rotate stores a new refresh token. */
+  async function askAgain(
+    iam: Issuer,
+    subject: string,
+    refreshToken: string,
+    rotate: (token: string) => Promise<void>,
+  ) {
     const configuration = await iam.configuration()
     try {
       const tokens = await openid.refreshTokenGrant(configuration, refreshToken)
-      // First: the IAM may accept the old one no more.
       if (tokens.refresh_token !== undefined && tokens.refresh_token !== refreshToken)
-        await keepLastingSignIn(
-          database,
-          subject,
-          await own.seal({ sub: subject, token: tokens.refresh_token }, SEALED_SECONDS),
-        )
+        await rotate(tokens.refresh_token)
       const claims = await claimsOfTokens(configuration, tokens, groupClaims, subject.slice('person:'.length))
       if (claims === null) throw new Error('the IAM states no claims with a refreshed token')
       return claims

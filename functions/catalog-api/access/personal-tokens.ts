@@ -1,5 +1,7 @@
 /** Personal tokens of the caller, for the API and the page. */
 import { confirmPerson, findPerson } from '../../../shared/access/people.ts'
+import type { Right } from '../../../shared/access/rights.ts'
+import { allows, EVERY_TAG } from '../../../shared/access/scopes.ts'
 import {
   createPersonalToken,
   type ListedToken,
@@ -8,6 +10,8 @@ import {
 } from '../../../shared/access/tokens.ts'
 import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
+import { unknownTag } from '../../../shared/queries/known-tags.ts'
+import { isTag } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext } from '../http/route.ts'
 import { audited } from './audited.ts'
@@ -32,6 +36,13 @@ export async function ownTokens({ database }: Services, c: ApiContext): Promise<
   return { tokens, isLasting: person !== null && person.lastingSignIn !== null }
 }
 
+/** The tags of rights that the person has for all tags: others were named by whoever gave the right. */
+const tagsChosen = (own: readonly string[], wanted: readonly string[]): readonly string[] =>
+  wanted.flatMap((scope) => {
+    const [, right = '', tag = ''] = /^(.*?):(.*)$/s.exec(scope) ?? []
+    return isTag(tag) && !own.includes(scope) && allows(own, right as Right, EVERY_TAG) ? [tag] : []
+  })
+
 /**
  * Records what the caller's sign-in states about their rights, on which their tokens rest, and makes a token.
  * @throws a 400 problem for a token that cannot be made.
@@ -51,6 +62,8 @@ export async function makeOwnToken(
     'token',
     object,
     async () => {
+      const unknown = await unknownTag(database, tagsChosen(scopes, wanted.scopes))
+      if (unknown !== null) throw refusal(400, unknown)
       await confirmPerson(database, { subject, name, scopes, confirmedAt })
       return await createPersonalToken(database, { subject, scopes }, wanted, now()).catch(
         (error: unknown) => {

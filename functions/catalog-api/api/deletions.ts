@@ -112,6 +112,7 @@ export function registerDeletions(api: Api, context: Context<'database' | 'queue
   addPage(api, 'POST', `${FILE_PATH}/deletions/:id{[0-9]+}`, PUSHERS, async (c) => {
     const object = runFileOf(c)
     const id = Number(c.req.param('id'))
+    if (!Number.isSafeInteger(id)) throw refusal(404, 'there is no permission of this id')
     const report = await bodyOf(c, outcome)
     await requireMachine(context, c, report.host)
     const name = `${object.bucket}/${object.key}`

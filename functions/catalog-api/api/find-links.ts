@@ -67,9 +67,52 @@ export async function findLinks(
   if (request.recall && request.runs.length + request.files.length > MOST_RECALLS)
     throw refusal(400, `at most ${MOST_RECALLS} runs and files can be recalled at once`)
   if (!request.recall) return await linksFor(context, caller, request, signal)
-  return await audited(context, c, 'recall', namesOf(request), () =>
-    linksFor(context, caller, request, signal),
+  return await audited(
+    context,
+    c,
+    'recall',
+    namesOf(request),
+    () => linksFor(context, caller, request, signal),
+    recallOutcome,
   )
+}
+
+/** For the audit: what has neither a link nor a recall was refused. */
+function recallOutcome(found: FoundLinks): string {
+  const reasons = reasonsOf(found, ({ kind }) => kind !== 'link' && kind !== 'recalling')
+  if (reasons.length === 0) return 'done'
+  const obtained = found.files.filter(({ kind }) => kind === 'link' || kind === 'recalling').length
+  const why = someOf(reasons)
+  return obtained === 0
+    ? `refused: ${why}`
+    : `partly done: ${obtained} of ${found.files.length} files; not: ${why}`
+}
+
+/** Why the runs and files without a link have none, for those that are counted. */
+export const reasonsOf = (
+  { files, unknown }: FoundLinks,
+  isCounted: (file: FileLink) => boolean = ({ kind }) => kind !== 'link',
+): readonly string[] => [...unknown.map(({ why }) => why), ...files.filter(isCounted).map(missingReason)]
+
+function missingReason(file: FileLink): string {
+  switch (file.kind) {
+    case 'link':
+      return `${file.key} has a link`
+    case 'recalling':
+      return `${file.key} is being recalled from tape`
+    case 'on-tape':
+      return `${file.key}: ${file.how}`
+    case 'unavailable':
+      return `${file.key}: ${file.why}`
+  }
+}
+
+const NAMED = 5
+
+/** The first of these reasons. */
+export function someOf(reasons: readonly string[]): string {
+  const more = reasons.length > NAMED ? `; and ${reasons.length - NAMED} more` : ''
+  return `${reasons.slice(0, NAMED).join('; ')}${more}`
 }
 
 /** For the audit. */

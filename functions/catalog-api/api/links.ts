@@ -1,14 +1,13 @@
 /** Presigned links to files of runs, for one run or for many runs and files; recalls of runs from tape. */
 import { createRoute } from '@hono/zod-openapi'
 import type { Context } from '../../../shared/context.ts'
-import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 import { whereNobodyReadsWarnings } from '../../../shared/copies/links/unread-warnings.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { audited } from '../access/audited.ts'
 import { isSignedIn } from '../access/session.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'
-import { type FoundLinks, findLinks } from './find-links.ts'
+import { type FoundLinks, findLinks, reasonsOf, someOf } from './find-links.ts'
 import { type ListFormat, listOf } from './link-lists.ts'
 import {
   linksAnswer,
@@ -165,30 +164,6 @@ function answer(c: ApiContext, context: Context, { found, recall, format, partia
   return c.text(listOf(links, format))
 }
 
-const NAMED = 5
-
 /** A list is fed to a program, whose user does not see which files are missing from it: so it is refused. */
-function incompleteList({ files, unknown }: FoundLinks) {
-  const reasons = [
-    ...unknown.map(({ why }) => why),
-    ...files.map(missingReason).filter((why) => why !== null),
-  ]
-  const more = reasons.length > NAMED ? `; and ${reasons.length - NAMED} more` : ''
-  return refusal(
-    409,
-    `not all files have a link (partial=true omits these): ${reasons.slice(0, NAMED).join('; ')}${more}`,
-  )
-}
-
-function missingReason(file: FileLink): string | null {
-  switch (file.kind) {
-    case 'link':
-      return null
-    case 'recalling':
-      return `${file.key} is being recalled from tape`
-    case 'on-tape':
-      return `${file.key}: ${file.how}`
-    case 'unavailable':
-      return `${file.key}: ${file.why}`
-  }
-}
+const incompleteList = (found: FoundLinks) =>
+  refusal(409, `not all files have a link (partial=true omits these): ${someOf(reasonsOf(found))}`)

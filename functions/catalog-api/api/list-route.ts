@@ -16,7 +16,7 @@ import { problems, SECURITY } from './problems.ts'
 
 const LONGEST_PAGE = 500
 const USUAL_PAGE = 50
-const LARGEST_LIMIT = 1_000_000_000
+export const LARGEST_LIMIT = 1_000_000_000
 
 const wholeNumber = (least: number, most: number, description: string) =>
   z
@@ -114,7 +114,7 @@ const describe = (route: ListRoute<z.ZodRawShape>, query: z.ZodObject, isPaged: 
           'text/csv': { schema: z.string() },
         },
       },
-      ...problems(),
+      ...problems(404),
     },
   })
 }
@@ -128,19 +128,24 @@ export function addList<Filters extends z.ZodRawShape>(
     c: ApiContext,
     query: Query<Filters>,
     after: number | null,
-  ) => AsyncGenerator<readonly (ListRow & { readonly id: number })[]>,
+  ) => Promise<AsyncGenerator<readonly (ListRow & { readonly id: number })[]>>,
 ): void {
   const query = z.strictObject({ ...route.filters, ...PAGING, format: formatFilter })
   addRoute(api, describe(route, query, true), route.rule, async (c) => {
     const wanted = c.req.valid('query') as Query<Filters> & z.output<typeof paged>
     const { limit, cursor: after = null } = wanted
     const answerIn = wanted.format ?? formatOf(c)
-    const batches = read(c, wanted, after)
+    const batches = await read(c, wanted, after)
     if (answerIn !== 'json') return table(context, route, answerIn, some(batches, limit))
     if (limit !== undefined && limit > LONGEST_PAGE)
       throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} rows; NDJSON and CSV have no limit`)
     const size = limit ?? USUAL_PAGE
-    const rows = (await Array.fromAsync(some(batches, size + 1))).flat()
+    const rows: (ListRow & { readonly id: number })[] = []
+    for await (const batch of some(batches, size + 1)) {
+      // Nobody waits for the rest, and it would delay other requests.
+      c.env?.timedOut?.throwIfAborted()
+      rows.push(...batch)
+    }
     const page = rows.slice(0, size)
     const next = rows.length > size ? String(page.at(-1)?.id) : null
     return c.json({ rows: page, next } as never, 200, {
@@ -169,7 +174,8 @@ export function addSmallList<Filters extends z.ZodRawShape>(
   })
 }
 
-const table = (
+/** Rows that are read in batches, as a table with the fields of their schema as columns. */
+export const table = (
   context: { readonly log: Logger },
   { name, row }: Pick<ListRoute<z.ZodRawShape>, 'name' | 'row'>,
   format: TableFormat,
@@ -183,7 +189,7 @@ const table = (
 const cellOf = (value: Value | undefined): Cell =>
   value instanceof Date ? value.toISOString() : (value ?? null)
 
-/** Rows that are known, as a table with the fields of their schema as columns. */
+/** The same of rows that are known. */
 export const tableOf = (
   context: { readonly log: Logger },
   list: Pick<ListRoute<z.ZodRawShape>, 'name' | 'row'>,

@@ -14,7 +14,7 @@ import {
   listRecalls,
 } from '../../../shared/queries/lists.ts'
 import { openCopies } from '../../../shared/queries/site-state.ts'
-import type { Api } from '../http/route.ts'
+import type { Api, ApiContext } from '../http/route.ts'
 import { createAllRuns } from './all-runs.ts'
 import { addList, addSmallList, anyOf, FILTERS } from './list-route.ts'
 import { readableTags } from './readable-tags.ts'
@@ -149,6 +149,7 @@ const open = z.strictObject({
 
 export function registerLists(api: Api, context: Context<'database'>): void {
   const { database, now } = context
+  const tagsOf = (c: ApiContext, tag: readonly string[] | undefined) => readableTags(context, c, tag ?? null)
   const copyStates = anyOf(SHOWN_STATES, 'State of the copy')
 
   addList(
@@ -167,9 +168,9 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: copy,
       rule: READERS,
     },
-    (c, { tag, from, to, kind, state }, after) =>
+    async (c, { tag, from, to, kind, state }, after) =>
       listCopies(database, {
-        tags: readableTags(c, tag ?? null),
+        tags: await tagsOf(c, tag),
         after,
         from,
         to,
@@ -189,8 +190,8 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: copy,
       rule: READERS,
     },
-    (c, { tag, from, to, state }, after) =>
-      listRecalls(database, { tags: readableTags(c, tag ?? null), after, from, to, states: state }),
+    async (c, { tag, from, to, state }, after) =>
+      listRecalls(database, { tags: await tagsOf(c, tag), after, from, to, states: state }),
   )
   addList(
     api,
@@ -205,8 +206,8 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: file,
       rule: READERS,
     },
-    (c, { tag, from, to }, after) =>
-      listFiles(database, { tags: readableTags(c, tag ?? null), after, from, to }),
+    async (c, { tag, from, to }, after) =>
+      listFiles(database, { tags: await tagsOf(c, tag), after, from, to }),
   )
   addList(
     api,
@@ -220,8 +221,8 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: z.strictObject({ id, ...ofRun, at: time, what: text, detail: text }),
       rule: READERS,
     },
-    (c, { tag, from, to }, after) =>
-      listHistory(database, { tags: readableTags(c, tag ?? null), after, from, to }),
+    async (c, { tag, from, to }, after) =>
+      listHistory(database, { tags: await tagsOf(c, tag), after, from, to }),
   )
   addList(
     api,
@@ -239,8 +240,8 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: arrival,
       rule: READERS,
     },
-    (c, { tag, from, to, state }, after) =>
-      listArrivals(database, { tags: readableTags(c, tag ?? null), after, from, to, states: state }),
+    async (c, { tag, from, to, state }, after) =>
+      listArrivals(database, { tags: await tagsOf(c, tag), after, from, to, states: state }),
   )
   addList(
     api,
@@ -260,8 +261,8 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: alert,
       rule: READERS,
     },
-    (c, { tag, since, state }, after) =>
-      listAlerts(database, { tags: readableTags(c, tag ?? null), after, since, states: state }),
+    async (c, { tag, since, state }, after) =>
+      listAlerts(database, { tags: await tagsOf(c, tag), after, since, states: state }),
   )
   addList(
     api,
@@ -276,7 +277,7 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: parked,
       rule: OPERATORS,
     },
-    (_, __, after) => listParkedNotifications(database, after),
+    async (_, __, after) => listParkedNotifications(database, after),
   )
 
   const allRuns = createAllRuns({ database, now })
@@ -293,7 +294,7 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       rule: READERS,
     },
     async (c, { tag, days }) =>
-      (await storageByDay(database, readableTags(c, tag ?? null), sinceOfDays(days, now()))).map((row) => ({
+      (await storageByDay(database, await tagsOf(c, tag), sinceOfDays(days, now()))).map((row) => ({
         ...row,
       })),
   )
@@ -309,7 +310,7 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: place,
       rule: READERS,
     },
-    async (c, { tag }) => (await allRuns(readableTags(c, tag ?? null))).map((row) => ({ ...row })),
+    async (c, { tag }) => (await allRuns(await tagsOf(c, tag))).map((row) => ({ ...row })),
   )
   addSmallList(
     api,
@@ -323,7 +324,6 @@ export function registerLists(api: Api, context: Context<'database'>): void {
       row: open,
       rule: READERS,
     },
-    async (c, { tag }) =>
-      (await openCopies(database, readableTags(c, tag ?? null))).map((row) => ({ ...row })),
+    async (c, { tag }) => (await openCopies(database, await tagsOf(c, tag))).map((row) => ({ ...row })),
   )
 }

@@ -2,7 +2,8 @@
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import type { Context } from '../../../shared/context.ts'
-import { noteLocalCopy, noteVanishedCopy } from '../../../shared/copies/delete/local-copies.ts'
+import { isNews, noteLocalCopy, noteVanishedCopy } from '../../../shared/copies/delete/local-copies.ts'
+import { audited } from '../access/audited.ts'
 import { type Api, addPage } from '../http/route.ts'
 import {
   bodyOf,
@@ -51,9 +52,17 @@ export function registerLocalCopies(api: Api, context: Context<'database' | 'que
     // The clock of a DAQ machine may be wrong: a time in the future is replaced by now.
     const now = context.now()
     const at = readAt === undefined || Date.parse(readAt) > now.getTime() ? now : new Date(readAt)
-    const noted = there
-      ? (await noteLocalCopy({ ...context, now: () => at }, copy)) !== null
-      : await noteVanishedCopy(context, copy)
+    const note = async () =>
+      there
+        ? (await noteLocalCopy({ ...context, now: () => at }, copy)) !== null
+        : await noteVanishedCopy(context, copy)
+    const name = `${copy.host}:${copy.path} (${object.bucket}/${object.key})`
+    // Push reports each file again and again: only what changes is a use.
+    const noted = (await isNews(context, copy, there))
+      ? await audited(context, c, 'push', `${there ? 'copy' : 'missing copy'} ${name}`, note, (wasNoted) =>
+          wasNoted ? 'done' : 'refused: another process is working on the copy',
+        )
+      : await note()
     return c.json({ noted } satisfies z.infer<typeof answer>)
   })
 }

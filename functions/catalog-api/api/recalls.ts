@@ -112,8 +112,19 @@ export function registerRecalls(api: Api, context: Context<'database' | 'queues'
       )
     const request = { days, requestedBy: caller.name, subject: caller.subject, exceed }
     const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
-    await audited(context, c, 'recall', namesOfRuns(runs.map(({ run }) => run)), () =>
-      recallRuns(context, withoutUnavailable(runs, plan), request, context.now(), signal).catch(asConflict),
+    const available = withoutUnavailable(runs, plan)
+    const object = namesOfRuns((available.length > 0 ? available : runs).map(({ run }) => run))
+    await audited(
+      context,
+      c,
+      'recall',
+      object,
+      async () => {
+        if (available.length === 0)
+          throw refusal(409, `none of these runs can be recalled: ${plan[0]?.key}: ${plan[0]?.reason}`)
+        return await recallRuns(context, available, request, context.now(), signal).catch(asConflict)
+      },
+      () => outcomeOf(plan),
     )
     context.log.info({ runs: runs.length, days, exceed, by: caller.subject }, 'recalls-requested')
     return c.json(answerOf(runs, await planRecalls(database, runs), true, null), 202)
@@ -145,14 +156,21 @@ function withoutUnavailable(
   runs: readonly RunWithFiles[],
   plan: readonly PlannedFile[],
 ): readonly RunWithFiles[] {
-  const isLeft = ({ state }: PlannedFile) => state === 'unavailable' || state === 'failed'
-  const left = new Set(plan.filter(isLeft).map(keyOf))
-  const kept = runs.flatMap(({ run, files }) => {
+  const left = new Set(plan.filter(isLeftOut).map(keyOf))
+  return runs.flatMap(({ run, files }) => {
     const own = files.filter(({ objectKey: key }) => !left.has(keyOf({ ...run, key })))
     return own.length === 0 ? [] : [{ run, files: own }]
   })
-  if (kept.length > 0) return kept
-  throw refusal(409, `none of these runs can be recalled: ${plan[0]?.key}: ${plan[0]?.reason}`)
+}
+
+const isLeftOut = ({ state }: PlannedFile): boolean => state === 'unavailable' || state === 'failed'
+
+/** For the audit: which runs lack files. */
+function outcomeOf(plan: readonly PlannedFile[]): string {
+  const left = plan.filter(isLeftOut)
+  return left.length === 0
+    ? 'done'
+    : `partly done: without ${left.length} of ${plan.length} files, which cannot be recalled, of ${namesOfRuns(left)}`
 }
 
 function answerOf(

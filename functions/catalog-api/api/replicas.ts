@@ -97,7 +97,7 @@ const summaryRoute = createRoute({
   responses: {
     200: { description: 'The summary', content: { 'application/json': { schema: summary } } },
     304: { description: 'Nothing has changed: the ETag is the one in If-None-Match' },
-    ...problems(),
+    ...problems(404),
   },
 })
 
@@ -105,7 +105,7 @@ export function registerReplicaSummary(api: Api, { database, now }: Context<'dat
   const allRuns = createAllRuns({ database, now })
   addRoute(api, summaryRoute, { right: 'read', anyTag: true }, async (c) => {
     const { tag = null, days } = c.req.valid('query')
-    const tags = readableTags(c, tag)
+    const tags = await readableTags({ database }, c, tag)
     const since = sinceOfDays(days, now())
     const [all, byDay, open] = await Promise.all([
       allRuns(tags),

@@ -67,7 +67,7 @@ const runsRoute = createRoute({
       },
     },
     304: { description: 'Unchanged: the ETag is the one in If-None-Match' },
-    ...problems(422),
+    ...problems(404, 422),
   },
 })
 
@@ -79,7 +79,7 @@ export function registerRuns(api: Api, context: Context): void {
     const limit = format === 'json' ? pageLimit(query) : (query.limit ?? Number.POSITIVE_INFINITY)
     if (format === 'json' && limit > LONGEST_PAGE)
       throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} runs; NDJSON and CSV have no limit`)
-    const search = { ...readSearch(c, query), limit: Math.min(limit, LONGEST_PAGE) }
+    const search = { ...(await readSearch(context, c, query)), limit: Math.min(limit, LONGEST_PAGE) }
     const first = await find(context, search)
     if (format === 'json') return await page(c, context, search, first, fields)
     const items = itemsIn(follow(context, search, first, limit), fields)
@@ -105,12 +105,12 @@ function fieldsOf(query: RunQuery): FieldChoice {
 
 type Search = Omit<RunSearch, 'limit'>
 
-function readSearch(c: ApiContext, query: RunQuery): Search {
+async function readSearch(context: Context, c: ApiContext, query: RunQuery): Promise<Search> {
   const { tags, ...search } = searchOf(query)
   const after = query.cursor === undefined ? null : readCursor(sortOf(search), query.cursor)
   if (query.cursor !== undefined && after === null)
     throw refusal(400, 'cursor: not a cursor of a list in this order')
-  return { ...search, tags: readableTags(c, tags), after }
+  return { ...search, tags: await readableTags(context, c, tags), after }
 }
 
 const sortOf = ({ order }: Pick<RunSearch, 'order'>) => `${order.descending ? '-' : ''}${order.by}`

@@ -4,7 +4,8 @@ import * as z from 'zod'
 import { tagsOf } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
 import type { Database } from '../../../shared/database/connect.ts'
-import { isSimilarTag, parseRunKey } from '../../../shared/run.ts'
+import { noRunYet } from '../../../shared/queries/known-tags.ts'
+import { parseRunKey } from '../../../shared/run.ts'
 import { sdkChecksumsOf } from '../../../shared/storage/client.ts'
 import { allowedRequest, type Operation } from '../access/allowed-request.ts'
 import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
@@ -128,10 +129,8 @@ async function refuseNewTag(database: Database, tag: string): Promise<void> {
   const rows = await database.selectFrom('runs').select('tag').distinct().execute()
   const known = rows.map((row) => row.tag)
   if (known.length === 0 || known.includes(tag)) return
-  const similar = known.filter((other) => isSimilarTag(other, tag))
-  const but = similar.length === 0 ? '' : `, but of ${similar.join(', ')}`
   throw refusal(
     403,
-    `the catalogue has no run of the tag ${tag} yet${but}; newTag: true (cygnet push --new-tag) states that this is a new site`,
+    `${noRunYet(tag, known)}; newTag: true (cygnet push --new-tag) states that this is a new site`,
   )
 }

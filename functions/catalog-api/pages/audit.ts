@@ -3,7 +3,7 @@ import { html } from 'hono/html'
 import { listUses } from '../../../shared/access/audit.ts'
 import type { AuditedUse } from '../../../shared/access/schema.ts'
 import type { Context } from '../../../shared/context.ts'
-import { shortened } from '../../../shared/text.ts'
+import { cutList } from '../../../shared/text.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
@@ -59,9 +59,10 @@ const MOST_CHARACTERS = 120
 const folded = (object: string): Html =>
   object.length <= MOST_CHARACTERS
     ? html`${object}`
-    : html`<details><summary>${shortened(object, MOST_CHARACTERS)}</summary>${object}</details>`
+    : html`<details><summary>${cutList(object, MOST_CHARACTERS)}</summary>${object}</details>`
 
 function outcomeOf(outcome: string | null): Html {
   if (outcome === null) return mark('none', 'not known')
-  return /^(?:refused|failed|not permitted)/.test(outcome) ? mark('bad', outcome) : html`${outcome}`
+  if (outcome.startsWith('partly done')) return mark('waiting', folded(outcome))
+  return /^(?:refused|failed|not permitted)/.test(outcome) ? mark('bad', folded(outcome)) : html`${outcome}`
 }

@@ -5,12 +5,13 @@ import { tagsAllowed } from '../../../shared/access/caller.ts'
 import { FAILED_OR_WRONG, IN_PROGRESS } from '../../../shared/catalogue/replica-states.ts'
 import type { Context } from '../../../shared/context.ts'
 import { type DayOfTag, type RunsByPlace, storageByDay } from '../../../shared/queries/dashboard.ts'
+import { unknownTag } from '../../../shared/queries/known-tags.ts'
 import { type CopiesInState, openCopies, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { copyText, PLACES } from '../../../shared/queries/state-words.ts'
 import { createAllRuns } from '../api/all-runs.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
-import { bytes, count, counted } from './format.ts'
+import { bytes, capitalized, count, counted } from './format.ts'
 import { renderPage } from './layout.ts'
 import { originOf, type PageOptions } from './options.ts'
 import { ageOf, type Content, fold, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
@@ -38,7 +39,14 @@ export function registerReplicas(api: Api, context: Context<'database'>, options
     const now = context.now()
     // From midnight, so that the first day is complete.
     const since = new Date(Math.floor(now.getTime() / DAY_MS - request.days + 1) * DAY_MS)
-    const tags = request.tag === undefined || request.tag === '' ? visible : narrowed(visible, request.tag)
+    const { tag = '' } = request
+    const tags = tag === '' ? visible : narrowed(visible, tag)
+    const unknown = tag !== '' && visible === '*' ? await unknownTag(context.database, [tag]) : null
+    if (unknown !== null)
+      return renderPage(c, options, {
+        title: 'Replicas',
+        body: html`<div class="title"><h1>Replicas</h1></div><p class="notice bad">${capitalized(unknown)}. <a href="/replicas?days=${request.days}">All tags</a></p>`,
+      })
     const [all, days, open] = await Promise.all([
       allRuns(tags),
       storageByDay(context.database, tags, since),

@@ -3,6 +3,7 @@ import { html } from 'hono/html'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
+import { unknownTag } from '../../../shared/queries/known-tags.ts'
 import { type ArrivedFile, arrivedFilesOf, arrivedFilesText } from '../../../shared/queries/not-catalogued.ts'
 import { RUN_ORDERS } from '../../../shared/queries/run-conditions.ts'
 import { runsVerified } from '../../../shared/queries/runs-verified.ts'
@@ -10,7 +11,7 @@ import { SearchTooLongError, searchRuns } from '../../../shared/queries/search-r
 import { lastRuns } from '../../../shared/queries/site-runs.ts'
 import { tagsWithRuns } from '../../../shared/queries/site-state.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
-import { counted } from './format.ts'
+import { capitalized, counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
 import { csrfTokenOf, originOf, type PageOptions } from './options.ts'
 import { ageOf, type Column, copyable, type Html, NOTHING, runPath, table } from './parts.ts'
@@ -124,7 +125,10 @@ async function noRuns(
     return html`<div class="notice"><p><strong>There are no more runs on this page.</strong> <a href="${addressWith(address, { cursor: null })}">First page</a></p></div>`
   const { from, to } = search.conditions
   const chosen = search.tags === EVERY_TAG ? tags : tags.filter((tag) => search.tags.includes(tag))
-  const [last, files] = await Promise.all([
+  const [unknown, last, files] = await Promise.all([
+    search.tags === EVERY_TAG || tagsAllowed(c.get('caller'), 'read') !== EVERY_TAG
+      ? null
+      : unknownTag(database, search.tags),
     lastRuns(database, chosen, now()),
     from !== undefined && from === to
       ? Promise.all(chosen.map((tag) => arrivedFilesOf(database, { tag, runNumber: from })))
@@ -132,6 +136,7 @@ async function noRuns(
   ])
   const arrived = files.flat()
   return html`<div class="notice"><p><strong>No run matches ${filters.length === 1 ? 'this filter' : `these ${filters.length} filters`}.</strong> Remove one of them above, or <a href="/runs">show all runs</a>.</p>
+${unknown === null ? NOTHING : html`<p>${capitalized(unknown)}.</p>`}
 ${arrived.length === 0 ? NOTHING : html`<p>Files of this number were reported and are not catalogued:</p><ul>${chosen.flatMap((tag, index) => ((files[index]?.length ?? 0) === 0 ? [] : [html`<li><a href="${runPath({ tag, runNumber: from ?? 0 })}">run ${from} of ${tag}</a>: ${arrivedFilesText(files[index]?.[0] as ArrivedFile)}</li>`]))}</ul>`}
 ${last.length === 0 ? NOTHING : html`<p>Last ${last.length === 1 ? 'run' : 'runs'}: ${last.map(({ run, at }, index) => html`${index === 0 ? '' : ', '}<a href="${runPath(run)}">${run.tag} ${run.runNumber}</a> (${ageOf(at, now())} ago)`)}</p>`}</div>`
 }

@@ -1,7 +1,7 @@
 /** Tokens: a person makes and revokes personal ones; operators see and revoke all. */
 import { html } from 'hono/html'
 import * as z from 'zod'
-import { mayDo } from '../../../shared/access/caller.ts'
+import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { namesOfPeople } from '../../../shared/access/people.ts'
 import { meaningOf } from '../../../shared/access/rights.ts'
 import { EVERY_TAG, parseScope } from '../../../shared/access/scopes.ts'
@@ -14,6 +14,7 @@ import {
 } from '../../../shared/access/tokens.ts'
 import type { Context } from '../../../shared/context.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
+import { tagsWithRuns } from '../../../shared/queries/site-state.ts'
 import { audited } from '../access/audited.ts'
 import { makeOwnToken, type OwnTokens, ownTokens, revokeOwnToken } from '../access/personal-tokens.ts'
 import { refusal } from '../http/problem.ts'
@@ -57,7 +58,7 @@ export function registerTokens(api: Api, context: Context<'database'>, options: 
 ${isRevoked ? html`<p class="notice" role="status">The token was revoked. Programs that use it are refused from now on.</p>` : NOTHING}
 ${summary(own, now)}
 ${ownSection(own.tokens, token, now)}
-${scopes.length === 0 ? NOTHING : makeForm(scopes, token)}
+${scopes.length === 0 ? NOTHING : makeForm(scopes, await tagsWithRuns(context.database, tagsAllowed(c.get('caller'), 'read')), token)}
 ${all}`
     return renderPage(c, options, { title: 'Tokens', body })
   })
@@ -186,13 +187,15 @@ const revokeColumn = (path: string, token: string | null): Column<ListedToken> =
 
 const makeForm = (
   scopes: readonly string[],
+  tags: readonly string[],
   token: string | null,
 ): Html => html`<section aria-labelledby="new"><h2 id="new">New token</h2>
 <form method="post" action="/tokens" class="filters">${csrfField(token)}
 <div class="fields">
 <label>Name <input name="name" required maxlength="100" pattern="[A-Za-z0-9][A-Za-z0-9._@\\-]*" title="letters, digits and . _ - @, such as notebook" size="20" autocomplete="off"></label>
 <label>Days (1 to ${LONGEST_PERSONAL_DAYS}) <input name="days" type="number" min="1" max="${LONGEST_PERSONAL_DAYS}" value="${USUAL_DAYS}" required></label>
-<label>Only for the tag <input name="tag" maxlength="200" size="12" autocomplete="off" placeholder="all of yours"></label>
+<label>Only for the tag <input name="tag" list="tags" maxlength="200" size="12" autocomplete="off" placeholder="all of yours"></label>
+<datalist id="tags">${tags.map((tag) => html`<option value="${tag}"></option>`)}</datalist>
 </div>
 <fieldset class="rights"><legend>It may</legend>
 ${scopes.map((scope) => html`<label><input type="checkbox" name="scope" value="${scope}"${isUsual(scope) ? ' checked' : ''}> <span><code>${scope}</code> ${meaningOf(parseScope(scope).right)}</span></label>\n`)}

@@ -111,12 +111,12 @@ async function installOnce(
   const partial = join(folder, 'data.part')
   rmSync(partial, { recursive: true, force: true })
   mkdirSync(partial, { mode: 0o700 })
+  // As root without --user=root, with which it would run chown on a folder whose name it does not quote.
   const args = [
     '--no-defaults',
     `--datadir=${partial}`,
     '--auth-root-authentication-method=normal',
     '--skip-test-db',
-    ...asRoot('--user=root'),
   ]
   try {
     await promisify(execFile)(installer, args, {

@@ -15,7 +15,7 @@ import {
   replicaRow,
 } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
-import { inTransaction } from '../../database/connect.ts'
+import { type Executor, inTransaction } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
@@ -119,6 +119,13 @@ export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): 
   return true
 }
 
+/** Whether such a report would change what is known of the copy, beyond the time of its last check. */
+export async function isNews(context: LocalContext, copy: LocalCopy, isThere: boolean): Promise<boolean> {
+  const row = await findLocalCopy(context, copy)
+  if (row === undefined) return isThere && (await cataloguedContent(context.database, copy)) !== null
+  return (row.state === 'present' && row.name === copy.path) !== isThere
+}
+
 /** The copy's row, whatever path on its machine it states. */
 export const findLocalCopy = (
   { database }: Pick<LocalContext, 'database'>,
@@ -131,8 +138,8 @@ export const findLocalCopy = (
     .executeTakeFirst()
 
 /** The contents as they were catalogued, whether the store still holds them or not. */
-async function cataloguedContent(trx: Transaction<Schema>, copy: LocalContent): Promise<Content | null> {
-  const file = await trx
+async function cataloguedContent(executor: Executor, copy: LocalContent): Promise<Content | null> {
+  const file = await executor
     .selectFrom('runFiles')
     .innerJoin('runs', 'runs.id', 'runFiles.runId')
     .selectAll('runFiles')

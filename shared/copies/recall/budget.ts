@@ -99,7 +99,7 @@ async function overBudget(
     const subject = subjectOf(requester)
     const used = await usedOf(executor, { subject }, at)
     const why = excessOf(used, sumOf(files), bytesPerDay, at)
-    if (why !== null) return `the budget of ${subject} is ${sizeText(bytesPerDay)} a day: ${why}`
+    if (why !== null) return `your budget is ${sizeText(bytesPerDay)} a day: ${why}`
   }
   if (bytesPerTag === undefined) return null
   for (const [tag, own] of Map.groupBy(files, (file) => file.tag)) {
@@ -135,7 +135,7 @@ function excessOf(used: readonly Used[], wanted: number, budget: number, at: Dat
   let left = budget - sumOf(used)
   if (wanted <= left) return null
   const more = `this needs ${sizeText(wanted)} from tape`
-  if (wanted > budget) return `${more}, more than an operator must permit (--exceed)`
+  if (wanted > budget) return `${more} at once, which only an operator can permit (--exceed)`
   let from = at
   for (const { requestedAt, sizeBytes } of used) {
     left += sizeBytes

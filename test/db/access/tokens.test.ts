@@ -114,7 +114,7 @@ describe('a token', () => {
     expect(await revokeTokens(catalogue.database, 'lab', new Date())).toBe(0)
     expect((await findToken(catalogue.database, first.secret))?.revokedAt).toEqual(before)
     expect((await findToken(catalogue.database, second.secret))?.revokedAt).not.toBeNull()
-    for (const nobody of ['4000000', 'nobody', ''])
+    for (const nobody of ['4000000', '9'.repeat(400), 'nobody', ''])
       await expect(revokeTokens(catalogue.database, nobody, new Date())).rejects.toThrow(InvalidInputError)
   })
 

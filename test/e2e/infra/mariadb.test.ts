@@ -9,7 +9,8 @@ let dataFolder: string
 let server: Mariadb
 
 beforeAll(async () => {
-  dataFolder = temporaryFolder()
+  // With a blank, as folders of people have.
+  dataFolder = join(temporaryFolder(), 'a folder')
   server = await startMariadb({ dataFolder })
 })
 afterAll(async () => {

@@ -22,6 +22,15 @@ test('settings of the environment are those of the stack, and are listed without
   expect(notes).toEqual(['from the environment: CYGNET_ANONYMOUS_SCOPES, CYGNET_LEASE_SECONDS'])
 })
 
+test('a mistyped setting is stated as one without effect', () => {
+  const { settings, notes } = from({ CYGNET_ANONYMUS_SCOPES: 'read:LNGS', CYGNET_LINK_SECONDS: '60' })
+  expect(settings).toEqual({ ...OWN, CYGNET_LINK_SECONDS: '60' })
+  expect(notes).toEqual([
+    'from the environment: CYGNET_LINK_SECONDS',
+    'without effect, since there is no setting of this name: CYGNET_ANONYMUS_SCOPES',
+  ])
+})
+
 test.each([
   'CYGNET_DATABASE_URL',
   'CYGNET_DATABASE_URL_FILE',

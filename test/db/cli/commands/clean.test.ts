@@ -60,6 +60,13 @@ test('clean --run ends with 1 and the reason when the run is kept', async () => 
   expect(process.exitCode).toBe(1)
 })
 
+test('a tag that the catalogue does not know is refused, rather than called clean', async () => {
+  await expect(clean('--dry-run', '--tag', 'lngs')).rejects.toThrow(
+    'the catalogue has no run of the tag lngs yet, but of LNGS',
+  )
+  expect(await clean('--events', '--dry-run', '--tag', 'lngs')).toContain('events: 0 of 0')
+})
+
 test('without a policy runs are kept, and the buffer is checked', async () => {
   const { key } = await safeRun(context, 'LNGS/run00003.mid.gz')
   await context.put('EVENTS/LNGS_1_1.dat', 'x')

@@ -80,6 +80,11 @@ test('dead letters of all queues are listed together unless a queue is named', a
   expect(await dead('ls', 'alerts')).toBe('no dead letters on alerts\n')
 })
 
+test('an id that is none is named, however long it is', async () => {
+  const id = `p${'9'.repeat(400)}`
+  await expect(dead('show', id)).rejects.toThrow(`there is no dead letter ${id}`)
+})
+
 test('letters of work that was done without them are finished, with its state', async () => {
   const run = await nextRun()
   const copied = await nextRun()

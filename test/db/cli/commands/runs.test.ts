@@ -124,12 +124,17 @@ describe('cygnet runs ls', () => {
       ['--sort', 'run', '--limit', '2'],
       ['LNGS/1', 'LNGS/2'],
     ],
-    [['--tag', 'NOWHERE'], []],
   ] as const)('%j', async (args, expected) => {
     const { code, error, stdout } = await ls(viaApi(), ...args, '--json')
     expect({ code, error }).toEqual({ code: 0, error: null })
     // Runs of one number have no order between the tags.
     expect(names(stdout).toSorted()).toEqual([...expected].toSorted())
+  })
+
+  it('cygnet runs ls refuses a tag that the catalogue does not know, instead of showing no runs', async () => {
+    const { error, stdout } = await ls(viaApi(), '--tag', 'lngs')
+    expect(stdout).toBe('')
+    expect(String(error)).toContain('no run of the tag lngs yet, but of LNGS')
   })
 
   it('cygnet runs ls prints one line for each run, whatever its description', async () => {

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findToken } from '../../../../shared/access/tokens.ts'
-import { startTestCatalogue, type TestCatalogue } from '../../../support/catalogue.ts'
+import { record, startTestCatalogue, type TestCatalogue } from '../../../support/catalogue.ts'
+import { metadataOf, versionOf } from '../../../support/metadata.ts'
 
 const execute = promisify(execFile)
 const COMMAND = fileURLToPath(new URL('../../../../cli/commands/token.ts', import.meta.url))
@@ -57,6 +58,14 @@ describe('cygnet token', () => {
     expect((await token('revoke', 'daq-lngs')).stdout).toBe('1 token revoked\n')
     expect((await token('ls')).stdout).toMatch(/daq-lngs +revoked/)
     expect((await token('revoke', 'daq-lngs')).stdout).toMatch(/already revoked/)
+  })
+
+  it('a token for a tag without runs is made, with a note of those that resemble it', async () => {
+    expect((await token('create', '--name', 'first', '--scope', 'push:LNGS')).stderr).not.toContain('note')
+    await record(catalogue.database, versionOf('LNGS/run00001.mid.gz', 'one'), metadataOf(1))
+    const { stdout, stderr } = await token('create', '--name', 'second', '--scope', 'push:lngs', 'read:*')
+    expect(stdout).toMatch(/^cyg_/)
+    expect(stderr).toContain('note: the catalogue has no run of the tag lngs yet, but of LNGS\n')
   })
 
   it('token create and token ls print JSON for programs', async () => {

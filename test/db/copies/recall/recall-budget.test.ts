@@ -46,7 +46,7 @@ test('a person may request so many bytes from tape within 24 hours, and is told 
   clockMs += HOUR
   const from = new Date(first + 24 * HOUR).toISOString()
   await expect(recall(3)).rejects.toThrow(
-    `the budget of person:ana is 5.00 kB a day: this needs 2.00 kB from tape, and 4.00 kB were requested within 24 hours; it is possible from ${from} on`,
+    `your budget is 5.00 kB a day: this needs 2.00 kB from tape, and 4.00 kB were requested within 24 hours; it is possible from ${from} on`,
   )
   expect(await recalls()).toEqual([1, 2])
   await recall(3, { subject: 'person:bea' })
@@ -71,7 +71,9 @@ test('the budget of a tag counts the requests of all persons', async () => {
 test('an operator exceeds a budget on purpose, and what was fetched counts for others', async () => {
   await start({ CYGNET_RECALL_BYTES_PER_DAY: '1000', CYGNET_RECALL_BYTES_PER_TAG: '3000' })
   for (const run of [1, 2]) await onlyOnTape(here, tape, run, 2000)
-  await expect(recall(1)).rejects.toThrow('more than an operator must permit')
+  await expect(recall(1)).rejects.toThrow(
+    'your budget is 1.00 kB a day: this needs 2.00 kB from tape at once, which only an operator can permit (--exceed)',
+  )
   await recall(1, { exceed: true })
   await expect(recall(2, { subject: 'person:bea' })).rejects.toThrow('budget')
 })

@@ -47,9 +47,9 @@ beforeAll(async () => {
 })
 afterAll(() => context?.close())
 
-const ask = async (path: string, accept = 'application/json') => {
-  const headers = { authorization: `Bearer ${secret}`, accept }
-  const answer = await api.app.request(path, { headers })
+const ask = async (path: string, accept = 'application/json', more: RequestInit = {}) => {
+  const headers = { authorization: `Bearer ${secret}`, accept, 'content-type': 'application/json' }
+  const answer = await api.app.request(path, { headers, ...more })
   return { path: path.slice(0, 200), status: answer.status, text: await answer.text() }
 }
 const isOurs = ({ status }: { readonly status: number }) => status >= 500
@@ -101,6 +101,62 @@ test('no value of a parameter in the API’s document is an error of the service
     else if (answer.status === 400) expect(JSON.parse(answer.text).detail, answer.path).toMatch(/\w/)
   }
   expect(failed).toEqual([])
+})
+
+/** Bodies with which a request that changes something reaches its parameters; `{}` for all others. */
+const BODIES: Readonly<Record<string, object>> = {
+  '/deletions': { sha256: 'a'.repeat(64), sizeBytes: 1, host: 'all', path: '/data/run.mid.gz' },
+  '/deletions/:id{[0-9]+}': { host: 'all', gone: true },
+  '/local-copies': {
+    sha256: 'a'.repeat(64),
+    sizeBytes: 1,
+    host: 'all',
+    path: '/data/run.mid.gz',
+    there: true,
+  },
+  '/parameters': { parameters: { GEM1_V: 440 }, reason: 'mistyped' },
+}
+const bodyFor = (path: string) =>
+  JSON.stringify(Object.entries(BODIES).find(([end]) => path.endsWith(end))?.[1] ?? {})
+
+/** Every parameter in the path of every request that changes something, with these values. */
+function changes(values: readonly string[]) {
+  const known: Readonly<Record<string, string>> = {
+    bucket: context.bucket,
+    key: 'LNGS%2Frun00001.mid.gz',
+    tag: 'LNGS',
+    queue: 'runs',
+  }
+  return api.rules.flatMap(({ method, path }) => {
+    if (method === 'GET') return []
+    const fill = (name: string, value: string) =>
+      path.replaceAll(/:(\w+)(?:\{[^}]*\})?/g, (_, each: string) =>
+        each === name ? value : (known[each] ?? '1'),
+      )
+    return [...path.matchAll(/:(\w+)/g)].flatMap(([, name = '']) =>
+      values.map((value) => ({ method, path: fill(name, value), body: bodyFor(path) })),
+    )
+  })
+}
+
+const failing = async (requests: ReturnType<typeof changes>) => {
+  const failed: unknown[] = []
+  for (const { path, ...request } of requests) {
+    const answer = await ask(path, undefined, request)
+    if (isOurs(answer)) failed.push([request.method, answer.path, answer.status])
+  }
+  return failed
+}
+
+test('no number in the path of a request that changes something is an error of the service', async () => {
+  const requests = changes(['0', '18446744073709551616', '9'.repeat(400)])
+  expect(requests.length).toBeGreaterThan(30)
+  expect(await failing(requests)).toEqual([])
+})
+
+test('nor is any other value', { tags: ['long'] }, async () => {
+  const values = [...EDGES.filter((value) => value !== '').map(encodeURIComponent), ...RAW_EDGES]
+  expect(await failing(changes(values))).toEqual([])
 })
 
 test.each([

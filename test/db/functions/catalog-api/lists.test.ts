@@ -1,8 +1,14 @@
 /** The lists of the pages as files: every row that the filters select, in columns that stay, for spreadsheets too. */
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { registerLists } from '../../../../functions/catalog-api/api/lists.ts'
 import { registerQueues } from '../../../../functions/catalog-api/api/queues.ts'
+import { registerReplicaSummary } from '../../../../functions/catalog-api/api/replicas.ts'
+import { registerRuns } from '../../../../functions/catalog-api/api/runs.ts'
+import { refusal } from '../../../../functions/catalog-api/http/problem.ts'
 import { parkNotification } from '../../../../shared/catalogue/parked.ts'
+import type { Database } from '../../../../shared/database/connect.ts'
+import { listArrivals, listHistory } from '../../../../shared/queries/lists.ts'
 import { ANONYMOUS, caller, type RestApp, restApp } from '../../../support/functions/catalog-api/rest-app.ts'
 import { addCopiesInAllStates, addDeadLetter, addFailedArrival, fillSite } from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
@@ -16,7 +22,7 @@ let app: RestApp
 
 beforeAll(async () => {
   context = await startTestTapeContext()
-  app = restApp(context, registerQueues, registerLists)
+  app = restApp(context, registerQueues, registerLists, registerRuns, registerReplicaSummary)
   await fillSite(context)
   await addCopiesInAllStates(context)
   await addFailedArrival(context, 'LNGS/run60099.mid.gz', FORMULA)
@@ -163,6 +169,33 @@ describe('the filters', () => {
   })
 })
 
+describe('a tag that the catalogue does not know', () => {
+  const OF_TAGS = PATHS.filter((path) => !/parked|queues|dead/.test(path))
+
+  test.each([...OF_TAGS, '/api/v1/runs', '/api/v1/replicas/summary'])(
+    'is refused by %s, with those that resemble it',
+    async (path) => {
+      for (const query of ['tag=lngs', 'tag=LNGS&tag=lngs', 'tag=lngs&format=csv'].slice(
+        0,
+        path.endsWith('summary') ? 2 : 3,
+      )) {
+        const { status, json } = await get(`${path}?${query}`, EVERYBODY)
+        expect([status, json?.detail]).toEqual([
+          404,
+          'the catalogue has no run of the tag lngs yet, but of LNGS',
+        ])
+      }
+    },
+  )
+
+  test('is known by a file that could not be catalogued, and to whoever has a right for it by name', async () => {
+    await addFailedArrival(context, 'SOON/run00001.mid.gz', 'cut off')
+    expect((await get('/api/v1/copies?tag=SOON', EVERYBODY)).json.rows).toEqual([])
+    expect((await get('/api/v1/copies?tag=LATER', EVERYBODY)).status).toBe(404)
+    expect((await get('/api/v1/copies?tag=LATER', caller('read:LATER'))).json.rows).toEqual([])
+  })
+})
+
 test('a list of many windows is complete although ids have large gaps and few rows match', async () => {
   const { database } = context
   const run = await database
@@ -190,6 +223,92 @@ test('a list of many windows is complete although ids have large gaps and few ro
   )
   expect(await ndjson('/api/v1/history?from=11301&to=11305')).toEqual([])
 })
+
+describe('among many rows', () => {
+  const MANY = 30_000
+  let reads: (read: (database: Database) => Promise<unknown>) => Promise<number>
+  beforeAll(async () => {
+    const { database } = context
+    const arrive = (tag: string, from: number, count: number) =>
+      sql`INSERT INTO arrivals (identity, bucket, object_key, etag, event_name, source, state, received_at, announced_at)
+        SELECT UNHEX(SHA2(CONCAT(${tag}, seq), 256)), 'cygno-data', CONCAT(${tag}, '/run', LPAD(seq, 6, '0'), '_0001.mid.gz'),
+          'e', 'ObjectCreated:Put', 'aws', IF(seq = 17, 'invalid', 'done'), NOW(3), NOW(3)
+        FROM ${sql.raw(`seq_${from}_to_${from + count - 1}`)}`.execute(database)
+    await arrive('OLD', 1, 20)
+    await arrive('NEW', 100_001, MANY)
+    await sql`INSERT INTO run_history (run_id, at, what, detail) SELECT (SELECT MIN(id) FROM runs WHERE tag = 'LNGS'),
+      NOW(3), 'tested', 'x' FROM ${sql.raw(`seq_1_to_${MANY}`)}`.execute(database)
+    await sql`ANALYZE TABLE arrivals, run_history, runs`.execute(database)
+    reads = (read) =>
+      database.connection().execute(async (connection) => {
+        const count = async () => {
+          const { rows } = await sql<{
+            Value: string
+          }>`SHOW SESSION STATUS LIKE 'Handler_read%'`.execute(connection)
+          return rows.reduce((sum, { Value }) => sum + Number(Value), 0)
+        }
+        const before = await count()
+        await read(connection)
+        return (await count()) - before
+      })
+  })
+
+  test.each([
+    ['few arrivals of a tag', { tags: ['OLD'] }, 20],
+    ['the arrivals of one run', { tags: ['NEW'], from: 100_077, to: 100_077 }, 1],
+    ['the arrivals of a run that has none', { tags: ['NEW'], from: 7, to: 7 }, 0],
+    ['arrivals in a rare state', { tags: '*', states: ['invalid'], from: 17, to: 17 }, 1],
+  ] as const)('%s are found without reading the others', async (_, filter, count) => {
+    let found = 0
+    const read = async (database: Database) => {
+      for await (const rows of listArrivals(database, { after: null, ...filter })) found += rows.length
+    }
+    expect(await reads(read)).toBeLessThan(2000)
+    expect(found).toBe(count)
+  })
+
+  test('the history of a tag with few runs is found without reading that of others', async () => {
+    let found = 0
+    const read = async (database: Database) => {
+      for await (const rows of listHistory(database, { after: null, tags: ['LNF'] })) found += rows.length
+    }
+    expect(await reads(read)).toBeLessThan(2000)
+    expect(found).toBeGreaterThan(11)
+  })
+
+  test('a list is complete whichever way its rows are found', async () => {
+    expect(await ndjson('/api/v1/arrivals?tag=OLD&from=3&to=5')).toHaveLength(3)
+    expect(await ndjson('/api/v1/arrivals?tag=NEW&from=100030&to=100129')).toHaveLength(100)
+    expect(await ndjson('/api/v1/arrivals?tag=NEW&tag=OLD')).toHaveLength(MANY + 20)
+    expect(await ndjson('/api/v1/arrivals?from=100001&tag=NEW')).toHaveLength(MANY)
+    expect(await ndjson('/api/v1/arrivals?from=3&to=5')).toHaveLength(3)
+    const { json } = await get('/api/v1/arrivals?tag=OLD&limit=15')
+    expect(await ndjson(`/api/v1/arrivals?tag=OLD&cursor=${json.next}`)).toHaveLength(5)
+  })
+
+  test('a request that was answered without its list does not read the rest of it', async () => {
+    const timedOut = AbortSignal.abort(refusal(503, 'too late'))
+    const statements: string[] = []
+    const log = (sqlText: string) => statements.push(sqlText)
+    const followed = restApp({ ...context, database: followedBy(context.database, log) }, registerLists)
+    await followed.get('/api/v1/arrivals?from=1&to=2', EVERYBODY)
+    const all = statements.splice(0).length
+    expect((await followed.api.app.request('/api/v1/arrivals?from=1&to=2', {}, { timedOut })).status).toBe(
+      503,
+    )
+    expect(statements.length).toBeLessThan(all / 2)
+  })
+})
+
+/** The database, which reports each statement before it begins. */
+const followedBy = (database: Database, report: (kind: string) => void) =>
+  database.withPlugin({
+    transformQuery: ({ node }) => {
+      report(node.kind)
+      return node
+    },
+    transformResult: async ({ result }) => result,
+  })
 
 test('a failure cuts a list off, so that it is not taken for a complete one', async () => {
   const broken = restApp(

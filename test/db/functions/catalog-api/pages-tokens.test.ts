@@ -5,6 +5,7 @@ import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import { createToken, listTokens } from '../../../../shared/access/tokens.ts'
 import { createFormBrowser, type FormBrowser, type Page } from '../../../support/form-browser.ts'
 import { startTestIssuer, type TestIssuer } from '../../../support/functions/catalog-api/access-fixture.ts'
+import { makeRun } from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const SITE = 'http://127.0.0.1:9'
@@ -24,7 +25,7 @@ beforeAll(async () => {
       CYGNET_OIDC_CLIENT_ID: 'cygnet-web',
       CYGNET_PUBLIC_URL: `${SITE}/`,
       CYGNET_SESSION_SECRET: 'a secret of at least thirty-two characters',
-      CYGNET_ROLES: '/cygno=reader:*;/shifters=shifter:LNGS;/ops=operator:*',
+      CYGNET_ROLES: '/cygno=reader:*;/shifters=shifter:LNGS;/ops=operator:*;/new=reader:NEW',
       CYGNET_REQUESTS_PER_MINUTE: '0',
     },
   })
@@ -111,6 +112,22 @@ test('a token can be narrowed to one tag, and is refused with a right that its p
     const refused = await make(ada, fields)
     expect([refused.status, refused.text.includes(reason)], refused.text).toEqual([400, true])
   }
+})
+
+test('a token for a tag that the catalogue does not know is refused; the form offers those that it knows', async () => {
+  await makeRun(context, { tag: 'LNGS', runNumber: 1, ago: 60_000 })
+  const ada = await signedIn('ada', 'Ada', ['/cygno'])
+  expect((await ada.open(`${SITE}/tokens`)).text).toContain('<option value="LNGS">')
+  for (const tag of ['lngs', 'LN GS']) {
+    const refused = await make(ada, { name: 'x', scope: 'read:*', tag })
+    expect(refused.status).toBe(400)
+    expect(refused.text).toContain(`no run of the tag ${tag} yet, but of LNGS`)
+  }
+  // Named by whoever gave the right.
+  const bob = await signedIn('bob', 'Bob', ['/new'])
+  expect(await me(secretIn(await make(bob, { name: 'new', scope: 'read:NEW' })))).toMatchObject({
+    scopes: ['read:NEW'],
+  })
 })
 
 test('a form without the token of the session makes and revokes nothing', async () => {

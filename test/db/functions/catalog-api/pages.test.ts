@@ -140,6 +140,11 @@ describe('every page', () => {
     )
   })
 
+  test('an unknown tag is named as such, with those that resemble it', async () => {
+    for (const path of ['/replicas?tag=lngs', '/runs?tag=lngs'])
+      expect(await pageAt(path)).toMatch(/he catalogue has no run of the tag lngs yet, but of LNGS\./)
+  })
+
   test('a caller without rights is asked to sign in, and sees no navigation', async () => {
     who = ANONYMOUS
     for (const path of PAGES) expect((await get(path)).status).toBe(401)

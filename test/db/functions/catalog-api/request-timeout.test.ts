@@ -21,6 +21,7 @@ const ANSWER_MS = 100
 describe('a request', () => {
   let recorded: ReturnType<typeof recordingLog>
   let app: HttpApp
+  let heard = (): boolean | undefined => false
   const waiting = { release: () => {}, begun: Promise.withResolvers<void>() }
   beforeEach(() => {
     // Time passes only where a test lets it: an answer is in time or too late, however slow the machine is.
@@ -30,6 +31,7 @@ describe('a request', () => {
     const api = createEmptyApi(recorded.log)
     api.app.use(async (c, next) => {
       c.set('caller', ANONYMOUS)
+      heard = () => c.env?.timedOut?.aborted
       await next()
     })
     api.app.use(rateLimit({ requestsPerMinute: 100, now: () => new Date(), addressOf: () => null }))
@@ -82,6 +84,18 @@ describe('a request', () => {
       { event: 'request-timed-out', path: '/silent', method: 'GET', ms: ANSWER_MS },
     ])
     expect(recorded.text()).not.toContain('secret')
+  })
+
+  it('that is not answered in time learns of it, and one that is does not', async () => {
+    const waited = get('/silent')
+    await waiting.begun.promise
+    expect(heard()).toBe(false)
+    await vi.advanceTimersByTimeAsync(ANSWER_MS)
+    await waited
+    expect(heard()).toBe(true)
+    await get('/quick')
+    await vi.advanceTimersByTimeAsync(ANSWER_MS * 2)
+    expect(heard()).toBe(false)
   })
 
   it('that is answered in time is answered as ever', async () => {

@@ -141,7 +141,6 @@ describe('the list of runs', () => {
     ['tag=LNGS', [3, 2, 1]],
     ['tag=LNGS&tag=LNF', [4, 3, 2, 1]],
     ['tag=FLASH%2F2024', [5]],
-    ['tag=nowhere', []],
     ['from=2&to=3', [3, 2]],
     [`since=${new Date((BEGIN_OF_RUN + 2 * HOUR) * 1000).toISOString()}`, [5, 4, 3, 2]],
     [`until=${new Date((BEGIN_OF_RUN + 2 * HOUR) * 1000).toISOString()}`, [1]],
