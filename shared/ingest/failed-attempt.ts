@@ -11,7 +11,7 @@ import {
   unfinishedArrival,
 } from '../catalogue/arrivals.ts'
 import { alertRequest, dependencyAlert } from '../catalogue/next-steps.ts'
-import { alreadyNew } from '../catalogue/take-over.ts'
+import { alreadyNew, takeOverTimes } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
 import type { Arrival, Schema } from '../database/schema.ts'
@@ -207,5 +207,6 @@ async function isHistory(trx: Transaction<Schema>, arrivalId: number, object: Ob
     .select('isHistory')
     .where('id', '=', arrivalId)
     .executeTakeFirst()
-  return arrival?.isHistory === true && !(await alreadyNew(trx, [object])).has(object)
+  if (arrival?.isHistory !== true) return false
+  return !(await alreadyNew(trx, [object], await takeOverTimes(trx))).has(object)
 }

@@ -57,7 +57,7 @@ export async function reconcile(
   await takeLoggedRuns(context)
     .then(() => alertAwaitedFiles(context, signal))
     .catch((error) => context.log.error({ error }, 'logged-runs-not-taken'))
-  await checkStoreClock(context, options.bucket, signal)
+  const clockMs = await checkStoreClock(context, options.bucket, signal)
   const unfinished = options.resume === true ? await findUnfinished(context, options) : undefined
   let startAfter = unfinished?.startAfter ?? null
   let progress: ReconcileProgress = {
@@ -69,7 +69,7 @@ export async function reconcile(
     held: [],
     finished: false,
   }
-  const gate = openGate(context, options.bucket)
+  const gate = openGate(context, options.bucket, clockMs)
   // The date of an unfinished row is that of the last progress: alertStalledListing needs it.
   if (unfinished === undefined) await saveProgress(context, options, null, progress, true)
   while (!signal.aborted) {
@@ -106,16 +106,23 @@ export async function reconcile(
 /** Less is the delay of a busy store. */
 const ALERTED_CLOCK_MS = 60_000
 
-/** The store's clock decides what is older than a take-over time. A store that does not answer fails the listing. */
+const DATED_WRONGLY =
+  'What it stored meanwhile has wrong dates: see in the runbook, "A clock is wrong", which runs became history by them'
+
+/**
+ * The store's clock dates the objects: its difference from the database's, ms. A store that does not answer fails
+ * the listing.
+ */
 async function checkStoreClock(
   { s3, database, now, log }: Context<'database' | 's3'>,
   bucket: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const differenceMs = await storeClockDifference(s3, bucket, now, signal).catch(() => 0)
-  if (Math.abs(differenceMs) < ALERTED_CLOCK_MS) return
+  if (Math.abs(differenceMs) < ALERTED_CLOCK_MS) return differenceMs
   log.warn({ bucket, seconds: Math.round(differenceMs / 1000) }, 'store-clock-differs')
-  await alertClock(database, `the store of ${bucket}`, differenceMs, now())
+  await alertClock(database, `the store of ${bucket}`, differenceMs, now(), DATED_WRONGLY)
+  return differenceMs
 }
 
 const DAY_MS = 86_400_000

@@ -20,7 +20,7 @@ async function alertAndClose(
   close: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (await isHistory(context.database, { ...hint, at: hint.eventTime })) return await close()
+  if (await isHistory(context.database, hint, hint.eventTime, context.now())) return await close()
   await addRequests(context.database, [alert], context.now())
   await close()
   await sendRequests(context, [alert], signal)

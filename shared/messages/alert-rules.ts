@@ -66,7 +66,7 @@ export const ALERT_RULES = {
   'clock-differs': {
     severities: ['error'],
     meaning:
-      "the clock of a machine and the database's differ by more than a minute: one of them is wrong; once a machine and day",
+      "the clock of a machine, or of the store, and the database's differ by more than a minute: one of them is wrong; once a machine and day",
   },
   'misnamed-object': {
     severities: ['warning'],

@@ -11,19 +11,21 @@ const LONGEST_HOST = 200
  * @param host or another owner of a clock: `the store of cygno-data`.
  * @param differenceMs its clock minus the database's.
  * @param at the database's time.
+ * @param consequence for people: a sentence.
  */
 export async function alertClock(
   database: Database,
   host: string,
   differenceMs: number,
   at: Date,
+  consequence = "If other machines report it too, it is the database's, by which all functions work",
 ): Promise<void> {
   const fingerprint = `clock-differs:${host.slice(0, LONGEST_HOST)}:${at.toISOString().slice(0, 10)}`
   const body = {
     fingerprint,
     rule: 'clock-differs',
     severity: 'error',
-    summary: `the clock of ${host} is ${differenceText(differenceMs)} the database's: one of them is wrong. If other machines report it too, it is the database's, by which all functions work`,
+    summary: `the clock of ${host} is ${differenceText(differenceMs)} the database's: one of them is wrong. ${consequence}`,
     tag: null,
     runNumber: null,
     bucket: null,
