@@ -21,16 +21,16 @@ import { assertAbsent } from './root.ts'
 import { disappeared, type TapeSystem } from './tape-system.ts'
 
 /** @throws TransientError when it cannot be determined. */
-export async function isOnMedia(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
+export async function mediumNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<Medium> {
   const system = await endpoint.tapeSystem(signal)
-  return mediumOf(system, await placeOf(endpoint, system, file.name, signal)).onMedia
+  return mediumOf(system, await placeOf(endpoint, system, file.name, signal))
 }
 
 /** What the tape system reports about a file; null where there is none. */
 const placeOf = async ({ places }: Endpoint, system: TapeSystem, name: string, signal: AbortSignal) =>
   system.kind === 'none' ? null : await system.rest.archiveInfo(places.path(name), signal)
 
-type Medium = Pick<Extract<TapeCheck, { kind: 'present' }>, 'onMedia' | 'assumedSince'>
+export type Medium = Pick<Extract<TapeCheck, { kind: 'present' }>, 'onMedia' | 'assumedSince'>
 
 function mediumOf(system: TapeSystem, place: Archived | null): Medium {
   if (system.kind === 'api' || system.since === null) return { onMedia: place === null || hasTapeCopy(place) }
