@@ -231,13 +231,19 @@ async function missingOf(
   )
   const now = context.now().getTime()
   return objects.flatMap((object) => {
-    if (object.lastModified !== null && object.lastModified.getTime() > now - graceSeconds * 1000) return []
+    if (isYoung(object, graceSeconds * 1000, now)) return []
     const known = arrivals.filter(
       ({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag,
     )
     const isMissing = known.every((each) => needsAnnouncement(each, object, now))
     return isMissing ? [{ object, isKnown: known.length > 0 }] : []
   })
+}
+
+/** A date further ahead than the grace period is that of a store whose clock is ahead: the object's age is unknown. */
+function isYoung({ lastModified }: ObjectVersion, graceMs: number, now: number): boolean {
+  const ageMs = lastModified === null ? Number.POSITIVE_INFINITY : now - lastModified.getTime()
+  return ageMs < graceMs && ageMs > -graceMs
 }
 
 /**
