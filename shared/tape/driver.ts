@@ -125,6 +125,8 @@ export interface CheckOptions {
    * them even where one is stated.
    */
   readonly readBack: 'never' | 'if-needed' | 'always'
+  /** The file was there before: then nothing that the endpoint shows may contradict its absence. */
+  readonly wasThere?: boolean
 }
 
 export type StageResult =

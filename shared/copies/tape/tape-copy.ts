@@ -69,7 +69,11 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
     const file = tapeFileOf(replica)
     const found = await context.tape.check(
       file,
-      { reference: job, readBack: readBackFor(replica, 'if-needed') },
+      {
+        reference: job,
+        readBack: readBackFor(replica, 'if-needed'),
+        wasThere: replica.state === 'staged',
+      },
       signal,
     )
     switch (found.kind) {

@@ -105,7 +105,7 @@ async function checkTape(
   if (tape === null || tape.endpoint !== replica.endpoint)
     return { kind: 'unknown', reason: `the tape endpoint ${replica.endpoint} is not the configured one` }
   // The file counts, whatever happened to the job that brought it.
-  const found = await tape.check(tapeFileOf(replica), { reference: null, readBack }, signal)
+  const found = await tape.check(tapeFileOf(replica), { reference: null, readBack, wasThere: true }, signal)
   switch (found.kind) {
     case 'present':
       return {

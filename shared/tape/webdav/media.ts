@@ -14,10 +14,11 @@ import type {
   TapeCheck,
   TapeFile,
 } from '../driver.ts'
-import { type Archived, nameOfFile, type Staged, type TapeRest } from '../tape-rest.ts'
+import { type Archived, type Locality, nameOfFile, type Staged, type TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
-import { assertAbsent } from './root.ts'
+import { findProperties } from './properties.ts'
+import { assertRootExists } from './root.ts'
 import { disappeared, type TapeSystem } from './tape-system.ts'
 
 /** @throws TransientError when it cannot be determined. */
@@ -254,6 +255,32 @@ function refusalOfStaging(place: Archived, path: string): InvalidInputError | Tr
 }
 
 /**
+ * Called when a HEAD found no file of this name: a PROPFIND must not find one either. Where the storage behind an
+ * endpoint is not mounted, its root is an empty folder: so the tape system must not know a file that was there.
+ * @throws TransientError when one of them does, or when the server is not known to be the endpoint.
+ */
+export async function assertAbsent(
+  endpoint: Endpoint,
+  name: string,
+  wasThere: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const { http, places } = endpoint
+  await assertRootExists(endpoint, signal)
+  if ((await findProperties(http, places.url(name), 0, signal)) !== null)
+    throw new TransientError(`${places.root.host} answers in two ways whether it has ${name}`)
+  if (!wasThere) return
+  const place = await placeOf(endpoint, await endpoint.tapeSystem(signal), name, signal)
+  if (place?.kind === 'locality' && HAVE_IT.includes(place.locality))
+    throw new TransientError(
+      `${places.root.host} does not find ${name}, which its tape system has (${place.locality}): its storage may not be mounted`,
+    )
+}
+
+/** What the tape system reports of a file that exists. */
+const HAVE_IT: readonly Locality[] = ['DISK', 'TAPE', 'DISK_AND_TAPE', 'UNAVAILABLE']
+
+/**
  * The name of the file at the endpoint: its own, else that of the oldest layout, without the bucket, for runs
  * that were copied before Cygnet. Null when neither exists.
  */
@@ -268,6 +295,6 @@ export async function nameInUse(
     older.includes('/') &&
     (await sizeAt(endpoint.http, endpoint.places.url(older), signal)) === file.sizeBytes
   if (isOlder) return older
-  await assertAbsent(endpoint, file.name, signal)
+  await assertAbsent(endpoint, file.name, true, signal)
   return null
 }
