@@ -14,9 +14,11 @@ import type {
   TapeCheck,
   TapeFile,
 } from '../driver.ts'
+import { encodedName } from '../names.ts'
 import { type Archived, type Locality, nameOfFile, type Staged, type TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
+import { folderOf } from './places.ts'
 import { findProperties } from './properties.ts'
 import { assertRootExists } from './root.ts'
 import { disappeared, type TapeSystem } from './tape-system.ts'
@@ -256,20 +258,28 @@ function refusalOfStaging(place: Archived, path: string): InvalidInputError | Tr
 
 /**
  * Called when a HEAD found no file of this name: a PROPFIND must not find one either. Where the storage behind an
- * endpoint is not mounted, its root is an empty folder: so the tape system must not know a file that was there.
+ * endpoint is not mounted, its root is an empty folder: so of a file that was there the folder must be described, and
+ * the tape system must not know it.
+ * @param wasThere `checked`: the catalogue has such a copy; `stated`: a caller asks for the file, whose name may never
+ * have existed.
  * @throws TransientError when one of them does, or when the server is not known to be the endpoint.
  */
 export async function assertAbsent(
   endpoint: Endpoint,
   name: string,
-  wasThere: boolean,
+  wasThere: 'no' | 'stated' | 'checked',
   signal: AbortSignal,
 ): Promise<void> {
   const { http, places } = endpoint
   await assertRootExists(endpoint, signal)
   if ((await findProperties(http, places.url(name), 0, signal)) !== null)
     throw new TransientError(`${places.root.host} answers in two ways whether it has ${name}`)
-  if (!wasThere) return
+  if (wasThere === 'no') return
+  const folder = `${places.root.href}${encodedName(folderOf(name))}`
+  if (wasThere === 'checked' && (await findProperties(http, folder, 0, signal)) === null)
+    throw new TransientError(
+      `${places.root.host} has no folder ${folderOf(name)} in which ${name} was: its storage may not be mounted`,
+    )
   const place = await placeOf(endpoint, await endpoint.tapeSystem(signal), name, signal)
   if (place?.kind === 'locality' && HAVE_IT.includes(place.locality))
     throw new TransientError(
@@ -295,6 +305,6 @@ export async function nameInUse(
     older.includes('/') &&
     (await sizeAt(endpoint.http, endpoint.places.url(older), signal)) === file.sizeBytes
   if (isOlder) return older
-  await assertAbsent(endpoint, file.name, true, signal)
+  await assertAbsent(endpoint, file.name, 'stated', signal)
   return null
 }

@@ -61,7 +61,7 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
     async check(file, checkOptions, signal) {
       const found = await checkCopy(endpoint, file, checkOptions, signal)
       if (found.kind === 'absent')
-        await assertAbsent(endpoint, file.name, checkOptions.wasThere === true, signal)
+        await assertAbsent(endpoint, file.name, checkOptions.wasThere === true ? 'checked' : 'no', signal)
       return found
     },
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),

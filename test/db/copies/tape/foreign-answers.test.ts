@@ -137,3 +137,21 @@ test.each([
   expect(await states()).toEqual(RUNS.map(() => 'present'))
   expect((await copiesOnTape()).map(({ state }) => state)).toEqual(RUNS.map(() => 'on-media'))
 })
+
+test('at an endpoint without a Tape REST API an empty root makes no copy missing', async () => {
+  const { driver } = await startWebdavFixture({ tapeRest: 'never' }, endpoint)
+  const own = { ...context, tape: driver }
+  try {
+    await copiedRuns()
+    const endOutage = replaceEndpoint(answerEmpty)
+    const options = { readBack: 'if-needed', secondCheckMs: 1 } as const
+    const outcomes = []
+    for (const { id } of await copiesOnTape())
+      outcomes.push((await verifyReplica(own, id, options, signal, own.log))?.outcome)
+    endOutage()
+    expect(outcomes).toEqual(RUNS.map(() => 'unknown'))
+    expect((await copiesOnTape()).map(({ state }) => state)).toEqual(RUNS.map(() => 'on-media'))
+  } finally {
+    await driver.close()
+  }
+})
