@@ -130,7 +130,7 @@ export async function recordFile(
     if (before !== null) await supersedeFile(trx, before.id, at)
     const asRead = { ...file, isHistory: file.isHistory && before?.isHistory !== false }
     await insertFile(trx, asRead, run.id, at)
-    const { isHistory, released } = await settleHistory(trx, run.id)
+    const { isHistory, released } = await settleHistory(trx, locked.generation)
     const content = storedContent(file, run)
     // Contents that were in the store before may be deleted by Cygnet while they are read again. Hence the
     // second check, under the lock of the run.
@@ -154,7 +154,11 @@ export async function recordFile(
     if (twin !== undefined)
       next.requests.push(sameContentsAlert(run, version, twin, metadata.checksums.sha256))
     if (released > 0)
-      next.notes.push({ runId: run.id, what: 'history adopted', detail: 'a file of it is new' })
+      next.notes.push({
+        runId: run.id,
+        what: 'history adopted',
+        detail: 'it began after the take-over time, or a file of it is new',
+      })
     if (!isHistory && (reused || (firstFile && locked.generations.length > 1)))
       next.requests.push(reusedNumberAlert(run, metadata.startedAt ?? 0, version))
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'

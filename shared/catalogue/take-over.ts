@@ -4,9 +4,11 @@
  */
 import { type SqlBool, sql, type Transaction } from 'kysely'
 import { type Database, type Executor, inTransaction } from '../database/connect.ts'
-import type { Schema } from '../database/schema.ts'
+import type { Run, Schema } from '../database/schema.ts'
+import type { ObjectArrival } from '../notifications/arrival.ts'
 import { folderOf, type ObjectName, parseRunKey } from '../run.ts'
 import { raisedOf, resolveRaised } from '../work/raised-alerts.ts'
+import { findArrival } from './arrivals.ts'
 
 /** The row for every tag without one of its own. */
 export const OTHER_TAGS = '*'
@@ -64,6 +66,11 @@ export async function isOlderThanTakeOver(
   { tag, at, source }: { readonly tag: string; readonly at: Date | null; readonly source?: string },
 ): Promise<boolean> {
   if (at === null || source === 'replay') return false
+  const since = await takeOverOf(executor, tag)
+  return since !== null && isBefore(at, since)
+}
+
+async function takeOverOf(executor: Executor, tag: string): Promise<Date | null> {
   const row = await executor
     .selectFrom('takeOvers')
     .select('since')
@@ -71,28 +78,42 @@ export async function isOlderThanTakeOver(
     .orderBy((order) => order.eb('tag', '=', OTHER_TAGS))
     .limit(1)
     .executeTakeFirst()
-  return row !== undefined && isBefore(at, row.since)
+  return row?.since ?? null
 }
 
 /**
- * Whether an object is history: older than the take-over time of its tag, and not of a run that is new already.
- * `at` and `source` as above.
+ * Whether an object is history: older than the take-over time of its tag by the store's date, and nothing else
+ * that is known shows that it is new. The date alone does not decide, since the store's clock may have been years
+ * behind.
+ * @param at the time since which the store has had it; null if unknown.
+ * @param now the database's time.
  */
 export async function isHistory(
   executor: Executor,
-  object: ObjectName & { readonly at: Date | null; readonly source?: string },
+  hint: ObjectArrival,
+  at: Date | null,
+  now: Date,
 ): Promise<boolean> {
-  if (!(await isOlderThanTakeOver(executor, { ...object, tag: folderOf(object.key) }))) return false
-  return !(await alreadyNew(executor, [object])).has(object)
+  const tag = folderOf(hint.key)
+  if (!(await isOlderThanTakeOver(executor, { tag, at, source: hint.source }))) return false
+  const since = (await takeOverOf(executor, tag)) ?? now
+  if (hint.source !== 'reconcile') {
+    const notifiedAt = (await findArrival(executor, hint))?.receivedAt ?? now
+    if (notifiedAt >= since) return false
+  }
+  return !(await alreadyNew(executor, [hint], () => since)).has(hint)
 }
 
 /**
  * Those objects whose key, or the run that it names, has or had a file that is not history. A later take-over
- * time leaves them new: copies and reconstructions were requested, and damage must be alerted.
+ * time leaves them new: copies and reconstructions were requested, and damage must be alerted. Also those whose
+ * run began after the take-over time, by the Runlog or another file of it.
+ * @param sinceOf the take-over time of each tag.
  */
 export async function alreadyNew<T extends ObjectName>(
   executor: Executor,
   objects: readonly T[],
+  sinceOf: (tag: string) => Date | null,
 ): Promise<ReadonlySet<T>> {
   if (objects.length === 0) return new Set()
   const files = await executor
@@ -110,9 +131,12 @@ export async function alreadyNew<T extends ObjectName>(
   const runs = new Set<string>()
   const named = objects.map(({ key }) => parseRunKey(key)).filter((run) => run !== null)
   for (const [tag, ofTag] of Map.groupBy(named, (run) => run.tag)) {
+    const since = sinceOf(tag)
     const found = await executor
       .selectFrom('runs')
-      .innerJoin('runFiles', 'runFiles.runId', 'runs.id')
+      .leftJoin('runFiles', (join) =>
+        join.onRef('runFiles.runId', '=', 'runs.id').on('runFiles.isHistory', '=', false),
+      )
       .select('runs.runNumber')
       .distinct()
       .where('runs.tag', '=', tag)
@@ -121,7 +145,12 @@ export async function alreadyNew<T extends ObjectName>(
         'in',
         ofTag.map(({ runNumber }) => runNumber),
       )
-      .where('runFiles.isHistory', '=', false)
+      .where((where) =>
+        where.or([
+          where('runFiles.id', 'is not', null),
+          ...(since === null ? [] : [where('runs.startedEpoch', '>=', Math.max(1, epochOf(since)))]),
+        ]),
+      )
       .execute()
     for (const { runNumber } of found) runs.add(`${tag}/${runNumber}`)
   }
@@ -136,21 +165,34 @@ export async function alreadyNew<T extends ObjectName>(
   )
 }
 
+const epochOf = (at: Date) => Math.floor(at.getTime() / 1000)
+
+/** False if either time is unknown. */
+async function beganSinceTakeOver(
+  executor: Executor,
+  { tag, startedEpoch }: Pick<Run, 'tag' | 'startedEpoch'>,
+): Promise<boolean> {
+  const since = await takeOverOf(executor, tag)
+  return since !== null && startedEpoch >= Math.max(1, epochOf(since))
+}
+
 /**
- * A run with one new file is new as a whole: then the marks of its other files and of their arrivals are
- * cleared. @returns whether the run is history, and how many files have been released.
+ * A run with one new file is new as a whole, and so is one that began after the take-over time, whatever date the
+ * store states: then the marks of its files and of their arrivals are cleared.
+ * @returns whether the run is history, and how many files have been released.
  */
 export async function settleHistory(
   trx: Transaction<Schema>,
-  runId: number,
+  run: Pick<Run, 'id' | 'tag' | 'startedEpoch'>,
 ): Promise<{ readonly isHistory: boolean; readonly released: number }> {
   const files = await trx
     .selectFrom('runFiles')
     .select(['id', 'bucket', 'objectKey', 'isHistory'])
-    .where('runId', '=', runId)
+    .where('runId', '=', run.id)
     .execute()
   const history = files.filter((file) => file.isHistory)
-  if (history.length === files.length) return { isHistory: true, released: 0 }
+  if (history.length === files.length && !(await beganSinceTakeOver(trx, run)))
+    return { isHistory: true, released: 0 }
   await releaseFiles(trx, history)
   return { isHistory: false, released: history.length }
 }

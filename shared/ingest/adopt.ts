@@ -43,7 +43,7 @@ export async function planAdoption(
     for await (const page of listTag(context, bucket, tag === OTHER_TAGS ? null : tag, signal)) {
       const objects = tag === OTHER_TAGS ? page.filter(({ key }) => !own.has(folderOf(key))) : page
       const unknown = new Set(await unknownOf(context.database, objects))
-      const isNew = await alreadyNew(context.database, objects)
+      const isNew = await alreadyNew(context.database, objects, () => since)
       for (const object of objects) {
         const isHistory = isBefore(object.lastModified, since) && !isNew.has(object)
         counts[isHistory ? 'before' : 'after'][unknown.has(object) ? 'unknown' : 'known']++
@@ -66,7 +66,7 @@ const AT_ONCE = 200
 
 /**
  * Files that were catalogued as history and are not older than the take-over time of their tag any more, since
- * it was set earlier: their reconstruction is requested if it would have been, and the next comparison of the
+ * it was set earlier, or whose run began after it: their reconstruction is requested if it would have been, and the next comparison of the
  * catalogue with the copies requests their copies on tape. A run that cannot be adopted does not prevent the
  * others: it is tried again by the next call. @returns how many runs had such files, and how many of them failed.
  */
@@ -88,7 +88,10 @@ export async function releaseHistory(
       .distinct()
       .where('runFiles.isHistory', '=', true)
       .where('runFiles.runId', '>', after)
-      .where('runFiles.lastModified', '>=', sql<Date>`COALESCE(own.since, others.since)`)
+      .where(
+        sql<boolean>`(run_files.last_modified >= COALESCE(own.since, others.since)
+          OR runs.started_epoch >= GREATEST(1, TIMESTAMPDIFF(SECOND, '1970-01-01', COALESCE(own.since, others.since))))`,
+      )
       .orderBy('runFiles.runId')
       .limit(AT_ONCE)
       .execute()

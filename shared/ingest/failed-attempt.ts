@@ -10,7 +10,7 @@ import {
   type UnfinishedArrival,
   unfinishedArrival,
 } from '../catalogue/arrivals.ts'
-import { alreadyNew } from '../catalogue/take-over.ts'
+import { alreadyNew, takeOverTimes } from '../catalogue/take-over.ts'
 import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
 import type { Arrival, Schema } from '../database/schema.ts'
@@ -204,5 +204,6 @@ async function isHistory(trx: Transaction<Schema>, arrivalId: number, object: Ob
     .select('isHistory')
     .where('id', '=', arrivalId)
     .executeTakeFirst()
-  return arrival?.isHistory === true && !(await alreadyNew(trx, [object])).has(object)
+  if (arrival?.isHistory !== true) return false
+  return !(await alreadyNew(trx, [object], await takeOverTimes(trx))).has(object)
 }

@@ -6,6 +6,7 @@ import { alreadyNew, isBefore, OTHER_TAGS, takeOverTimes } from '../catalogue/ta
 import type { Context } from '../context.ts'
 import type { Database } from '../database/connect.ts'
 import { folderOf, isTag, type ObjectVersion } from '../run.ts'
+import { latestDate } from '../storage/store-clock.ts'
 import { cutText } from '../text.ts'
 import { addRequests } from '../work/outbox.ts'
 import { alert } from '../work/raise-alert.ts'
@@ -43,8 +44,8 @@ export interface Gate {
 const FEW = 100
 const OLD_MS = 86_400_000
 
-/** For one listing of a bucket. */
-export function openGate(context: Context<'database' | 's3'>, bucket: string): Gate {
+/** For one listing of a bucket. @param clockMs the clock of its store minus the database's. */
+export function openGate(context: Context<'database' | 's3'>, bucket: string, clockMs: number): Gate {
   const oldest = () => new Date(context.now().getTime() - OLD_MS)
   const waiting = new Map<string, Waiting>()
   const decided = new Map<string, Date | null>()
@@ -55,7 +56,10 @@ export function openGate(context: Context<'database' | 's3'>, bucket: string): G
     const before = (await firstNewRun(context.database, tag)) ?? oldest()
     let unknown = 0
     for await (const page of listTag(context, bucket, tag, signal)) {
-      const old = page.filter(({ lastModified: at }) => isBefore(at, oldest()) && isBefore(at, before))
+      const old = page.filter(({ lastModified }) => {
+        const at = latestDate(lastModified, clockMs)
+        return isBefore(at, oldest()) && isBefore(at, before)
+      })
       unknown += (await unknownOf(context.database, old)).length
       if (unknown > FEW) break
     }
@@ -71,9 +75,10 @@ export function openGate(context: Context<'database' | 's3'>, bucket: string): G
       const isNew = await alreadyNew(
         context.database,
         missing.map(({ object }) => object),
+        takeOverOf,
       )
       for (const { object, isKnown } of missing) {
-        const { lastModified } = object
+        const lastModified = latestDate(object.lastModified, clockMs)
         const tag = folderOf(object.key)
         const since = takeOverOf(tag)
         if (isNew.has(object)) usual.push(object)

@@ -22,18 +22,24 @@ export function isCurrent(
         live !== null &&
         live.etag === object.etag &&
         live.inStore &&
-        !(live.integrity === 'mismatch' && wasSentAfter(object, live.storedAt)) &&
-        !(live.isDoubted && wasSentAfter(object, arrival.lastModified))
+        !(live.integrity === 'mismatch' && wasSentAgain(object, live.storedAt)) &&
+        !(live.isDoubted && wasSentAgain(object, arrival.lastModified))
       )
     case 'invalid':
-      return (live === null || live.etag === object.etag) && !wasSentAfter(object, arrival.lastModified)
+      return (live === null || live.etag === object.etag) && !wasSentAgain(object, arrival.lastModified)
     default:
       return false
   }
 }
 
-/** Compared in whole seconds: a listing has milliseconds, the description of one object has not. */
-const wasSentAfter = ({ lastModified }: Pick<ObjectVersion, 'lastModified'>, at: Date | null): boolean =>
+/**
+ * Another date, not a later one: the store's clock may have been ahead and set back since. Compared in whole seconds:
+ * a listing has milliseconds, the description of one object has not.
+ */
+const wasSentAgain = ({ lastModified }: Pick<ObjectVersion, 'lastModified'>, at: Date | null): boolean =>
   at !== null &&
   lastModified !== null &&
-  Math.floor(lastModified.getTime() / 1000) > Math.floor(at.getTime() / 1000)
+  isAnother(Math.floor(lastModified.getTime() / 1000) - Math.floor(at.getTime() / 1000))
+
+/** A listing may state a second less than the description, which is rounded. */
+const isAnother = (seconds: number) => seconds > 0 || seconds < -1

@@ -15,6 +15,7 @@ import { type Route, routeKey } from '../notifications/route-key.ts'
 import { runInName } from '../notifications/run-in-name.ts'
 import type { ObjectName, RunFileId } from '../run.ts'
 import { describeObject, type ObjectDescription } from '../storage/objects.ts'
+import { clockDifference, latestDate } from '../storage/store-clock.ts'
 import { blame, noteSuccess, storeBreaker } from '../work/breaker.ts'
 import { leaseOwner, whileHeld } from '../work/lease.ts'
 import type { Request } from '../work/outbox.ts'
@@ -115,8 +116,8 @@ async function processCurrentVersion(
   }
   if (object === null) return { outcome: await reportMissing(context, hint, run, signal) }
   const { leaseSeconds } = context.config.work
-  const stored = { bucket: object.bucket, key: object.key, at: object.lastModified, source: hint.source }
-  const isHistory = await isHistoryOf(context.database, stored)
+  const at = latestDate(object.lastModified, clockDifference(object.storeTime, since, context.now()))
+  const isHistory = await isHistoryOf(context.database, hint, at, context.now())
   const options = { owner: leaseOwner(context), leaseSeconds, at: context.now(), isHistory }
   const fresh = await claimNewArrival(context.database, hint, object, options)
   const claim = fresh ?? (await claimKnown(context, object, run, options))

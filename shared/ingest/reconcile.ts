@@ -57,7 +57,7 @@ export async function reconcile(
   await takeLoggedRuns(context)
     .then(() => alertAwaitedFiles(context, signal))
     .catch((error) => context.log.error({ error }, 'logged-runs-not-taken'))
-  await checkStoreClock(context, options.bucket, signal)
+  const clockMs = await checkStoreClock(context, options.bucket, signal)
   const unfinished = options.resume === true ? await findUnfinished(context, options) : undefined
   let startAfter = unfinished?.startAfter ?? null
   let progress: ReconcileProgress = {
@@ -69,7 +69,7 @@ export async function reconcile(
     held: [],
     finished: false,
   }
-  const gate = openGate(context, options.bucket)
+  const gate = openGate(context, options.bucket, clockMs)
   // The date of an unfinished row is that of the last progress: alertStalledListing needs it.
   if (unfinished === undefined) await saveProgress(context, options, null, progress, true)
   while (!signal.aborted) {
@@ -105,17 +105,24 @@ export async function reconcile(
   return progress
 }
 
-/** The store's clock decides what is older than a take-over time. A store that does not answer fails the listing. */
+const DATED_WRONGLY =
+  'What it stored meanwhile has wrong dates: see in the runbook, "A clock is wrong", which runs became history by them'
+
+/**
+ * The store's clock dates the objects: its difference from the database's, ms. A store that does not answer fails
+ * the listing.
+ */
 async function checkStoreClock(
   { s3, database, now, log }: Context<'database' | 's3'>,
   bucket: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const differenceMs = await storeClockDifference(s3, bucket, now, signal).catch(() => null)
-  if (differenceMs === null) return
+  if (differenceMs === null) return 0
   if (differs(differenceMs))
     log.warn({ bucket, seconds: Math.round(differenceMs / 1000) }, 'store-clock-differs')
-  await reportClock(database, `the store of ${bucket}`, differenceMs, now())
+  await reportClock(database, `the store of ${bucket}`, differenceMs, now(), DATED_WRONGLY)
+  return differenceMs
 }
 
 const DAY_MS = 86_400_000
@@ -224,13 +231,19 @@ async function missingOf(
   )
   const now = context.now().getTime()
   return objects.flatMap((object) => {
-    if (object.lastModified !== null && object.lastModified.getTime() > now - graceSeconds * 1000) return []
+    if (isYoung(object, graceSeconds * 1000, now)) return []
     const known = arrivals.filter(
       ({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag,
     )
     const isMissing = known.every((each) => needsAnnouncement(each, object, now))
     return isMissing ? [{ object, isKnown: known.length > 0 }] : []
   })
+}
+
+/** A date further ahead than the grace period is that of a store whose clock is ahead: the object's age is unknown. */
+function isYoung({ lastModified }: ObjectVersion, graceMs: number, now: number): boolean {
+  const ageMs = lastModified === null ? Number.POSITIVE_INFINITY : now - lastModified.getTime()
+  return ageMs < graceMs && ageMs > -graceMs
 }
 
 /**

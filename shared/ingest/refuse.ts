@@ -21,8 +21,8 @@ import { resolveRaised } from '../work/raised-alerts.ts'
 import { sendRequests } from '../work/send-requests.ts'
 
 /** History is counted in the summary of its tag. */
-async function isReported({ database }: Context<'database'>, hint: ObjectArrival): Promise<boolean> {
-  return !(await isHistory(database, { ...hint, at: hint.eventTime }))
+async function isReported({ database, now }: Context<'database'>, hint: ObjectArrival): Promise<boolean> {
+  return !(await isHistory(database, hint, hint.eventTime, now()))
 }
 
 /** Rejects an arrival whose key resembles that of a run but is not valid. */

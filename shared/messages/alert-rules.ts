@@ -131,7 +131,7 @@ export const ALERT_RULES = {
     ends: 'condition',
     runbook: 'a-clock-is-wrong',
     meaning:
-      "the clock of a machine and the database's differ by more than a minute: one of them is wrong; counted once a day",
+      "the clock of a machine, or of the store, and the database's differ by more than a minute: one of them is wrong; counted once a day",
   },
   'misnamed-object': {
     severities: ['warning'],

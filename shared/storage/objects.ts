@@ -12,11 +12,14 @@ import { getObject } from './get-object.ts'
 import { statusOf } from './send-body.ts'
 import { sizeAndDate } from './size-and-date.ts'
 import { type Statement, statementsOf } from './stated-digests.ts'
+import { dateReader } from './store-clock.ts'
 
 export interface ObjectDescription extends ObjectVersion {
   readonly stated: readonly Statement[]
   /** With which the object was stored (`gzip`); null if none. Programs that obey it decompress what they fetch. */
   readonly contentEncoding: string | null
+  /** The store's clock when it described the object; null if it states none. */
+  readonly storeTime: Date | null
 }
 
 /**
@@ -30,6 +33,8 @@ export async function describeObject(
   signal: AbortSignal,
 ): Promise<ObjectDescription | null> {
   const command = new HeadObjectCommand({ Bucket: name.bucket, Key: name.key, ChecksumMode: 'ENABLED' })
+  const date = dateReader()
+  command.middlewareStack.add(date.middleware, date.options)
   const answer = await s3.send(command, { abortSignal: signal }).catch((error) => {
     if (isMissing(error)) return null
     throw error
@@ -49,6 +54,7 @@ export async function describeObject(
     lastModified: lastModified ?? null,
     stated: statementsOf(head),
     contentEncoding: contentEncodingOf(head),
+    storeTime: date.stated(),
   }
 }
 

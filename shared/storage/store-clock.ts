@@ -16,19 +16,45 @@ export async function storeClockDifference(
   signal: AbortSignal,
 ): Promise<number> {
   const command = new HeadBucketCommand({ Bucket: bucket })
-  let stated = Number.NaN
-  command.middlewareStack.add(
-    (next) => async (args) => {
-      const result = await next(args)
-      const { headers } = result.response as { readonly headers: Readonly<Record<string, string>> }
-      stated = Date.parse(headers.date ?? '')
-      return result
-    },
-    { step: 'deserialize', name: 'readDate' },
-  )
-  const before = now().getTime()
+  const date = dateReader()
+  command.middlewareStack.add(date.middleware, date.options)
+  const before = now()
   await s3.send(command, { abortSignal: signal })
-  const [earliest, latest] = [before - PRECISION_MS, now().getTime() + PRECISION_MS]
-  if (Number.isNaN(stated) || (stated >= earliest && stated <= latest)) return 0
-  return stated < earliest ? stated - before : stated - now().getTime()
+  return clockDifference(date.stated(), before, now())
 }
+
+/** As `storeClockDifference`, of an answer that came between two times. */
+export function clockDifference(stated: Date | null, before: Date, after: Date): number {
+  if (stated === null) return 0
+  const [earliest, latest] = [before.getTime() - PRECISION_MS, after.getTime() + PRECISION_MS]
+  if (stated.getTime() >= earliest && stated.getTime() <= latest) return 0
+  return stated.getTime() - (stated.getTime() < earliest ? before : after).getTime()
+}
+
+/**
+ * Reads the `Date` of the answer to one command, to which the middleware is added: null until it is answered, or
+ * if none is stated.
+ */
+export function dateReader() {
+  let stated: Date | null = null
+  return {
+    middleware:
+      <Args, Answer extends { readonly response: unknown }>(next: (args: Args) => Promise<Answer>) =>
+      async (args: Args): Promise<Answer> => {
+        const answer = await next(args)
+        const { headers } = answer.response as { readonly headers: Readonly<Record<string, string>> }
+        const at = new Date(headers.date ?? '')
+        stated = Number.isNaN(at.getTime()) ? null : at
+        return answer
+      },
+    options: { step: 'deserialize', name: 'readDate' } as const,
+    stated: () => stated,
+  }
+}
+
+/**
+ * When an object may have been stored at the latest, by the date that the store states: the clock may have been
+ * behind then as it is now.
+ */
+export const latestDate = (date: Date | null, differenceMs: number): Date | null =>
+  date === null || differenceMs >= 0 ? date : new Date(date.getTime() - differenceMs)

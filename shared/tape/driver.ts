@@ -59,6 +59,8 @@ export type CopyResult =
       readonly evidence: ContentEvidence
       /** False while the endpoint holds it on its disk buffer only. */
       readonly onMedia: boolean
+      /** As in TapeCheck. */
+      readonly assumedSince?: Date
     }
   /** A service has accepted the copy; `reference` (a job id, a rule id) identifies it there. */
   | { readonly kind: 'submitted'; readonly reference: string }
@@ -92,7 +94,7 @@ export type TapeCheck =
       readonly onMedia: boolean
       /**
        * Where the endpoint counts as the medium itself only because it shows no tape system: since when it has
-       * shown none. Such a conclusion needs time before anything may be deleted because of it.
+       * shown none. Such a conclusion needs time before the copy counts as on the medium.
        */
       readonly assumedSince?: Date
     }
@@ -123,6 +125,8 @@ export interface CheckOptions {
    * them even where one is stated.
    */
   readonly readBack: 'never' | 'if-needed' | 'always'
+  /** The file was there before: then nothing that the endpoint shows may contradict its absence. */
+  readonly wasThere?: boolean
 }
 
 export type StageResult =

@@ -50,11 +50,14 @@ export const isFree = (table?: string): RawBuilder<SqlBool> => {
   return sql<SqlBool>`(${until} IS NULL OR ${until} < UTC_TIMESTAMP(3))`
 }
 
-/** States in which rows are held. Copies are also held while they are verified, which may wait. */
+/**
+ * States in which rows are held; tasks that wait while they are requested together. Copies are also held while they
+ * are verified, which may wait.
+ */
 const HELD_STATES = {
   arrivals: ['processing'],
   replicas: ['deleting'],
-  tasks: ['running', 'pending'],
+  tasks: ['running', 'pending', 'waiting'],
 } as const satisfies Record<Lease['table'], readonly string[]>
 
 /**

@@ -156,6 +156,9 @@ function answer(
   if (route === 'POST /replicas/list') return takes(STREAM_TYPE) ? state.list(text) : notAcceptable
   if (route === 'POST /rules/') return state.addRule(text)
   if (route === 'GET /rules/') return takes(STREAM_TYPE) ? state.findRules([...searchParams]) : notAcceptable
+  const did = pathname.match(/^\/dids\/([^/]+)\/(.+)$/)
+  if (did !== null && method === 'GET')
+    return state.describe(decodeURIComponent(did[1] ?? ''), decodeURIComponent(did[2] ?? ''))
   const id = pathname.match(/^\/rules\/([0-9a-f]{32})$/)?.[1]
   if (id !== undefined && method === 'PUT') return state.changeRule(id, text, isAdmin)
   if (id !== undefined && method === 'GET')

@@ -172,6 +172,15 @@ export function createRucioState(options: RucioSetup) {
     return schemes === null ? all.slice(0, 1) : all.filter((one) => schemes.includes(one.split(':')[0] ?? ''))
   }
 
+  const describe = (scope: string, name: string): Reply => {
+    const file = files.get(`${scope}:${name}`)
+    if (file === undefined)
+      return problem(404, 'DataIdentifierNotFound', `Data identifier '${scope}:${name}' not found`)
+    const { replicas: _, ...known } = file
+    const body = JSON.stringify({ ...known, type: 'FILE', account: 'root' })
+    return { status: 200, body, type: 'application/json' }
+  }
+
   const list = (text: string): Reply => {
     const body = listing.safeParse(parsed(text))
     if (!body.success) return problem(400, 'ValueError', 'cannot decode')
@@ -325,6 +334,7 @@ export function createRucioState(options: RucioSetup) {
     place,
     know: addFile,
     register,
+    describe,
     list,
     addRule,
     changeRule,

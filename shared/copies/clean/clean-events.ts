@@ -10,6 +10,7 @@ import type { Logger } from '../../log.ts'
 import { isTag, type ObjectName, type ObjectVersion } from '../../run.ts'
 import { deleteObject } from '../../storage/delete-object.ts'
 import { listObjects } from '../../storage/objects.ts'
+import { latestDate, storeClockDifference } from '../../storage/store-clock.ts'
 import { type CleanablePrefix, protectingPrefix, refuseUncleanable } from '../delete/protected.ts'
 
 const PREFIX: CleanablePrefix = 'EVENTS/'
@@ -134,6 +135,8 @@ async function cleanBucket(
   log: Logger,
 ): Promise<CleanedEvents> {
   const prefix = options.tag === undefined ? PREFIX : `${PREFIX}${options.tag}_`
+  // A store that does not answer fails the listing.
+  const clockMs = await storeClockDifference(context.s3, bucket, context.now, signal).catch(() => 0)
   let total = NOTHING
   let startAfter: string | null = null
   do {
@@ -146,7 +149,12 @@ async function cleanBucket(
     )
     const seen = await seenTimes(context.database, bucket, page.objects)
     const due = page.objects.filter((object) =>
-      isDue(object, seen.get(object.key) ?? null, options, context.config),
+      isDue(
+        { ...object, lastModified: latestDate(object.lastModified, clockMs) },
+        seen.get(object.key) ?? null,
+        options,
+        context.config,
+      ),
     )
     const unrecognised = page.keys.filter((key) => parseEventKey(key) === null).length
     const { deleted, ...counts } = options.dryRun

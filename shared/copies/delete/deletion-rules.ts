@@ -3,6 +3,7 @@
  * the results of a deletion.
  */
 
+import { findArrival } from '../../catalogue/arrivals.ts'
 import { RECALL_WANTED } from '../../catalogue/replica-states.ts'
 import type { Context } from '../../context.ts'
 import type { Executor } from '../../database/connect.ts'
@@ -126,7 +127,7 @@ async function isRecalled(executor: Executor, replica: Replica, at: Date): Promi
  * store does not have the bucket.
  */
 export async function versionInStore(
-  context: Context<'s3'>,
+  context: Context<'database' | 's3'>,
   version: ObjectVersion,
   minAgeMs: number,
   signal: AbortSignal,
@@ -136,9 +137,11 @@ export async function versionInStore(
   if (!isSameVersion(object, version)) return refused('changed', OTHER_OBJECT)
   if (object.lastModified === null || version.lastModified === null)
     return refused('young', 'the store does not state since when it has it')
-  // The catalogue's date counts too, in case the store changes its own.
-  const ageMs =
-    context.now().getTime() - Math.max(object.lastModified.getTime(), version.lastModified.getTime())
+  // The catalogue's date counts too, in case the store changes its own; and when the object arrived, in case the
+  // store's clock is behind.
+  const arrived = await findArrival(context.database, version)
+  const dates = [object.lastModified, version.lastModified, ...(arrived === null ? [] : [arrived.receivedAt])]
+  const ageMs = context.now().getTime() - Math.max(...dates.map((date) => date.getTime()))
   if (ageMs < minAgeMs)
     return refused(
       'young',

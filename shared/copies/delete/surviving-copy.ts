@@ -11,7 +11,7 @@ import type { Evidence, Replica } from '../../database/replica-schema.ts'
 import { classify } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import { isFree } from '../../work/lease.ts'
-import { type Check, checkReplica } from '../verify/check-replica.ts'
+import { type Check, checkReplica, mediumAssumed } from '../verify/check-replica.ts'
 
 export interface Survivor {
   readonly kind: 'survivor'
@@ -66,7 +66,7 @@ export const inUse = ({ url }: Pick<Replica, 'url'>): string =>
 /**
  * Verifies the tape copies of the same contents, one after another, until one is on the medium with the
  * file's checksum. A copy that another function is reading does not count: that may find it wrong.
- * @param onBadCopy is called for each copy that is missing or different; the caller records it
+ * @param onBadCopy is called for each copy that is missing, different or not on the medium; the caller records it
  * (recordBadCopy) at the end.
  * @throws what passes with time, when no copy was good and one of them could not be checked.
  */
@@ -92,7 +92,7 @@ export async function findSurvivor(
       const check = await checkReplica(context, copy, 'if-needed', signal)
       const verifiedAt = context.now()
       const askedAt = await databaseTime(context.database)
-      if (isProvenOnMedia(check, askedAt))
+      if (isProvenOnMedia(check))
         return {
           kind: 'survivor',
           replica: copy,
@@ -103,7 +103,7 @@ export async function findSurvivor(
           wallMs: Date.now(),
         }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
-      if (check.kind === 'missing' || check.kind === 'different') onBadCopy(copy)
+      if (isContradiction(check)) onBadCopy(copy)
     } catch (error) {
       signal.throwIfAborted()
       failure ??= error
@@ -132,25 +132,19 @@ function flawOfRow({ url, state, lastError: error }: Replica): string {
   return `its copy on tape is "${state}"${error === null ? '' : `: ${error}`} (${url})`
 }
 
-/**
- * How long an endpoint must have shown no tape system, at any request, before it counts as the medium for a
- * deletion: one that is being set up or repaired shows none for hours.
- */
-const ABSENT_FOR_MS = 86_400_000
-
 type Verified = Extract<Check, { kind: 'verified' }>
 
-const isCertain = ({ assumedSince }: Verified, at: Date) =>
-  assumedSince === undefined || at.getTime() - assumedSince.getTime() >= ABSENT_FOR_MS
+const isProvenOnMedia = (check: Check): check is Verified =>
+  check.kind === 'verified' && check.onMedia && comparesContent(check.evidence)
 
-const isProvenOnMedia = (check: Check, at: Date): check is Verified =>
-  check.kind === 'verified' && check.onMedia && comparesContent(check.evidence) && isCertain(check, at)
+/** Of the row, which states that the copy is on the medium. */
+const isContradiction = (check: Check) =>
+  check.kind === 'missing' || check.kind === 'different' || (check.kind === 'verified' && !check.onMedia)
 
 function flawOf(check: Check): string {
   if (check.kind === 'verified') {
-    if (!check.onMedia) return "on the endpoint's disk buffer only"
-    if (!comparesContent(check.evidence)) return `only reported, not verified (${check.by})`
-    return `it may be on the endpoint's disk buffer only: the endpoint shows no Tape REST API, but only since ${check.assumedSince?.toISOString()}; after a day of that it counts as the medium itself, at once with CYGNET_TAPE_REST=never`
+    if (!check.onMedia) return mediumAssumed(check) ?? "on the endpoint's disk buffer only"
+    return `only reported, not verified (${check.by})`
   }
   return check.kind === 'missing' ? 'it is missing' : check.reason
 }

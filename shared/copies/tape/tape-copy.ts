@@ -27,7 +27,7 @@ import { resolveRaised } from '../../work/raised-alerts.ts'
 import { ATTEMPTS_BEFORE_FAILING } from '../../work/retry-policy.ts'
 import type { Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
-import { readBackFor, tapeFileOf } from '../verify/check-replica.ts'
+import { isKnownOnMedia, mediumAssumed, readBackFor, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import { findSource } from './source.ts'
 import { mayUseThirdParty, noteThirdPartyFailure } from './third-party.ts'
@@ -70,12 +70,16 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
     const file = tapeFileOf(replica)
     const found = await context.tape.check(
       file,
-      { reference: job, readBack: readBackFor(replica, 'if-needed') },
+      {
+        reference: job,
+        readBack: readBackFor(replica, 'if-needed'),
+        wasThere: replica.state === 'staged',
+      },
       signal,
     )
     switch (found.kind) {
       case 'present':
-        return stored(replica, { ...found, at: 'endpoint', how: 'found' }, task)
+        return stored(context, replica, { ...found, at: 'endpoint', how: 'found' }, task)
       case 'in-progress':
         return job === null
           ? { kind: 'busy', reason: found.reason }
@@ -121,7 +125,7 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       })
     switch (copy.kind) {
       case 'stored':
-        return stored(replica, { ...copy, at: 'endpoint' }, task)
+        return stored(context, replica, { ...copy, at: 'endpoint' }, task)
       case 'occupied':
         return useAlternateName(context, replica, copy.reason)
       case 'submitted':
@@ -196,13 +200,19 @@ const pending = (
 })
 
 /** Done when it is on the medium; while it is on the endpoint's disk buffer, the endpoint has to move it. */
-function stored({ doubtedEvidence: doubt }: Replica, result: Stored, task: Task): Ending<Result> {
+function stored(
+  { now }: WithTape,
+  { doubtedEvidence: doubt }: Replica,
+  found: Stored,
+  task: Task,
+): Ending<Result> {
+  const result = { ...found, onMedia: isKnownOnMedia(found, now()) }
   if (doubt !== null && isWeaker(result.evidence, doubt))
     return pending(
       task,
       `${result.verifiedBy}: other bytes were found under its name before, so it is read back`,
     )
-  return result.onMedia ? { kind: 'done', result } : pending(task, null, result)
+  return result.onMedia ? { kind: 'done', result } : pending(task, mediumAssumed(found), result)
 }
 
 /** Another file has the name: the copy gets the alternate name, unless other contents have that one too. */

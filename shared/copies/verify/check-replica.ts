@@ -19,6 +19,7 @@ export type Check =
       readonly kind: 'verified'
       readonly evidence: Evidence
       readonly by: string
+      /** Of a copy on tape: an assumption that is younger than a day does not count. */
       readonly onMedia: boolean
       /** As in TapeCheck. */
       readonly assumedSince?: Date
@@ -73,8 +74,30 @@ export const tapeFileOf = (replica: Replica): TapeFile => ({
 
 type StoredContent = Pick<Replica, 'bucket' | 'objectKey' | 'sizeBytes' | 'md5' | 'adler32' | 'sha256'>
 
+/** What an endpoint shows of the medium of a copy; `assumedSince` as in TapeCheck. */
+interface Medium {
+  readonly onMedia: boolean
+  readonly assumedSince?: Date
+}
+
+/**
+ * How long an endpoint must have shown no tape system, at any request, before it counts as the medium: one that is
+ * being set up or repaired shows none for hours.
+ */
+const ABSENT_FOR_MS = 86_400_000
+
+/** Whether a copy is known to be on the medium: until then it is on the endpoint's disk buffer for all we know. */
+export const isKnownOnMedia = ({ onMedia, assumedSince }: Medium, at: Date): boolean =>
+  onMedia && (assumedSince === undefined || at.getTime() - assumedSince.getTime() >= ABSENT_FOR_MS)
+
+/** Why a copy does not count as on the medium yet; null where the endpoint itself states it. */
+export const mediumAssumed = ({ assumedSince }: Omit<Medium, 'onMedia'>): string | null =>
+  assumedSince === undefined
+    ? null
+    : "it may be on the endpoint's disk buffer only: the endpoint shows no Tape REST API, but not for long; after a day of that it counts as the medium itself, at once with CYGNET_TAPE_REST=never"
+
 async function checkTape(
-  { tape }: Context<'tape'>,
+  { tape, now }: Context<'tape'>,
   replica: Replica,
   readBack: CheckOptions['readBack'],
   signal: AbortSignal,
@@ -82,14 +105,14 @@ async function checkTape(
   if (tape === null || tape.endpoint !== replica.endpoint)
     return { kind: 'unknown', reason: `the tape endpoint ${replica.endpoint} is not the configured one` }
   // The file counts, whatever happened to the job that brought it.
-  const found = await tape.check(tapeFileOf(replica), { reference: null, readBack }, signal)
+  const found = await tape.check(tapeFileOf(replica), { reference: null, readBack, wasThere: true }, signal)
   switch (found.kind) {
     case 'present':
       return {
         kind: 'verified',
         evidence: found.evidence,
         by: found.verifiedBy,
-        onMedia: found.onMedia,
+        onMedia: isKnownOnMedia(found, now()),
         ...(found.assumedSince === undefined ? {} : { assumedSince: found.assumedSince }),
         object: null,
       }

@@ -166,8 +166,8 @@ async function check(
   signal: AbortSignal,
 ): Promise<TapeCheck> {
   checkedName(file.name)
-  const { reference, readBack } = options
-  const atDestination = () => destination.check(file, { reference: null, readBack }, signal)
+  const { reference } = options
+  const atDestination = () => destination.check(file, { ...options, reference: null }, signal)
   if (reference === null) return await atDestination()
   const job = await jobs.find(reference, signal)
   if (job === null) return await atDestination()

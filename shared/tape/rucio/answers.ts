@@ -9,10 +9,10 @@ import { shown } from '../http/failures.ts'
 import type { HttpAnswer } from '../tokens/http.ts'
 import type { Service } from '../tokens/service.ts'
 
+export const identifier = z.object({ scope: z.string(), name: z.string() })
+
 /** Rucio gives null for what it does not know: a field that is missing was lost on the way. */
-export const replica = z.object({
-  scope: z.string(),
-  name: z.string(),
+export const replica = identifier.extend({
   bytes: z.number(),
   adler32: z.string().nullable(),
   md5: z.string().nullable(),
@@ -113,12 +113,15 @@ export function onlyOne<T>(what: string, entries: readonly T[]): T | null {
   throw new TransientError(`Rucio ${what}: entries that contradict each other`, { service: 'Rucio' })
 }
 
+export const STREAM_TYPE = 'application/x-json-stream'
+
 /**
- * The objects of a stream with one per line.
- * @throws TransientError for an invalid line: the stream broke off, or an error was sent in the middle of it.
+ * The objects of a stream with one per line, which may be none.
+ * @throws TransientError for an answer of another type, or an invalid line: the stream broke off, or an error was sent in the middle of it.
  */
 export function parseLines<T>(what: string, answer: HttpAnswer, schema: z.ZodType<T>): T[] {
   const malformed = (why: string) => new TransientError(`Rucio ${what}: ${why}`, { service: 'Rucio' })
+  if (!answer.contentType.startsWith(STREAM_TYPE)) throw malformed('an answer of another type')
   return answer.text
     .split('\n')
     .filter((line) => line.trim() !== '')

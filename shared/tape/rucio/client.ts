@@ -8,6 +8,7 @@ import { createService } from '../tokens/service.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 import {
   failure,
+  identifier,
   messageOf,
   onlyOne,
   parseLines,
@@ -17,6 +18,7 @@ import {
   replica,
   rule,
   ruleIds,
+  STREAM_TYPE,
 } from './answers.ts'
 
 /** A data identifier. */
@@ -80,7 +82,6 @@ const JSON_TYPE = 'application/json'
  * protocol that it prefers: often root.
  */
 const SCHEMES = ['davs', 'https', 'dav', 'http']
-const STREAM_TYPE = 'application/x-json-stream'
 
 export function createRucioClient(options: RucioClientOptions): RucioClient {
   const { account } = options
@@ -98,6 +99,19 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
     messageOf,
   })
   const sameFile = (did: Did) => (found: Did) => found.scope === did.scope && found.name === did.name
+
+  /**
+   * Called before an empty list counts: a gateway in place of Rucio sends an empty answer as well, so Rucio itself
+   * must state whether it has the file. @throws TransientError when it does neither.
+   */
+  async function assertKnows(did: Did, signal: AbortSignal): Promise<void> {
+    const path = `dids/${[did.scope, ...did.name.split('/')].map(encodeURIComponent).join('/')}`
+    const answer = await service.call({ method: 'GET', path, accept: JSON_TYPE }, signal)
+    if (answer.status === 404 && problemOf(answer.text).kind === 'DataIdentifierNotFound') return
+    if (answer.status !== 200) throw failure(service, 'does not report whether it has the file', answer)
+    if (!sameFile(did)(service.parse('reported whether it has the file', answer, identifier)))
+      throw new TransientError(`Rucio was asked for ${did.name} and reported another file`)
+  }
 
   return {
     url,
@@ -125,7 +139,9 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
       if (answer.status === 404 && problemOf(answer.text).kind === 'DataIdentifierNotFound') return null
       if (answer.status !== 200) throw failure(service, 'does not report where the file is', answer)
       const what = 'reported where the file is'
-      return onlyOne(what, parseLines(what, answer, replica).filter(sameFile(did)))
+      const found = onlyOne(what, parseLines(what, answer, replica).filter(sameFile(did)))
+      if (found === null) await assertKnows(did, signal)
+      return found
     },
     async addRule(did, wanted, signal) {
       const answer = await service.call(
@@ -160,7 +176,9 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
       const rules = parseLines(what, answer, rule).filter(sameFile(did))
       const isOurs = (found: RucioRule) =>
         found.account === account && found.rse_expression === rse && found.copies === 1
-      return onlyOne(what, rules.filter(isOurs))
+      const found = onlyOne(what, rules.filter(isOurs))
+      if (found === null) await assertKnows(did, signal)
+      return found
     },
     async change(id, options, signal) {
       const path = `rules/${encodeURIComponent(id)}`

@@ -264,7 +264,7 @@ async function verify(
   { destination, tapeRse }: RucioOptions,
   file: TapeFile,
   known: RucioReplica,
-  { readBack }: CheckOptions,
+  options: CheckOptions,
   signal: AbortSignal,
 ): Promise<TapeCheck> {
   const state = known.states?.[tapeRse] ?? 'not there'
@@ -272,7 +272,7 @@ async function verify(
   if (state !== 'AVAILABLE')
     return { kind: 'unverified', reason: `the rule is OK, but the replica on ${tapeRse} is ${state}` }
   if (destination === undefined) {
-    if (readBack === 'always')
+    if (options.readBack === 'always')
       return {
         kind: 'unverified',
         reason: 'the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set',
@@ -288,7 +288,7 @@ async function verify(
   const addresses = known.rses?.[tapeRse] ?? []
   const name = nameAt(destination, addresses)
   if (name === null) return { kind: 'unverified', reason: notBelow(destination, addresses) }
-  const found = await destination.check({ ...file, name }, { reference: null, readBack }, signal)
+  const found = await destination.check({ ...file, name }, { ...options, reference: null }, signal)
   if (found.kind === 'absent')
     return {
       kind: 'failed',

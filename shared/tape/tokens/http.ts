@@ -26,6 +26,8 @@ export interface HttpRequest {
 
 export interface HttpAnswer {
   readonly status: number
+  /** In lower case; empty if none is stated. */
+  readonly contentType: string
   readonly text: string
 }
 
@@ -57,7 +59,11 @@ export function createHttpClient(service: string, options: HttpOptions): HttpCli
       try {
         // Calls are minutes apart: a pooled connection would be closed by then.
         const answer = await exchange(connections, details, 'fresh', url, null, limited)
-        return { status: answer.status, text: await textOf(answer, service, ANSWER_BYTES, limited) }
+        return {
+          status: answer.status,
+          contentType: (answer.header('content-type') ?? '').toLowerCase(),
+          text: await textOf(answer, service, ANSWER_BYTES, limited),
+        }
       } catch (error) {
         signal.throwIfAborted()
         if (limit.aborted)

@@ -9,7 +9,7 @@ import type { Endpoint } from './endpoint.ts'
 import { type Filling, fill, type Transfer } from './fill.ts'
 import { discard } from './http.ts'
 import { inspect, sizeAt } from './inspect.ts'
-import { checkCopy, isOnMedia } from './media.ts'
+import { checkCopy, type Medium, mediumNow } from './media.ts'
 import { temporaryName } from './places.ts'
 import { tidy } from './remove.ts'
 
@@ -42,8 +42,7 @@ function resultOf(
 ): CopyResult {
   if (found.kind === 'different') return { kind: 'occupied', reason: found.reason }
   if (found.kind === 'present') {
-    const { verifiedBy, evidence, onMedia } = found
-    return { kind: 'stored', how, bytesThroughUs, verifiedBy, evidence, onMedia }
+    return { ...found, kind: 'stored', how, bytesThroughUs }
   }
   throw new TransientError(`${file.name}: ${found.kind === 'absent' ? 'it disappeared again' : found.reason}`)
 }
@@ -52,11 +51,11 @@ function resultOf(
  * Used once the copy exists: while the tape system cannot report whether it is on media, it counts as not on
  * media, and is checked again later.
  */
-async function mediaNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
-  return await isOnMedia(endpoint, file, signal).catch((error: unknown) => {
+async function mediaNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<Medium> {
+  return await mediumNow(endpoint, file, signal).catch((error: unknown) => {
     signal.throwIfAborted()
     endpoint.log?.warn({ name: file.name, error }, 'tape-locality-unknown')
-    return false
+    return { onMedia: false }
   })
 }
 
@@ -95,7 +94,7 @@ async function confirmed(
   const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
   // Where no checksum is stated, the same bytes were read back under the temporary name just before.
   if (found.kind === 'same' || found.kind === 'unverified')
-    return { kind: 'stored', ...transfer, onMedia: await mediaNow(endpoint, file, signal) }
+    return { kind: 'stored', ...transfer, ...(await mediaNow(endpoint, file, signal)) }
   const reason = found.kind === 'absent' ? 'nothing is there' : found.reason
   throw new TransientError(`${file.name} was compared, and differs under its final name: ${reason}`)
 }

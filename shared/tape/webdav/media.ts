@@ -14,23 +14,26 @@ import type {
   TapeCheck,
   TapeFile,
 } from '../driver.ts'
-import { type Archived, nameOfFile, type Staged, type TapeRest } from '../tape-rest.ts'
+import { encodedName } from '../names.ts'
+import { type Archived, type Locality, nameOfFile, type Staged, type TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
-import { assertAbsent } from './root.ts'
+import { folderOf } from './places.ts'
+import { findProperties } from './properties.ts'
+import { assertRootExists } from './root.ts'
 import { disappeared, type TapeSystem } from './tape-system.ts'
 
 /** @throws TransientError when it cannot be determined. */
-export async function isOnMedia(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
+export async function mediumNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<Medium> {
   const system = await endpoint.tapeSystem(signal)
-  return mediumOf(system, await placeOf(endpoint, system, file.name, signal)).onMedia
+  return mediumOf(system, await placeOf(endpoint, system, file.name, signal))
 }
 
 /** What the tape system reports about a file; null where there is none. */
 const placeOf = async ({ places }: Endpoint, system: TapeSystem, name: string, signal: AbortSignal) =>
   system.kind === 'none' ? null : await system.rest.archiveInfo(places.path(name), signal)
 
-type Medium = Pick<Extract<TapeCheck, { kind: 'present' }>, 'onMedia' | 'assumedSince'>
+export type Medium = Pick<Extract<TapeCheck, { kind: 'present' }>, 'onMedia' | 'assumedSince'>
 
 function mediumOf(system: TapeSystem, place: Archived | null): Medium {
   if (system.kind === 'api' || system.since === null) return { onMedia: place === null || hasTapeCopy(place) }
@@ -254,6 +257,40 @@ function refusalOfStaging(place: Archived, path: string): InvalidInputError | Tr
 }
 
 /**
+ * Called when a HEAD found no file of this name: a PROPFIND must not find one either. Where the storage behind an
+ * endpoint is not mounted, its root is an empty folder: so of a file that was there the folder must be described, and
+ * the tape system must not know it.
+ * @param wasThere `checked`: the catalogue has such a copy; `stated`: a caller asks for the file, whose name may never
+ * have existed.
+ * @throws TransientError when one of them does, or when the server is not known to be the endpoint.
+ */
+export async function assertAbsent(
+  endpoint: Endpoint,
+  name: string,
+  wasThere: 'no' | 'stated' | 'checked',
+  signal: AbortSignal,
+): Promise<void> {
+  const { http, places } = endpoint
+  await assertRootExists(endpoint, signal)
+  if ((await findProperties(http, places.url(name), 0, signal)) !== null)
+    throw new TransientError(`${places.root.host} answers in two ways whether it has ${name}`)
+  if (wasThere === 'no') return
+  const folder = `${places.root.href}${encodedName(folderOf(name))}`
+  if (wasThere === 'checked' && (await findProperties(http, folder, 0, signal)) === null)
+    throw new TransientError(
+      `${places.root.host} has no folder ${folderOf(name)} in which ${name} was: its storage may not be mounted`,
+    )
+  const place = await placeOf(endpoint, await endpoint.tapeSystem(signal), name, signal)
+  if (place?.kind === 'locality' && HAVE_IT.includes(place.locality))
+    throw new TransientError(
+      `${places.root.host} does not find ${name}, which its tape system has (${place.locality}): its storage may not be mounted`,
+    )
+}
+
+/** What the tape system reports of a file that exists. */
+const HAVE_IT: readonly Locality[] = ['DISK', 'TAPE', 'DISK_AND_TAPE', 'UNAVAILABLE']
+
+/**
  * The name of the file at the endpoint: its own, else that of the oldest layout, without the bucket, for runs
  * that were copied before Cygnet. Null when neither exists.
  */
@@ -268,6 +305,6 @@ export async function nameInUse(
     older.includes('/') &&
     (await sizeAt(endpoint.http, endpoint.places.url(older), signal)) === file.sizeBytes
   if (isOlder) return older
-  await assertAbsent(endpoint, file.name, signal)
+  await assertAbsent(endpoint, file.name, 'stated', signal)
   return null
 }

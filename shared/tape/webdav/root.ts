@@ -10,16 +10,6 @@ interface At {
 }
 
 /**
- * Called when a HEAD found no file of this name: a PROPFIND must not find one either.
- * @throws TransientError when it does, or when the server is not known to be the endpoint.
- */
-export async function assertAbsent({ http, places }: At, name: string, signal: AbortSignal): Promise<void> {
-  await assertRootExists({ http, places }, signal)
-  if ((await findProperties(http, places.url(name), 0, signal)) !== null)
-    throw new TransientError(`${places.root.host} answers in two ways whether it has ${name}`)
-}
-
-/**
  * Called before anything counts as missing: a proxy without its backend, a plain web server or an endpoint that
  * was moved answers 404, 405 or a page for every address. Only an endpoint that describes the root of the copies
  * as a folder is the one that has, or has not, our files.

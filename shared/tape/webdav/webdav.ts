@@ -17,10 +17,9 @@ import type { Endpoint, ThirdPartyMemory, TransferLimits } from './endpoint.ts'
 import { createFolders } from './folders.ts'
 import { createTapeHttp } from './http.ts'
 import { listFiles } from './list.ts'
-import { checkCopy, nameInUse, releaseFile, stageFile, stageFiles } from './media.ts'
+import { assertAbsent, checkCopy, nameInUse, releaseFile, stageFile, stageFiles } from './media.ts'
 import { createPlaces } from './places.ts'
 import { readBytes } from './read.ts'
-import { assertAbsent } from './root.ts'
 import { sendFile } from './send.ts'
 import { createTapeSystem, type TapeSystemOptions } from './tape-system.ts'
 
@@ -61,7 +60,8 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
       ),
     async check(file, checkOptions, signal) {
       const found = await checkCopy(endpoint, file, checkOptions, signal)
-      if (found.kind === 'absent') await assertAbsent(endpoint, file.name, signal)
+      if (found.kind === 'absent')
+        await assertAbsent(endpoint, file.name, checkOptions.wasThere === true ? 'checked' : 'no', signal)
       return found
     },
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),

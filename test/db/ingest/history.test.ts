@@ -365,6 +365,8 @@ describe('history', () => {
 test('history that came as notifications only has its summary after the next listing', async () => {
   await takeOver('NOTIFIED', TAKEN_OVER)
   const arrival = await stored('NOTIFIED/run00001.mid.gz', OLD)
+  // The function came to it only after the tag had been taken over.
+  await recordArrivals(context.database, [arrival], OLD)
   expect(await processArrival(context, arrival, signal, context.log)).toBe('catalogued')
   await listing('ELSEWHERE/')
   expect(await alerts()).toEqual(['history-catalogued NOTIFIED', 'history-found NOTIFIED'])
@@ -529,7 +531,7 @@ describe('what is new stays new', () => {
       }
       const arrived = [await put(0, -10), await put(1, 10)]
       for (const arrival of first === 'old' ? arrived : arrived.toReversed())
-        await processArrival(context, arrival, signal, context.log)
+        await processArrival(context, { ...arrival, source: 'reconcile' }, signal, context.log)
       expect(await runsOf(tag)).toMatchObject([{ isHistory: false, fileCount: 2 }])
       expect((await arrivals(`${tag}/`)).map(({ isHistory }) => isHistory)).toEqual([false, false])
       const recos = await context.drain('reco-requests')

@@ -59,3 +59,18 @@ test('a store that states no time, or does not answer, is not said to differ', a
   proxy.alter = unaltered
   expect(await clockAlerts()).toEqual([])
 })
+
+test('an object without a notification is announced at once when the clock of its store is ahead', async () => {
+  const later = (time: string) => new Date(Date.parse(time) + 3 * 3_600_000)
+  proxy.alter = (answer) => {
+    if (!answer.body.includes('<LastModified>')) return
+    const text = answer.body
+      .toString('latin1')
+      .replaceAll(/<LastModified>([^<]*)</g, (_, time) => `<LastModified>${later(time).toISOString()}<`)
+    answer.body = Buffer.from(text, 'latin1')
+  }
+  await context.put('LNGS/run00077.mid.gz', 'not read here')
+  const found = await reconcile(context, { bucket: context.bucket, prefix: '', graceSeconds: 60 }, signal)
+  proxy.alter = unaltered
+  expect(found.announced).toBe(1)
+})

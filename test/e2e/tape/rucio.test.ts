@@ -4,6 +4,7 @@ import type { TapeDriver, TapeFile } from '../../../shared/tape/driver.ts'
 import { alternateTapeName } from '../../../shared/tape/names.ts'
 import type { RucioOptions } from '../../../shared/tape/rucio/rucio.ts'
 import type { TokenSource } from '../../../shared/tape/tokens/token-source.ts'
+import { startHttpServer } from '../../support/http-server.ts'
 import type { MemoryEndpoint } from '../../support/memory-endpoint.ts'
 import {
   fixedToken,
@@ -206,4 +207,30 @@ describe('requests for copies', () => {
     await expect(copy(2)).rejects.toThrow(TransientError)
     expect(refused).toHaveLength(1)
   })
+})
+
+describe('an empty answer from something else in place of Rucio', () => {
+  it.each([
+    [200, '', 'text/html'],
+    [200, '\n', 'text/plain'],
+    [200, '', 'application/x-json-stream'],
+    [204, '', 'text/html'],
+  ])(
+    '(%i %j, %s) means neither that a file is missing nor that it cannot be staged',
+    async (status, body, type) => {
+      const gateway = await startHttpServer(async (_, response) => {
+        response.writeHead(status, { 'content-type': type }).end(body)
+      })
+      const transient = (work: Promise<unknown>) => expect(work).rejects.toThrow(TransientError)
+      try {
+        driver = open({ url: gateway.origin })
+        await transient(check(null))
+        await transient(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal))
+        driver = open({ url: gateway.origin, destination: undefined })
+        await transient(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal))
+      } finally {
+        await gateway.close()
+      }
+    },
+  )
 })

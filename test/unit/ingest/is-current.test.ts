@@ -51,6 +51,14 @@ it('a version whose copy a check contradicted is read again each time that it wa
   expect(isCurrent(arrival('done', later(5000)), shown, object(later(5000)))).toBe(true)
 })
 
+it('a version is sent again also when the clock of the store was set back since', () => {
+  const earlier = object(later(-7200_000))
+  expect(isCurrent(arrival('done'), live({ isDoubted: true }), earlier)).toBe(false)
+  expect(isCurrent(arrival('done'), live({ integrity: 'mismatch' }), earlier)).toBe(false)
+  expect(isCurrent(arrival('invalid'), null, earlier)).toBe(false)
+  expect(isCurrent(arrival('invalid'), null, object(later(-1000)))).toBe(true)
+})
+
 describe('a version that could not be read', () => {
   it.each([null, live()])('is current while it was not sent again', (shown) => {
     expect(isCurrent(arrival('invalid'), shown, object())).toBe(true)

@@ -1,8 +1,10 @@
 /** A copy on an endpoint's disk buffer permits no deletion because the endpoint once showed no tape system. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
+import { safetyOf } from '../../../../shared/copies/delete/safety.ts'
 import { followCopies } from '../../../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../../../shared/copies/tape/tape-request.ts'
+import { scrub } from '../../../../shared/copies/verify/scrub.ts'
 import { database, openContext, tape } from '../../../../shared/runtime/open-context.ts'
 import { createTapeRestMemory } from '../../../../shared/runtime/tape-rest-memory.ts'
 import { describeObject } from '../../../../shared/storage/objects.ts'
@@ -101,7 +103,7 @@ test.each(['while', 'after'])(
 test('an endpoint that has shown no Tape REST API for less than a day permits no deletion', async () => {
   wellKnown(false)
   const run = await copiedRun()
-  expect(await stateOnTape()).toBe('on-media')
+  expect(await stateOnTape()).toBe('staged')
   await absentFor(23)
   expect(await remove()).toMatchObject({
     kind: 'refused',
@@ -111,6 +113,39 @@ test('an endpoint that has shown no Tape REST API for less than a day permits no
   expect(await isInStore(run)).toBe(true)
 })
 
+test('a copy counts as on tape only when the endpoint has shown no Tape REST API for a day', async () => {
+  wellKnown(false)
+  const { key, sha256 } = await copiedRun()
+  const { sizeBytes } = await copyOf('cloud')
+  const isSafe = async () =>
+    (await safetyOf(context, { bucket: context.bucket, key, sha256, sizeBytes })).safe
+  expect(await isSafe()).toBe(false)
+  await absentFor(25)
+  clockMs += HOUR_MS
+  await inNewFunction((own) => followCopies(own, signal, own.log))
+  expect(await isSafe()).toBe(true)
+  // Its Tape REST API is deployed only now: what rested on its absence is checked again.
+  wellKnown(true)
+  clockMs += HOUR_MS
+  const other = await tapeFileOf(BYTES)
+  endpoint.server.files.set(other.name, BYTES)
+  await inNewFunction((own) => own.tape.check(other, { reference: null, readBack: 'never' }, signal))
+  await inNewFunction((own) => scrub(own, { secondCheckMs: 1 }, signal, own.log))
+  expect([await stateOnTape(), await isSafe()]).toEqual(['staged', false])
+})
+
+test('a deletion that finds the copy on the disk buffer only records it', async () => {
+  wellKnown(false)
+  await copiedRun()
+  await absentFor(25)
+  clockMs += HOUR_MS
+  await inNewFunction((own) => followCopies(own, signal, own.log))
+  expect(await stateOnTape()).toBe('on-media')
+  wellKnown(true)
+  expect(await remove()).toMatchObject({ kind: 'refused', code: 'no-verified-copy' })
+  expect(await stateOnTape()).toBe('staged')
+})
+
 test.each<[string, number, Partial<WebdavOptions>]>([
   ['has shown no Tape REST API for a day', 25, {}],
   ['has none by the settings', 0, { tapeRest: 'never' }],
@@ -118,6 +153,9 @@ test.each<[string, number, Partial<WebdavOptions>]>([
   wellKnown(false)
   const run = await copiedRun()
   await absentFor(hours)
+  clockMs += HOUR_MS
+  await inNewFunction((own) => followCopies(own, signal, own.log), options)
+  expect(await stateOnTape()).toBe('on-media')
   expect(await remove(options)).toMatchObject({ kind: 'deleted' })
   expect(await isInStore(run)).toBe(false)
 })

@@ -4,6 +4,7 @@ import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { stageTogether } from '../../../../shared/copies/recall/stage-together.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import type { TapeFile } from '../../../../shared/tape/driver.ts'
+import { shortenLeases } from '../../../../shared/work/lease.ts'
 import { advanceRecalls } from '../../../support/advance-recalls.ts'
 import { drainRaised } from '../../../support/alerts.ts'
 import { signal } from '../../../support/context.ts'
@@ -308,4 +309,16 @@ test('an endpoint that cannot be reached opens its breaker, and the files are re
   expect(await states(ids)).toEqual(ids.map(() => 'present'))
   expect(singles()).toBe(1)
   expect(requests.map((names) => names.length)).toEqual([2])
+})
+
+test('leases of recalls requested together that a clock which was ahead wrote are shortened', async () => {
+  await requestRuns(2)
+  const end = await killedAt('before')
+  await context.database
+    .updateTable('tasks')
+    .set({ leaseUntil: new Date(Date.now() + 2 * 1440 * MINUTE) })
+    .where('leaseUntil', 'is not', null)
+    .execute()
+  expect(await shortenLeases(context.database, 3600)).toBe(2)
+  await end()
 })

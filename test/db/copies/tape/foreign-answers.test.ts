@@ -38,6 +38,11 @@ const answerPage = ({ request, response }: Met) => {
   response.writeHead(200, { 'content-type': 'text/html', 'content-length': page.length })
   response.end(request.method === 'HEAD' ? undefined : page)
 }
+/** The storage behind the endpoint is not mounted: its root is an empty folder. */
+const answerEmpty = ({ request, response, name, proceed }: Met) => {
+  if (request.method === 'PROPFIND' && name === '') return proceed()
+  response.writeHead(404).end()
+}
 const answerAsPlainServer = ({ request, response }: Met) =>
   void response.writeHead(request.method === 'PROPFIND' ? 405 : 404).end()
 
@@ -75,6 +80,7 @@ const alertsOfFiles = async () => {
 test.each([
   ['a page', answerPage],
   ['a server without WebDAV', answerAsPlainServer],
+  ['an empty root', answerEmpty],
 ])(
   '%s in place of the endpoint makes no copy missing or suspicious, and none is made again',
   async (_, answer) => {
@@ -101,6 +107,7 @@ test.each([
 test.each([
   ['a page', answerPage],
   ['a server without WebDAV', answerAsPlainServer],
+  ['an empty root', answerEmpty],
 ])('recalls go on after %s was in place of the endpoint', async (_, answer) => {
   for (const run of await copiedRuns()) await deleteFromStore(context, run)
   for (const { name } of await copiesOnTape()) rest.localities.set(`/cygno/${name}`, 'TAPE')
@@ -129,4 +136,22 @@ test.each([
   }
   expect(await states()).toEqual(RUNS.map(() => 'present'))
   expect((await copiesOnTape()).map(({ state }) => state)).toEqual(RUNS.map(() => 'on-media'))
+})
+
+test('at an endpoint without a Tape REST API an empty root makes no copy missing', async () => {
+  const { driver } = await startWebdavFixture({ tapeRest: 'never' }, endpoint)
+  const own = { ...context, tape: driver }
+  try {
+    await copiedRuns()
+    const endOutage = replaceEndpoint(answerEmpty)
+    const options = { readBack: 'if-needed', secondCheckMs: 1 } as const
+    const outcomes = []
+    for (const { id } of await copiesOnTape())
+      outcomes.push((await verifyReplica(own, id, options, signal, own.log))?.outcome)
+    endOutage()
+    expect(outcomes).toEqual(RUNS.map(() => 'unknown'))
+    expect((await copiesOnTape()).map(({ state }) => state)).toEqual(RUNS.map(() => 'on-media'))
+  } finally {
+    await driver.close()
+  }
 })
