@@ -63,7 +63,6 @@ const alerting = z
   })
 
 export type Alerting = z.output<typeof alerting>
-export type ChannelSettings = z.output<typeof channel>
 
 const json = z.string().transform((value, context): unknown => {
   try {
