@@ -199,7 +199,9 @@ beforeAll(async () => {
     request.resume()
     const route = `${request.method} ${(request.url ?? '').split('?')[0]}`
     const body = answers.get(route)
-    response.writeHead(body === undefined ? 404 : 200, { 'content-type': 'application/json' }).end(body)
+    // Rucio states of its lists that they are streams.
+    const type = route.endsWith('/list') ? 'application/x-json-stream' : 'application/json'
+    response.writeHead(body === undefined ? 404 : 200, { 'content-type': type }).end(body)
   })
 })
 afterAll(() => service.close())

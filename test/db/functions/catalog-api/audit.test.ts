@@ -188,6 +188,7 @@ const CHANGING: Readonly<Record<string, 'recorded' | { readonly not: string }>> 
   'DELETE /api/v1/me/tokens/:id': 'recorded',
   'DELETE /api/v1/sessions': 'recorded',
   'PATCH /api/v1/runs/:tag/:run/parameters': 'recorded',
+  'POST /api/v1/alerts/alertmanager': { not: 'an alert of another system, in the table of alerts' },
   'POST /api/v1/dead/:queue/:id/dismiss': 'recorded',
   'POST /api/v1/dead/:queue/:id/retry': 'recorded',
   'POST /api/v1/files/:bucket/:key{.+}/deletions': 'recorded',
