@@ -1,14 +1,13 @@
 /** HTTP: the webhook of the stores; it writes to the catalogue's ledger and the queue `runs`. */
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
-import { refusedNotificationsAlert } from '../../shared/catalogue/next-steps.ts'
 import { noteNotificationTest } from '../../shared/catalogue/notification-tests.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
+import { noteRefusals } from '../../shared/catalogue/refused-notifications.ts'
 import { encodeNotification } from '../../shared/messages/runs.ts'
 import { routeKey } from '../../shared/notifications/route-key.ts'
 import { clientAddress } from '../../shared/runtime/client-address.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues } from '../../shared/runtime/open-context.ts'
-import { addRequests } from '../../shared/work/outbox.ts'
 import { sendRequests } from '../../shared/work/send-requests.ts'
 import { createWebhook } from './webhook.ts'
 
@@ -44,10 +43,9 @@ export function createHandler(context: ContextOf<typeof needs>): HttpApp {
     bodyLimitBytes: config.ingest.notificationBodyBytes,
     addressOf: (connection, forwardedFor) =>
       clientAddress(connection, forwardedFor, config.access.trustedProxies),
-    async alert(refusal) {
-      const alert = refusedNotificationsAlert(refusal, now())
-      await addRequests(database, [alert], now())
-      await sendRequests(context, [alert], timeLimit())
+    async noteRefusals(refusals) {
+      const alerts = await noteRefusals(database, refusals, now())
+      await sendRequests(context, alerts, timeLimit())
     },
     log,
     now,

@@ -41,7 +41,7 @@ export function createWebhook(ports: WebhookPorts): Hono<Environment> {
   if (token.trim() === '')
     throw new InvalidInputError('receive-notification needs a token (CYGNET_NOTIFICATION_TOKEN)')
   const credentials = createCredentials(token)
-  const refusals = createRefusals({ log, alert: ports.alert })
+  const refusals = createRefusals({ log, note: ports.noteRefusals })
   const hold = (c: Context<Environment>, refusal: Omit<Refusal, 'source'>) => {
     const source = addressOf(c.env?.clientAddress, c.req.header('x-forwarded-for'))
     return refusals.hold({ ...refusal, source }, c.env?.ending)

@@ -53,13 +53,19 @@ export function refusedNotificationsAlert(
     reason,
     source,
     count,
-  }: { readonly reason: string; readonly source: string | null; readonly count: number },
+    since,
+  }: {
+    readonly reason: string
+    readonly source: string | null
+    readonly count: number
+    readonly since: Date
+  },
   at: Date,
 ): Request {
   return alertRequest({
     rule: 'notifications-refused',
     severity: 'error',
-    summary: `receive-notification refused ${count} requests of ${source ?? 'an unknown address'} in a minute: ${reason}. Runs are found by listings, minutes later; see "cygnet notifications show"`,
+    summary: `receive-notification refused ${count} requests since ${since.toISOString().slice(0, 16)}Z, the last one of ${source ?? 'an unknown address'}: ${reason}. Runs are found by listings, minutes later; see "cygnet notifications show"`,
     tag: null,
     runNumber: null,
     runId: null,

@@ -13,6 +13,7 @@ import * as people from './migrations/0008-people.ts'
 import * as notificationTests from './migrations/0009-notification-tests.ts'
 import * as tapeRest from './migrations/0010-tape-rest.ts'
 import * as runsOfHistory from './migrations/0011-runs-of-history.ts'
+import * as refusedNotifications from './migrations/0016-refused-notifications.ts'
 
 /** In the order in which they run. */
 export const migrations = {
@@ -27,6 +28,7 @@ export const migrations = {
   '0009-notification-tests': notificationTests,
   '0010-tape-rest': tapeRest,
   '0011-runs-of-history': runsOfHistory,
+  '0016-refused-notifications': refusedNotifications,
 }
 
 /**

@@ -18,7 +18,6 @@ const LONGEST_DELAY_MS = 4_000
 const MOST_HELD = 32
 /** Of which counts are kept. An attacker may have any number of addresses. */
 const MOST_SOURCES = 1_000
-const ALERTED_COUNT = 10
 
 export interface Refusal {
   /** Name of the log event. */
@@ -29,12 +28,12 @@ export interface Refusal {
   readonly reason: string
   /** The failure on our side because of which the request is refused. */
   readonly error?: unknown
-  /** True: when repeated, it raises the alert. */
+  /** True: people are alerted when it is repeated. */
   readonly isAlerted?: boolean
 }
 
 export interface RefusalCount extends Refusal {
-  /** In this minute. */
+  /** Since they were last noted. */
   readonly count: number
 }
 
@@ -42,8 +41,11 @@ export interface RefusalOptions {
   readonly log: Logger
   /** Refusals of a source and minute that are answered at once and not logged, as they happen to people. */
   readonly tolerated?: number
-  /** Writes the alert of ten refusals of a source in a minute. When it fails, it is called again a minute later. */
-  readonly alert?: (refusal: RefusalCount) => Promise<void>
+  /**
+   * Adds refusals of a reason to those of other processes, and alerts people. Called at the first one and at most once
+   * a minute; when it fails, they are noted with those of the next minute.
+   */
+  readonly note?: (refusals: RefusalCount) => Promise<void>
 }
 
 export interface Refusals {
@@ -59,11 +61,11 @@ interface Minute {
   inARow: number
 }
 
-/** Each process counts separately. */
-export function createRefusals({ log, tolerated = 0, alert }: RefusalOptions): Refusals {
+/** Each process delays and logs by itself. */
+export function createRefusals({ log, tolerated = 0, note }: RefusalOptions): Refusals {
   const minutes = new Map<string, Minute>()
   const totals = new Map<string, number>()
-  const dueAlerts = new Map<string, RefusalCount>()
+  const notes = note === undefined ? null : createNotes(note, log)
   let held = 0
 
   const write = (minute: Minute) => {
@@ -76,22 +78,11 @@ export function createRefusals({ log, tolerated = 0, alert }: RefusalOptions): R
     minute.unlogged = 0
   }
 
-  const sendAlerts = async () => {
-    for (const [reason, refusal] of dueAlerts)
-      await alert?.(refusal).then(
-        () => dueAlerts.delete(reason),
-        (error: unknown) => log.warn({ error, reason }, 'refusals-not-alerted'),
-      )
-  }
-
   const endMinute = (key: string, minute: Minute) => {
     if (minute.unlogged > 0 && minute.count > tolerated) write(minute)
-    if (minute.count >= ALERTED_COUNT && minute.last.isAlerted === true)
-      dueAlerts.set(minute.last.reason, { ...minute.last, count: minute.count })
-    const isOver = minute.count === 0 && dueAlerts.size === 0
+    const isOver = minute.count === 0
     minute.count = 0
     minute.unlogged = 0
-    void sendAlerts()
     if (isOver) minutes.delete(key)
     else startMinute(key, minute)
   }
@@ -119,11 +110,39 @@ export function createRefusals({ log, tolerated = 0, alert }: RefusalOptions): R
       minute.count++
       minute.unlogged++
       minute.inARow++
+      if (refusal.isAlerted === true) notes?.add(refusal)
       if (minute.count === tolerated + 1) write(minute)
       if (minute.count <= tolerated || held >= MOST_HELD) return
       held++
       await pause(delayMs(minute.inARow - tolerated), ending)
       held--
+    },
+  }
+}
+
+/** Notes refusals by their reason, whatever the number of sources. */
+function createNotes(note: NonNullable<RefusalOptions['note']>, log: Logger) {
+  const due = new Map<string, RefusalCount>()
+  const timers = new Map<string, NodeJS.Timeout>()
+  const add = (refusals: RefusalCount) => {
+    const count = refusals.count + (due.get(refusals.reason)?.count ?? 0)
+    due.set(refusals.reason, { ...refusals, count })
+  }
+  const send = (reason: string) => {
+    const refusals = due.get(reason)
+    timers.delete(reason)
+    if (refusals === undefined) return
+    due.delete(reason)
+    timers.set(reason, setTimeout(() => send(reason), MINUTE_MS).unref())
+    note(refusals).catch((error: unknown) => {
+      log.warn({ error, reason }, 'refusals-not-noted')
+      add(refusals)
+    })
+  }
+  return {
+    add(refusal: Refusal) {
+      add({ ...refusal, count: 1 })
+      if (!timers.has(refusal.reason)) send(refusal.reason)
     },
   }
 }

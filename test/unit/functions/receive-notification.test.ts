@@ -319,20 +319,29 @@ describe('a store that repeats a refused notification at once and for ever', () 
     expect(refused.at(-1)).toMatchObject({ total: posts })
   })
 
-  test('people are alerted, also when the alert can be written only later', async () => {
-    const { post, alerts, down } = webhook()
-    down.add('alert')
-    await repeatForAMinute(() => post(payload(RUN), WRONG))
+  test('is counted for the alert, also when the database answers only later', async () => {
+    const { post, noted, down } = webhook()
+    down.add('refusals')
+    const posts = await repeatForAMinute(() => post(payload(RUN), WRONG))
     await vi.advanceTimersByTimeAsync(60_000)
-    expect(alerts).toEqual([])
+    expect(noted).toEqual([])
     down.clear()
     await vi.advanceTimersByTimeAsync(120_000)
-    expect(alerts).toEqual([
-      expect.objectContaining({
-        reason: 'a notification without a valid token',
-        count: expect.toSatisfy((count) => count >= 10),
-      }),
+    expect(noted).toEqual([
+      expect.objectContaining({ reason: 'a notification without a valid token', count: posts }),
     ])
+  })
+
+  test('is counted at once and then once a minute, whatever the number of senders', async () => {
+    const { app, noted } = webhook({ addressOf: (_, forwardedFor) => forwardedFor ?? null })
+    let sender = 0
+    for (let minute = 0; minute < 3; minute++)
+      await repeatForAMinute(async () => {
+        const headers = { 'x-forwarded-for': `192.0.2.${sender++ % 5}` }
+        return await app.request('/ceph', { method: 'POST', body: payload(RUN), headers })
+      })
+    expect(noted[0]?.count).toBe(1)
+    expect(noted.length).toBeLessThanOrEqual(4)
   })
 
   test('while the database is down, is neither answered nor logged a thousand times', async () => {
@@ -370,7 +379,7 @@ describe('a store that repeats a refused notification at once and for ever', () 
     ['there with the valid token', 'POST', '/a/b/c', { authorization: `Bearer ${TOKEN}` }, 404],
     ['by another method, of a proxy', 'PUT', '/ceph', {}, 405],
   ])('people are alerted of notifications %s', async (_, method, path, headers, status) => {
-    const { app, alerts, recorded, lines } = webhook()
+    const { app, noted, recorded, lines } = webhook()
     const reason = status === 404 ? 'an unknown path' : 'another method than POST'
     await repeatForAMinute(async () => {
       const answer = await app.request(path, { method, headers, body: payload(RUN) })
@@ -378,20 +387,23 @@ describe('a store that repeats a refused notification at once and for ever', () 
       return answer
     })
     await vi.advanceTimersByTimeAsync(120_000)
-    expect(alerts).toEqual([expect.objectContaining({ reason: `a notification by ${reason}` })])
+    expect(new Set(noted.map((refusals) => refusals.reason))).toEqual(
+      new Set([`a notification by ${reason}`]),
+    )
+    expect(noted.reduce((sum, { count }) => sum + count, 0)).toBeGreaterThanOrEqual(10)
     expect(recorded).toEqual([])
     expect(JSON.stringify(lines)).not.toContain(path)
   })
 
   test('a scan of addresses by others alerts nobody', async () => {
-    const { post, app, alerts } = webhook()
+    const { post, app, noted } = webhook()
     await repeatForAMinute(() => post('hello', WRONG))
     for (const body of ['{}', '{"Records":[]}', 'x'.repeat(100_000), '<?php ?>'])
       await repeatForAMinute(async () => await app.request('/a/b/c', { method: 'POST', body }))
     await repeatForAMinute(async () => await app.request('/ceph', { method: 'PUT', body: '{}' }))
     await repeatForAMinute(async () => await app.request('/a/b/c', { method: 'POST' }))
     await vi.advanceTimersByTimeAsync(120_000)
-    expect(alerts).toEqual([])
+    expect(noted).toEqual([])
   })
 })
 
