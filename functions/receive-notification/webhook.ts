@@ -44,7 +44,7 @@ export function createWebhook(ports: WebhookPorts): Hono<Environment> {
   const refusals = createRefusals({ log, note: ports.noteRefusals })
   const hold = (c: Context<Environment>, refusal: Omit<Refusal, 'source'>) => {
     const source = addressOf(c.env?.clientAddress, c.req.header('x-forwarded-for'))
-    return refusals.hold({ ...refusal, source }, c.env?.ending)
+    return refusals.hold({ ...refusal, source }, c.env)
   }
   const refuse = async (c: Context<Environment>, answer: Response, reason: string, isAlerted = false) => {
     await hold(c, { event: 'notification-refused', reason, isAlerted })

@@ -9,11 +9,14 @@
  */
 import type { Logger } from '../log.ts'
 import { pause } from '../time/pause.ts'
+import type { HostOfRequest } from './handler.ts'
 
 const MINUTE_MS = 60_000
 const FIRST_DELAY_MS = 100
 /** Below the time limits of senders and gateways. */
 const LONGEST_DELAY_MS = 4_000
+/** While the host is ending: longest delay, and between the lines. Shorter than the rest after which it ends. */
+const ENDING_MS = 1_000
 /** Requests that wait at the same time: others are answered at once, since each occupies a connection and memory. */
 const MOST_HELD = 32
 /** Of which counts are kept. An attacker may have any number of addresses. */
@@ -49,8 +52,12 @@ export interface RefusalOptions {
 }
 
 export interface Refusals {
-  /** Counts the refusal, and returns when it may be answered. Never throws. @param ending ends the wait. */
-  hold(refusal: Refusal, ending?: AbortSignal): Promise<void>
+  /**
+   * Counts the refusal, and returns when it may be answered. Never throws. When the host begins to end, waiting
+   * requests are answered at once and later ones after at most a second: a sender that repeats would otherwise do so
+   * without any delay.
+   */
+  hold(refusal: Refusal, host?: HostOfRequest): Promise<void>
 }
 
 interface Minute {
@@ -67,6 +74,7 @@ export function createRefusals({ log, tolerated = 0, note }: RefusalOptions): Re
   const totals = new Map<string, number>()
   const notes = note === undefined ? null : createNotes(note, log)
   let held = 0
+  let ending: AbortSignal | undefined
 
   const write = (minute: Minute) => {
     const { event, reason, isAlerted: _, ...fields } = minute.last
@@ -102,8 +110,23 @@ export function createRefusals({ log, tolerated = 0, note }: RefusalOptions): Re
     return minute
   }
 
+  /** No minute may end any more. */
+  const writeRest = () => {
+    for (const minute of minutes.values()) if (minute.unlogged > 0 && minute.count > tolerated) write(minute)
+    notes?.sendAll()
+    setTimeout(writeRest, ENDING_MS).unref()
+  }
+
+  const watchEnding = (signal: AbortSignal | undefined) => {
+    if (signal === ending) return
+    ending = signal
+    if (signal?.aborted === true) writeRest()
+    else signal?.addEventListener('abort', writeRest, { once: true })
+  }
+
   return {
-    async hold(refusal, ending = new AbortController().signal) {
+    async hold(refusal, host = {}) {
+      watchEnding(host.ending)
       const minute = minuteOf(refusal)
       totals.set(refusal.reason, (totals.get(refusal.reason) ?? 0) + 1)
       minute.last = refusal
@@ -114,7 +137,10 @@ export function createRefusals({ log, tolerated = 0, note }: RefusalOptions): Re
       if (minute.count === tolerated + 1) write(minute)
       if (minute.count <= tolerated || held >= MOST_HELD) return
       held++
-      await pause(delayMs(minute.inARow - tolerated), ending)
+      host.refuse?.()
+      const delay = delayMs(minute.inARow - tolerated)
+      if (ending?.aborted === true) await pause(Math.min(delay, ENDING_MS), NEVER)
+      else await pause(delay, ending ?? NEVER)
       held--
     },
   }
@@ -130,9 +156,9 @@ function createNotes(note: NonNullable<RefusalOptions['note']>, log: Logger) {
   }
   const send = (reason: string) => {
     const refusals = due.get(reason)
-    timers.delete(reason)
-    if (refusals === undefined) return
+    if (refusals === undefined) return void timers.delete(reason)
     due.delete(reason)
+    clearTimeout(timers.get(reason))
     timers.set(reason, setTimeout(() => send(reason), MINUTE_MS).unref())
     note(refusals).catch((error: unknown) => {
       log.warn({ error, reason }, 'refusals-not-noted')
@@ -144,8 +170,13 @@ function createNotes(note: NonNullable<RefusalOptions['note']>, log: Logger) {
       add({ ...refusal, count: 1 })
       if (!timers.has(refusal.reason)) send(refusal.reason)
     },
+    sendAll() {
+      for (const reason of [...due.keys()]) send(reason)
+    },
   }
 }
+
+const NEVER = new AbortController().signal
 
 const keyOf = ({ event, source, reason }: Refusal) => `${event} ${source} ${reason}`
 

@@ -354,6 +354,24 @@ describe('a store that repeats a refused notification at once and for ever', () 
     expect(sent).toHaveLength(1)
   })
 
+  test('is delayed as well while the process is ending, and its log has all of them', async () => {
+    const { app, lines, noted } = webhook()
+    const end = new AbortController()
+    const request = async () => {
+      const host = { ending: end.signal, clientAddress: '192.0.2.7' }
+      return await app.request('/ceph', { method: 'POST', body: payload(RUN) }, host)
+    }
+    let posts = await repeatForAMinute(request, 8)
+    end.abort()
+    const after = await repeatForAMinute(request, 100)
+    posts += after
+    expect(after).toBeLessThan(70)
+    await vi.advanceTimersByTimeAsync(2_000)
+    const refused = lines.filter(({ event }) => event === 'notification-refused')
+    expect(refused.reduce((sum, { count }) => sum + Number(count), 0)).toBe(posts)
+    expect(noted.reduce((sum, { count }) => sum + count, 0)).toBe(posts)
+  })
+
   test('does not delay the notifications of others', async () => {
     const { post } = webhook()
     await repeatForAMinute(() => post(payload(RUN), WRONG))
