@@ -273,6 +273,39 @@ describe('who may post', () => {
     expect(parked[0]?.body + logText()).not.toContain(TOKEN)
   })
 
+  const broken = JSON.stringify({ Records: [{ ...record({ key: '%' }), opaqueData: TOKEN }] })
+  test.each([
+    ['a field name with an escape', broken.replace('opaqueData', 'opaque\\u0044ata')],
+    ['a token with an escape', broken.replace(TOKEN, TOKEN.replace('-', '\\u002d'))],
+    ['JSON in a string, of SNS', JSON.stringify({ Type: 'Notification', Message: broken })],
+    [
+      'the same with escapes',
+      JSON.stringify({ Message: broken.replace(TOKEN, TOKEN.replace('-', '\\u002d')) }),
+    ],
+    [
+      'base64, of a CloudEvent',
+      JSON.stringify({ id: '1', data_base64: Buffer.from(broken).toString('base64') }),
+    ],
+    ['another field', JSON.stringify({ headers: { authorization: `Bearer ${TOKEN}` } })],
+    ['no JSON', `token=${TOKEN}`],
+    ['bytes that are no text', new Uint8Array([0xff, ...Buffer.from(`the token ${TOKEN}`)])],
+    [
+      'JSON nested very deeply',
+      `${'['.repeat(20_000)}${JSON.stringify({ opaqueData: TOKEN })}${']'.repeat(20_000)}`,
+    ],
+  ])('nothing that is kept has the token in it: %s', async (_, body) => {
+    const { post, parked, logText } = webhook()
+    expect((await post(body)).status).toBe(200)
+    expect(parked).toHaveLength(1)
+    const kept = parked[0]?.body ?? ''
+    const decoded = (kept.match(/[A-Za-z0-9+/=]{16,}/g) ?? []).map((part) =>
+      Buffer.from(part, 'base64').toString('latin1'),
+    )
+    const everything = [kept, ...decoded, logText()].join('\n').replaceAll(/\\+u002d/g, '-')
+    expect(everything).not.toContain(TOKEN)
+    expect(everything).toContain('***')
+  })
+
   test('a token with signs that paths encode', async () => {
     const { post, sent } = webhook({ token: 'a/b c+d%' })
     expect(
