@@ -32,6 +32,7 @@ Examples:
   cygnet recall 12345 --wait && curl -OJ $(cygnet link 12345)
 
 The files are restored under their old keys and compared with the catalogue's checksums; objects in the store are not overwritten.
+--wait goes on through outages of the API.
 A run that is already in the store is kept there for that time. When the time is over, the cleaner may delete it again.
 ${API_HELP}
 
@@ -130,10 +131,13 @@ async function requestRecall(
 }
 
 async function waitFor(recall: RequestedRecall, signal: AbortSignal): Promise<readonly ShownReplica[]> {
-  const { pause } = await import('../../shared/time/pause.ts')
+  const [{ duringWait }, { pause }] = await Promise.all([
+    import('../api/during-wait.ts'),
+    import('../../shared/time/pause.ts'),
+  ])
   const shown = new Map<string, string>()
   for (;;) {
-    const files = await recall.readFiles(signal)
+    const files = await duringWait(() => recall.readFiles(signal), POLL_MS, signal)
     for (const file of files) {
       const now = stateLine(file)
       if (shown.get(file.key) !== now) printToStderr(`${file.key}: ${now}`)

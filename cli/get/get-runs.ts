@@ -5,8 +5,8 @@
 import { mkdirSync } from 'node:fs'
 import { classify } from '../../shared/errors.ts'
 import type { RunId } from '../../shared/run.ts'
-import { pause } from '../../shared/time/pause.ts'
-
+import { MAX_TIMER_MS, pause } from '../../shared/time/pause.ts'
+import { duringWait } from '../api/during-wait.ts'
 import { type Attempt, type GetFileOptions, type GetResult, getFile, INTERRUPTED } from './get-file.ts'
 import type { LinkSource, OfferedFile } from './link-source.ts'
 import { type LinksAhead, linksAhead } from './links-ahead.ts'
@@ -37,7 +37,16 @@ export async function* getRuns(
     // A recall is requested once: a failed one is reported, not requested again.
     const recall = options.recall && round === 0
     const later = new Set<RunId>()
-    const linksOf = linksAhead(source, waiting, now)
+    const links = linksAhead(source, waiting, now)
+    // A wait of hours outlives outages of the API, within its time.
+    const linksOf: LinksAhead =
+      round === 0 || waitUntil === null
+        ? links
+        : async (run, during) => {
+            const leftMs = Math.max(0, waitUntil.getTime() - now().getTime())
+            const end = AbortSignal.any([during, AbortSignal.timeout(Math.min(leftMs, MAX_TIMER_MS))])
+            return await duringWait(() => links(run, during), options.pollMs, end)
+          }
     for (const run of waiting)
       for await (const { noRoom, ...result } of getRun(
         { source, linksOf },

@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { pause } from '../../shared/time/pause.ts'
 import type { ApiClient } from '../api/client.ts'
+import { duringWait } from '../api/during-wait.ts'
 import { requestJson } from '../api/request-json.ts'
 import type { RunRange } from '../arguments.ts'
 import { isConfirmed } from '../confirm.ts'
@@ -73,8 +74,10 @@ export async function recallRange(
     else print('nothing was requested: add --yes')
     return FAILED
   }
+  const checkOnce = async () => await ask(range, true)
+  const check = wait === true ? async () => await duringWait(checkOnce, POLL_MS, signal) : checkOnce
   for (const part of partsOf(plan)) await ask(part, false)
-  let now = await ask(range, true)
+  let now = await check()
   const shown = new Map<string, string>()
   while (wait === true) {
     for (const [run, state] of statesByRun(now)) {
@@ -83,7 +86,7 @@ export async function recallRange(
     }
     if (signal.aborted || now.recalling.files === 0) break
     await pause(POLL_MS, signal)
-    now = await ask(range, true)
+    now = await check()
   }
   if (json === true) printJson(now)
   else print(filesTable(now))

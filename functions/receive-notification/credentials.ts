@@ -44,10 +44,6 @@ function opaqueDataOf(text: string): readonly string[] {
   }
 }
 
-/** The text of a notification without the tokens in it, for what is kept and shown. */
-export const withoutOpaqueData = (text: string): string =>
-  text.replace(/("opaqueData"\s*:\s*)"(?:[^"\\]|\\.)+"/g, '$1"***"')
-
 function lastSegment(path: string): string {
   const segment = path.slice(path.lastIndexOf('/') + 1)
   try {

@@ -2,12 +2,12 @@
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { noteNotificationTest } from '../../shared/catalogue/notification-tests.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
+import { noteRefusals } from '../../shared/catalogue/refused-notifications.ts'
 import { encodeNotification } from '../../shared/messages/runs.ts'
 import { routeKey } from '../../shared/notifications/route-key.ts'
 import { clientAddress } from '../../shared/runtime/client-address.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues } from '../../shared/runtime/open-context.ts'
-import { raiseDaily } from '../../shared/work/raised-alerts.ts'
 import { sendRequests } from '../../shared/work/send-requests.ts'
 import { createWebhook } from './webhook.ts'
 
@@ -43,13 +43,9 @@ export function createHandler(context: ContextOf<typeof needs>): HttpApp {
     bodyLimitBytes: config.ingest.notificationBodyBytes,
     addressOf: (connection, forwardedFor) =>
       clientAddress(connection, forwardedFor, config.access.trustedProxies),
-    // One alert for a reason, whatever the number of sources.
-    async alert({ reason, source, count }) {
-      const summary = `receive-notification refused ${count} requests of ${source ?? 'an unknown address'} in a minute: ${reason}. Runs are found by listings, minutes later; see "cygnet notifications show"`
-      const facts = { requestsInAMinute: count, source: source ?? 'unknown' }
-      const about = { rule: 'notifications-refused', severity: 'error', subject: reason } as const
-      const request = await raiseDaily(database, { ...about, summary, facts }, now())
-      await sendRequests(context, [request], timeLimit())
+    async noteRefusals(refusals) {
+      const alerts = await noteRefusals(database, refusals, now())
+      await sendRequests(context, alerts, timeLimit())
     },
     log,
     now,

@@ -32,8 +32,8 @@ export interface WebhookPorts {
   readonly bodyLimitBytes: number
   /** The sender's address, from that of the connection and X-Forwarded-For; null where it is not known. */
   addressOf(connection: string | undefined, forwardedFor: string | undefined): string | null
-  /** Alerts people that notifications are refused again and again. */
-  alert(refusal: RefusalCount): Promise<void>
+  /** Counts refused notifications of all processes, and alerts people of those that are repeated. */
+  noteRefusals(refusals: RefusalCount): Promise<void>
   readonly log: Logger
   readonly now: () => Date
 }

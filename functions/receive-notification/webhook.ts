@@ -17,8 +17,9 @@ import { testIdOf } from '../../shared/notifications/test-object.ts'
 import type { HostOfRequest } from '../../shared/runtime/handler.ts'
 import { createRefusals, type Refusal } from '../../shared/runtime/refusals.ts'
 import { type Body, readBody } from './body.ts'
-import { createCredentials, withoutOpaqueData } from './credentials.ts'
+import { createCredentials } from './credentials.ts'
 import type { WebhookPorts } from './ports.ts'
+import { withoutToken } from './without-token.ts'
 
 const PATHS = ['/', '/:last', '/:store/:last', '/webhook/:store/:last']
 
@@ -41,10 +42,10 @@ export function createWebhook(ports: WebhookPorts): Hono<Environment> {
   if (token.trim() === '')
     throw new InvalidInputError('receive-notification needs a token (CYGNET_NOTIFICATION_TOKEN)')
   const credentials = createCredentials(token)
-  const refusals = createRefusals({ log, alert: ports.alert })
+  const refusals = createRefusals({ log, note: ports.noteRefusals })
   const hold = (c: Context<Environment>, refusal: Omit<Refusal, 'source'>) => {
     const source = addressOf(c.env?.clientAddress, c.req.header('x-forwarded-for'))
-    return refusals.hold({ ...refusal, source }, c.env?.ending)
+    return refusals.hold({ ...refusal, source }, c.env)
   }
   const refuse = async (c: Context<Environment>, answer: Response, reason: string, isAlerted = false) => {
     await hold(c, { event: 'notification-refused', reason, isAlerted })
@@ -137,7 +138,7 @@ async function store(ports: WebhookPorts, text: string): Promise<Counts> {
     await ports.queue.sendArrivals(arrivals)
   }
   const parked = notification.rejected.length
-  if (parked > 0) await park(ports, withoutOpaqueData(text), reasonsOf(notification), parked)
+  if (parked > 0) await park(ports, text, reasonsOf(notification), parked)
   return {
     arrivals: arrivals.length,
     ignored: notification.ignored.length + notification.arrivals.length - arrivals.length,
@@ -145,10 +146,10 @@ async function store(ports: WebhookPorts, text: string): Promise<Counts> {
   }
 }
 
-/** The whole body is kept, once: a rejected record can often be understood only from its neighbours. */
+/** The whole body is kept but for the token, once: a rejected record can often be understood only from its neighbours. */
 async function park(ports: WebhookPorts, body: string, reason: string, parked = 1): Promise<Counts> {
   ports.log.warn({ reason, parked }, 'notification-parked')
-  await ports.ledger.park(body, reason)
+  await ports.ledger.park(withoutToken(body, ports.token), reason)
   return { arrivals: 0, ignored: 0, parked }
 }
 

@@ -4,7 +4,7 @@
  *
  * @example
  * const { shifts } = readRota(text, from, to)
- * onShift(shifts, new Date()) // { first: 'Anna Rossi', second: 'Bob Smith' }
+ * onShift(shifts, at) // { first: 'Anna Rossi', second: 'Bob Smith' }
  */
 import { createContext, Script } from 'node:vm'
 import ICAL from 'ical.js'

@@ -16,6 +16,7 @@ import * as runsOfHistory from './migrations/0011-runs-of-history.ts'
 import * as alerts from './migrations/0012-alerts.ts'
 import * as runsWithoutTape from './migrations/0013-runs-without-tape.ts'
 import * as longerAudit from './migrations/0014-longer-audit.ts'
+import * as refusedNotifications from './migrations/0016-refused-notifications.ts'
 
 /** In the order in which they run. */
 export const migrations = {
@@ -33,6 +34,7 @@ export const migrations = {
   '0012-alerts': alerts,
   '0013-runs-without-tape': runsWithoutTape,
   '0014-longer-audit': longerAudit,
+  '0016-refused-notifications': refusedNotifications,
 }
 
 /**

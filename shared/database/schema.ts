@@ -250,6 +250,15 @@ export interface NotificationTestsTable {
   processedAt: Date | null
 }
 
+/** Refused notifications of a reason, less than a day apart. */
+export interface RefusedNotificationsTable {
+  reason: string
+  times: number
+  since: Date
+  /** The last of them. */
+  refusedAt: Date
+}
+
 /** Progress of the reconciliation of a prefix, so that it resumes after a crash. */
 export interface ReconciliationsTable {
   bucket: string
@@ -303,6 +312,7 @@ export interface Schema {
   outbox: OutboxTable
   parkedNotifications: ParkedNotificationsTable
   notificationTests: NotificationTestsTable
+  refusedNotifications: RefusedNotificationsTable
   reconciliations: ReconciliationsTable
   replicas: ReplicasTable
   tombstones: TombstonesTable

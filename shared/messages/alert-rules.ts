@@ -254,7 +254,7 @@ export const ALERT_RULES = {
     ends: 'condition',
     runbook: 'notifications-are-refused',
     meaning:
-      'receive-notification refuses what a store sends, at least ten times in a minute, and the store repeats it: `cygnet notifications show` and `test`; runs are found by listings meanwhile; counted once a day',
+      'receive-notification refuses what a store sends, ten times or for a quarter of an hour, counted for all its processes: `cygnet notifications show` and `test`; runs are found by listings meanwhile; counted once a day',
   },
   'parked-notification': {
     severities: ['warning'],

@@ -23,14 +23,14 @@ export async function awaitedRuns(
   const earliest = new Date(now.getTime() - REPORTED_MS)
   const takeOver = (tag: string) => sql`COALESCE((SELECT since FROM take_overs WHERE tag = ${tag}),
     (SELECT since FROM take_overs WHERE tag = ${OTHER_TAGS}), ${earliest})`
-  const ofTag = (tag: string) => sql`(SELECT ${tag} AS tag, ended_at AS endedAt FROM (
+  const ofTag = (tag: string) => sql`(SELECT ${tag} AS tag, ended_at FROM (
       SELECT first_file_at, COALESCE(stopped_at, LEAD(started_at) OVER (ORDER BY started_at, id)) AS ended_at
       FROM runs FORCE INDEX (by_tag_start) WHERE tag = ${tag} AND is_current = 1
         AND started_at BETWEEN GREATEST(${earliest}, ${takeOver(tag)}) AND ${now}
       ORDER BY started_at DESC LIMIT ${sql.lit(MOST_RUNS)}) AS latest
     WHERE first_file_at IS NULL AND ended_at IS NOT NULL)`
   const { rows } = await sql<{ tag: string; endedAt: Date }>`${sql.join(tags.map(ofTag), sql` UNION ALL `)}
-    ORDER BY endedAt`.execute(database)
+    ORDER BY ended_at`.execute(database)
   return new Map(
     [...Map.groupBy(rows, ({ tag }) => tag)].map(([tag, own]) => [tag, own.map(({ endedAt }) => endedAt)]),
   )

@@ -118,7 +118,7 @@ function functionApp({ log }: FunctionAppOptions): Hono<Environment> {
     await next()
     if (c.res.status < 400) return
     const refusal = { source: c.env?.clientAddress ?? null, reason: `answered ${c.res.status}` }
-    await refusals.hold({ event: 'calls-refused', ...refusal }, c.env?.ending)
+    await refusals.hold({ event: 'calls-refused', ...refusal }, c.env)
   })
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => c.json({ error: 'too large' }, 413) }))
   app.notFound((c) => c.json({ error: 'not found' }, 404))

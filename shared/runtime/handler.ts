@@ -41,6 +41,8 @@ export interface HostOfRequest {
   readonly timedOut?: AbortSignal
   /** Address of the other end of the connection, which may be a proxy. */
   readonly clientAddress?: string | undefined
+  /** The request is being refused: a host that is ending does not wait for it, nor for a sender that repeats it. */
+  readonly refuse?: () => void
 }
 
 /** Serves HTTP requests: any hono app does. */

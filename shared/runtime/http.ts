@@ -1,5 +1,5 @@
 /** Serves an HTTP function on a port, for OpenFaaS (of-watchdog), Knative, and development. */
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import type { Logger } from '../log.ts'
@@ -8,7 +8,7 @@ import type { HttpApp } from './handler.ts'
 export interface HttpOptions {
   readonly app: HttpApp
   readonly log: Logger
-  /** Begins the shutdown (SIGTERM): the host continues serving until no request came for `idleSeconds`. */
+  /** Begins the shutdown (SIGTERM): the host serves until no request was accepted for `idleSeconds`. */
   readonly signal: AbortSignal
   /** 0: any free port. */
   readonly port?: number
@@ -44,26 +44,31 @@ const HEALTH_PATHS: readonly string[] = ['/healthz', '/_/health', '/_/ready']
  */
 export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
   const { app, log, signal, idleSeconds = 2, graceSeconds = 25 } = options
-  let open = 0
+  /** Without those being refused. */
+  const open = new Set<IncomingMessage>()
   let lastBusy = performance.now()
 
   const fetch = async (request: Request, { incoming }: HttpBindings): Promise<Response> => {
     if (HEALTH_PATHS.includes(new URL(request.url).pathname)) return health(request.method, signal.aborted)
-    return app.fetch(request, { ending: signal, clientAddress: incoming.socket?.remoteAddress })
+    return app.fetch(request, {
+      ending: signal,
+      clientAddress: incoming.socket?.remoteAddress,
+      refuse: () => void open.delete(incoming as IncomingMessage),
+    })
   }
   // http1 only: the type of createAdaptorServer includes http2 servers.
   const server = createAdaptorServer({
     fetch: (request, env) => fetch(request, env as HttpBindings),
   }) as Server
   server.keepAliveTimeout = KEEP_ALIVE_MS
-  server.on('request', (request, response) => {
+  // Before the app has the request, which it may refuse at once.
+  server.prependListener('request', (request, response) => {
     const counts = !HEALTH_PATHS.includes(request.url?.split('?')[0] ?? '')
     if (!counts) return
-    open++
+    open.add(request)
     if (signal.aborted) response.setHeader('connection', 'close')
     response.once('close', () => {
-      open--
-      lastBusy = performance.now()
+      if (open.delete(request)) lastBusy = performance.now()
     })
   })
 
@@ -84,11 +89,11 @@ export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
     const began = performance.now()
     lastBusy = began
     const watch = setInterval(() => {
-      const idle = open === 0 && performance.now() - lastBusy >= idleSeconds * 1000
+      const idle = open.size === 0 && performance.now() - lastBusy >= idleSeconds * 1000
       const over = performance.now() - began >= graceSeconds * 1000
       if (!idle && !over) return
       clearInterval(watch)
-      if (open > 0) log.warn({ port, requests: open }, 'http-requests-cut-off')
+      if (open.size > 0) log.warn({ port, requests: open.size }, 'http-requests-cut-off')
       server.close()
       server.closeAllConnections()
     }, 20)

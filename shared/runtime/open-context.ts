@@ -103,7 +103,10 @@ export const OPENERS: { readonly [Name in Capability]: Opener<Name> } = {
 /** The context of a function that names these. */
 export type ContextOf<Needs extends readonly Opener<Capability>[]> = Context<Needs[number]['name']>
 
-export type OpenContext<Name extends Capability> = Context<Name> & { close(): Promise<void> }
+export type OpenContext<Name extends Capability> = Context<Name> & {
+  /** Never throws: what cannot be closed is logged. */
+  close(): Promise<void>
+}
 
 /**
  * @example
@@ -117,7 +120,13 @@ export async function openContext<Name extends Capability>(
 ): Promise<OpenContext<Name>> {
   const opened: [Name, Opened<unknown>][] = []
   const close = async () => {
-    for (const [, one] of opened.toReversed()) await one.close()
+    for (const [need, one] of opened.toReversed())
+      try {
+        await one.close()
+      } catch (error) {
+        // The work is done: a database that does not answer any more is no failure of the process.
+        log.warn({ error, capability: need }, 'not-closed')
+      }
   }
   const databaseOf = () =>
     (opened.find(([need]) => need === 'database')?.[1].value ?? null) as Database | null

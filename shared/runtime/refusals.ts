@@ -9,16 +9,18 @@
  */
 import type { Logger } from '../log.ts'
 import { pause } from '../time/pause.ts'
+import type { HostOfRequest } from './handler.ts'
 
 const MINUTE_MS = 60_000
 const FIRST_DELAY_MS = 100
 /** Below the time limits of senders and gateways. */
 const LONGEST_DELAY_MS = 4_000
+/** While the host is ending: longest delay, and between the lines. Shorter than the rest after which it ends. */
+const ENDING_MS = 1_000
 /** Requests that wait at the same time: others are answered at once, since each occupies a connection and memory. */
 const MOST_HELD = 32
 /** Of which counts are kept. An attacker may have any number of addresses. */
 const MOST_SOURCES = 1_000
-const ALERTED_COUNT = 10
 
 export interface Refusal {
   /** Name of the log event. */
@@ -29,12 +31,12 @@ export interface Refusal {
   readonly reason: string
   /** The failure on our side because of which the request is refused. */
   readonly error?: unknown
-  /** True: when repeated, it raises the alert. */
+  /** True: people are alerted when it is repeated. */
   readonly isAlerted?: boolean
 }
 
 export interface RefusalCount extends Refusal {
-  /** In this minute. */
+  /** Since they were last noted. */
   readonly count: number
 }
 
@@ -42,13 +44,20 @@ export interface RefusalOptions {
   readonly log: Logger
   /** Refusals of a source and minute that are answered at once and not logged, as they happen to people. */
   readonly tolerated?: number
-  /** Writes the alert of ten refusals of a source in a minute. When it fails, it is called again a minute later. */
-  readonly alert?: (refusal: RefusalCount) => Promise<void>
+  /**
+   * Adds refusals of a reason to those of other processes, and alerts people. Called at the first one and at most once
+   * a minute; when it fails, they are noted with those of the next minute.
+   */
+  readonly note?: (refusals: RefusalCount) => Promise<void>
 }
 
 export interface Refusals {
-  /** Counts the refusal, and returns when it may be answered. Never throws. @param ending ends the wait. */
-  hold(refusal: Refusal, ending?: AbortSignal): Promise<void>
+  /**
+   * Counts the refusal, and returns when it may be answered. Never throws. When the host begins to end, waiting
+   * requests are answered at once and later ones after at most a second: a sender that repeats would otherwise do so
+   * without any delay.
+   */
+  hold(refusal: Refusal, host?: HostOfRequest): Promise<void>
 }
 
 interface Minute {
@@ -59,12 +68,13 @@ interface Minute {
   inARow: number
 }
 
-/** Each process counts separately. */
-export function createRefusals({ log, tolerated = 0, alert }: RefusalOptions): Refusals {
+/** Each process delays and logs by itself. */
+export function createRefusals({ log, tolerated = 0, note }: RefusalOptions): Refusals {
   const minutes = new Map<string, Minute>()
   const totals = new Map<string, number>()
-  const dueAlerts = new Map<string, RefusalCount>()
+  const notes = note === undefined ? null : createNotes(note, log)
   let held = 0
+  let ending: AbortSignal | undefined
 
   const write = (minute: Minute) => {
     const { event, reason, isAlerted: _, ...fields } = minute.last
@@ -76,22 +86,11 @@ export function createRefusals({ log, tolerated = 0, alert }: RefusalOptions): R
     minute.unlogged = 0
   }
 
-  const sendAlerts = async () => {
-    for (const [reason, refusal] of dueAlerts)
-      await alert?.(refusal).then(
-        () => dueAlerts.delete(reason),
-        (error: unknown) => log.warn({ error, reason }, 'refusals-not-alerted'),
-      )
-  }
-
   const endMinute = (key: string, minute: Minute) => {
     if (minute.unlogged > 0 && minute.count > tolerated) write(minute)
-    if (minute.count >= ALERTED_COUNT && minute.last.isAlerted === true)
-      dueAlerts.set(minute.last.reason, { ...minute.last, count: minute.count })
-    const isOver = minute.count === 0 && dueAlerts.size === 0
+    const isOver = minute.count === 0
     minute.count = 0
     minute.unlogged = 0
-    void sendAlerts()
     if (isOver) minutes.delete(key)
     else startMinute(key, minute)
   }
@@ -111,22 +110,73 @@ export function createRefusals({ log, tolerated = 0, alert }: RefusalOptions): R
     return minute
   }
 
+  /** No minute may end any more. */
+  const writeRest = () => {
+    for (const minute of minutes.values()) if (minute.unlogged > 0 && minute.count > tolerated) write(minute)
+    notes?.sendAll()
+    setTimeout(writeRest, ENDING_MS).unref()
+  }
+
+  const watchEnding = (signal: AbortSignal | undefined) => {
+    if (signal === ending) return
+    ending = signal
+    if (signal?.aborted === true) writeRest()
+    else signal?.addEventListener('abort', writeRest, { once: true })
+  }
+
   return {
-    async hold(refusal, ending = new AbortController().signal) {
+    async hold(refusal, host = {}) {
+      watchEnding(host.ending)
       const minute = minuteOf(refusal)
       totals.set(refusal.reason, (totals.get(refusal.reason) ?? 0) + 1)
       minute.last = refusal
       minute.count++
       minute.unlogged++
       minute.inARow++
+      if (refusal.isAlerted === true) notes?.add(refusal)
       if (minute.count === tolerated + 1) write(minute)
       if (minute.count <= tolerated || held >= MOST_HELD) return
       held++
-      await pause(delayMs(minute.inARow - tolerated), ending)
+      host.refuse?.()
+      const delay = delayMs(minute.inARow - tolerated)
+      if (ending?.aborted === true) await pause(Math.min(delay, ENDING_MS), NEVER)
+      else await pause(delay, ending ?? NEVER)
       held--
     },
   }
 }
+
+/** Notes refusals by their reason, whatever the number of sources. */
+function createNotes(note: NonNullable<RefusalOptions['note']>, log: Logger) {
+  const due = new Map<string, RefusalCount>()
+  const timers = new Map<string, NodeJS.Timeout>()
+  const add = (refusals: RefusalCount) => {
+    const count = refusals.count + (due.get(refusals.reason)?.count ?? 0)
+    due.set(refusals.reason, { ...refusals, count })
+  }
+  const send = (reason: string) => {
+    const refusals = due.get(reason)
+    if (refusals === undefined) return void timers.delete(reason)
+    due.delete(reason)
+    clearTimeout(timers.get(reason))
+    timers.set(reason, setTimeout(() => send(reason), MINUTE_MS).unref())
+    note(refusals).catch((error: unknown) => {
+      log.warn({ error, reason }, 'refusals-not-noted')
+      add(refusals)
+    })
+  }
+  return {
+    add(refusal: Refusal) {
+      add({ ...refusal, count: 1 })
+      if (!timers.has(refusal.reason)) send(refusal.reason)
+    },
+    sendAll() {
+      for (const reason of [...due.keys()]) send(reason)
+    },
+  }
+}
+
+const NEVER = new AbortController().signal
 
 const keyOf = ({ event, source, reason }: Refusal) => `${event} ${source} ${reason}`
 

@@ -21,6 +21,6 @@ export function holdRefusals(addressOf: AddressOf, log: Logger): MiddlewareHandl
     const reason = REFUSED[c.res.status]
     const source = addressOf(c)
     if (reason === undefined || source === null) return
-    await refusals.hold({ event: 'requests-refused', source, reason }, c.env?.ending)
+    await refusals.hold({ event: 'requests-refused', source, reason }, c.env)
   }
 }

@@ -119,7 +119,7 @@ function idIn(text: string): string | null {
 function refusal({ status, headers }: Response, place: string): Failure {
   const details = { httpStatus: status }
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
-    const retryAfterMs = waitOf(headers.get('retry-after'))
+    const retryAfterMs = waitOf(headers)
     return new TransientError(`the webhook answered with status ${status}`, {
       ...details,
       ...(retryAfterMs !== null && { retryAfterMs }),
@@ -139,10 +139,13 @@ function refusal({ status, headers }: Response, place: string): Failure {
   )
 }
 
-/** Seconds or a date, as in RFC 9110; null where it is neither. */
-function waitOf(header: string | null): number | null {
-  if (header === null) return null
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()
+/** Seconds or a date, as in RFC 9110, of which the answer's own date is the clock; null where it is neither. */
+function waitOf(headers: Headers): number | null {
+  const wait = headers.get('retry-after')
+  if (wait === null) return null
+  const ms = /^\d+$/.test(wait)
+    ? Number(wait) * 1000
+    : Date.parse(wait) - Date.parse(headers.get('date') ?? '')
   return Number.isFinite(ms) ? Math.max(0, ms) : null
 }
 

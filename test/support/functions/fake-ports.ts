@@ -9,14 +9,14 @@ import { recordingLog } from '../runtime/recording-log.ts'
 export const TOKEN = 'a-token-of-the-stores'
 const NOW = new Date('2024-05-17T09:12:32Z')
 
-type Part = 'ledger' | 'queue' | 'park' | 'alert'
+type Part = 'ledger' | 'queue' | 'park' | 'refusals'
 
 export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
   /** What was stored, in order. */
   const steps: string[] = []
   const recorded: ObjectArrival[] = []
   const sent: ObjectArrival[] = []
-  const alerts: RefusalCount[] = []
+  const noted: RefusalCount[] = []
   const parked: { readonly body: string; readonly reason: string }[] = []
   const { log, lines, text } = recordingLog()
   const down = new Set<Part>()
@@ -53,13 +53,13 @@ export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
     token: TOKEN,
     bodyLimitBytes: 64 * 1024,
     addressOf: (connection) => connection ?? null,
-    async alert(refusal) {
-      unlessDown('alert')
-      alerts.push(refusal)
+    async noteRefusals(refusals) {
+      if (down.has('refusals')) throw new Error('connect ECONNREFUSED')
+      noted.push(refusals)
     },
     log,
     now: () => NOW,
     ...overrides,
   }
-  return { ports, steps, recorded, sent, parked, alerts, down, lines, logText: text }
+  return { ports, steps, recorded, sent, parked, noted, down, lines, logText: text }
 }

@@ -2,7 +2,9 @@ import { type IncomingMessage, request } from 'node:http'
 import { Hono } from 'hono'
 import { afterEach, expect, test } from 'vitest'
 import { queueApp } from '../../../shared/runtime/function-app.ts'
+import type { HostOfRequest } from '../../../shared/runtime/handler.ts'
 import { type HttpOptions, serveHttp } from '../../../shared/runtime/http.ts'
+import { createRefusals } from '../../../shared/runtime/refusals.ts'
 import { recordingLog } from '../../support/runtime/recording-log.ts'
 import { BEYOND_THE_TEST_SECONDS, LONGEST_WAIT_SECONDS } from '../../support/waiting.ts'
 
@@ -106,6 +108,25 @@ test('after SIGTERM it still serves requests, reports the shutdown on /healthz, 
   expect(await (await slow).text()).toBe('done')
   await host.closed
   await expect(fetch(url('/'))).rejects.toThrow()
+})
+
+test('a sender that repeats a refused request does not keep the process from ending', async () => {
+  const refusals = createRefusals({ log: recordingLog().log })
+  const app = new Hono<{ Bindings: HostOfRequest }>().post('/', async (c) => {
+    await refusals.hold({ event: 'refused', source: '192.0.2.7', reason: 'no token' }, c.env)
+    return c.text('no', 401)
+  })
+  const { host, stop, url, lines } = await serve(app)
+  const over = { is: false }
+  const sender = (async () => {
+    while (!over.is) await fetch(url('/'), { method: 'POST' }).catch(() => null)
+  })()
+  for (let count = 0; count < 3; count++) await fetch(url('/'), { method: 'POST' })
+  stop()
+  await host.closed
+  over.is = true
+  await sender
+  expect(lines.map(({ event }) => event)).not.toContain('http-requests-cut-off')
 })
 
 test('requests that never end are cut off when the grace period is over, and the log states how many', async () => {

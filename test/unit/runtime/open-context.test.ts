@@ -4,6 +4,7 @@ import { loadConfig } from '../../../shared/config/config.ts'
 import type { Capability } from '../../../shared/context.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { OPENERS, type Opener, openContext, queues, s3 } from '../../../shared/runtime/open-context.ts'
+import { recordingLog } from '../../support/runtime/recording-log.ts'
 
 const config = loadConfig({
   CYGNET_DATABASE_URL: 'mysql://nobody:nothing@127.0.0.1:9/none',
@@ -35,4 +36,23 @@ test('each is closed once, the last one first, also when a later one cannot be o
   const failing = [opener('database'), opener('queues'), opener('tape', true)]
   await expect(openContext(config, 'test', failing, log)).rejects.toThrow('no')
   expect(closed).toEqual(['queues', 'database'])
+})
+
+test('one that cannot be closed is logged, and keeps neither the others nor the end of the process', async () => {
+  const recorded = recordingLog()
+  const closed: string[] = []
+  const database: Opener<'database'> = {
+    name: 'database',
+    open: () => ({ value: {} as never, close: () => closed.push('database') }),
+  }
+  const silent: Opener<'queues'> = {
+    name: 'queues',
+    open: () => ({ value: {} as never, close: () => Promise.reject(new Error('connect ETIMEDOUT')) }),
+  }
+  const context = await openContext(config, 'test', [database, silent], recorded.log)
+  await context.close()
+  expect(closed).toEqual(['database'])
+  expect(recorded.lines).toEqual([
+    expect.objectContaining({ level: 'warn', event: 'not-closed', capability: 'queues' }),
+  ])
 })

@@ -31,6 +31,15 @@ test.each([401, 403, 429])(
   },
 )
 
+test('a client that repeats a refused request is slowed down also while the process is ending', async () => {
+  const { app } = api()
+  const end = new AbortController()
+  const host = { clientAddress: '192.0.2.7', ending: end.signal }
+  await repeatForAMinute(async () => await app.request('/401', {}, host), 25)
+  end.abort()
+  expect(await repeatForAMinute(async () => await app.request('/401', {}, host))).toBeLessThan(100)
+})
+
 test('a few refusals, as they happen to people, are neither delayed nor logged', async () => {
   const { ask, lines } = api()
   const began = performance.now()
