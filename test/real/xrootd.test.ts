@@ -179,6 +179,8 @@ describe('on a real XRootD', () => {
     expect(result).toEqual({
       kind: 'stored',
       how: 'third-party',
+      // Without a Tape REST API it is assumed.
+      assumedSince: expect.any(Date),
       bytesThroughUs: 0,
       verifiedBy: 'adler32 stated by the endpoint',
       evidence: 'stored-checksum',
