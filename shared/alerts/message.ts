@@ -2,7 +2,7 @@
 import type { AlertPost } from '../database/alert-schema.ts'
 import { shortened } from '../text.ts'
 import type { ChannelMessage, MessageState } from './channels/channel.ts'
-import { type Episode, endsOf, ruleOf } from './fold.ts'
+import { BY_RULE, type Episode, endsOf, ruleOf } from './fold.ts'
 
 /** Addresses that messages link to; undefined where they are not configured. */
 export interface Addresses {
@@ -30,7 +30,7 @@ function alertMessage(episode: Episode, addresses: Addresses): Shown {
       ? [
           { name: 'Resolved', value: resolvedAt },
           { name: 'Lasted', value: durationText(resolvedAt.getTime() - since.getTime()) },
-          resolvedBy === null || resolvedBy === 'rule' ? null : { name: 'Resolved by', value: resolvedBy },
+          resolvedBy === null || resolvedBy === BY_RULE ? null : { name: 'Resolved by', value: resolvedBy },
         ]
       : []),
   ]

@@ -225,7 +225,7 @@ function placesOf(trx: Trx, { config }: Shower, at: Date) {
       // Messages are posted in the order of the rows.
       await flush()
       // Named by its first alert: unique, and the same again if this transaction is repeated.
-      const digest = { ...post, kind: 'digest', subject: `${groupKey}|${episode.id}`, alertId: null } as const
+      const digest = { ...post, kind: 'digest', subject: String(episode.id), alertId: null } as const
       const { insertId } = await trx.insertInto('alertPosts').values(digest).executeTakeFirstOrThrow()
       group.digest = Number(insertId)
       group.listed = 0

@@ -159,6 +159,15 @@ test('an alert has a message of its own again when its group has been quiet', as
   ])
 })
 
+test('alerts of a tag with a long name are listed in a digest too', async () => {
+  const of = using({ digestOver: 1 })
+  const tag = 'x'.repeat(190)
+  await of.raise(bad(tag, 1), bad(tag, 2))
+  await show(of)
+  expect(shift?.messages()).toHaveLength(2)
+  expect(shift?.messages()[1]?.text).toBe('run 2')
+})
+
 test('a digest that is full is followed by another one', async () => {
   const of = using({ digestOver: 1 })
   await of.raise(...Array.from({ length: 82 }, (_, index) => full(`S${index}`)))
